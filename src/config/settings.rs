@@ -1,0 +1,299 @@
+//! The validated configuration: what the rest of the program works with.
+//!
+//! Every value here is already parsed and in range; nothing is read from text again later.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::domain::access::Rules;
+use crate::domain::host::{HostPattern, Origin, Scheme};
+use crate::domain::identity::IdentityHeaders;
+use crate::domain::secret::{Secret, SecretHash};
+use crate::domain::site::SiteName;
+
+/// Everything that `config.toml` says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[server]`: the public listeners.
+    pub server: Server,
+    /// `[control]`: the listener for operators and login pages.
+    pub control: Control,
+    /// `[store]`: where tokens, sessions and users are kept.
+    pub store: StoreKind,
+    /// `[[api_key]]`.
+    pub api_keys: Vec<ApiKey>,
+    /// `[[site]]`, at least one.
+    pub sites: Vec<Arc<Site>>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Addresses for plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// Threads that serve visitors; 0 for one per core.
+    pub workers: usize,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Visitors' connections at one time, over all workers.
+    pub max_connections: usize,
+    /// Bytes in a request's head.
+    pub max_header_bytes: usize,
+    /// Time for a whole request head to arrive.
+    pub header_timeout: Duration,
+    /// Time that running requests get when the server stops.
+    pub drain_timeout: Duration,
+}
+
+/// `[control]`.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The address of the control API. Loopback only, as it speaks plain HTTP.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In memory: everything is forgotten on restart.
+    Memory,
+}
+
+/// One `[[api_key]]`.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its name in logs.
+    pub name: String,
+    /// The hash of the bearer key.
+    pub secret: Option<SecretHash>,
+    /// What the key may do.
+    pub scopes: Vec<Scope>,
+    /// Its level in the 23-compatible API.
+    pub permission: PermissionLevel,
+    /// The sites it may act for; `None` for all.
+    pub sites: Option<Vec<SiteName>>,
+    /// Credentials for OAuth 1.0a, if it has any.
+    pub oauth1: Option<OAuth1Credentials>,
+}
+
+impl ApiKey {
+    /// Whether the key has `scope`, by itself or as `admin`.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin)
+    }
+
+    /// Whether the key may act for `site`.
+    pub fn covers(&self, site: &SiteName) -> bool {
+        self.sites.as_ref().is_none_or(|sites| sites.contains(site))
+    }
+}
+
+/// A right of an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Issue login tokens.
+    WriteSso,
+    /// List and read sessions.
+    ReadSessions,
+    /// Change and end sessions.
+    WriteSessions,
+    /// List and read users.
+    ReadUsers,
+    /// Change and delete users.
+    WriteUsers,
+    /// All of these.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::WriteSso, Self::ReadSessions, Self::WriteSessions, Self::ReadUsers, Self::WriteUsers, Self::Admin];
+
+    /// The scope as the configuration spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WriteSso => "write:sso",
+            Self::ReadSessions => "read:sessions",
+            Self::WriteSessions => "write:sessions",
+            Self::ReadUsers => "read:users",
+            Self::WriteUsers => "write:users",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A level of the 23-compatible API, from the least to the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PermissionLevel {
+    /// No access.
+    #[default]
+    None,
+    /// What is public.
+    Anonymous,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Administration.
+    Admin,
+    /// Signing in visitors.
+    Super,
+}
+
+impl PermissionLevel {
+    /// Every level, in ascending order.
+    pub const ALL: [Self; 6] = [Self::None, Self::Anonymous, Self::Read, Self::Write, Self::Admin, Self::Super];
+
+    /// The level as configuration and API spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Anonymous => "anonymous",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+            Self::Super => "super",
+        }
+    }
+}
+
+/// The two key pairs of an OAuth 1.0a client (RFC 5849 §3.1, called client and token credentials
+/// there).
+#[derive(Clone, Debug)]
+pub struct OAuth1Credentials {
+    /// `oauth_consumer_key`.
+    pub consumer_key: String,
+    /// The secret that belongs to it.
+    pub consumer_secret: Secret,
+    /// `oauth_token`.
+    pub access_token: String,
+    /// The secret that belongs to it.
+    pub access_secret: Secret,
+}
+
+/// One `[[site]]`.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its name in the APIs and logs.
+    pub name: SiteName,
+    /// The hosts at which visitors find it.
+    pub hosts: Vec<HostPattern>,
+    /// Where visitors find it, if a request's own scheme and host do not tell.
+    pub public_url: Option<Origin>,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Where strangers are sent.
+    pub login_url: RemoteUrl,
+    /// Where a visitor goes after logging out, if not back to the site.
+    pub logout_url: Option<RemoteUrl>,
+    /// What each path asks.
+    pub rules: Rules,
+    /// Life of a token, if it is to be the same for both token APIs.
+    pub token_ttl: Option<Duration>,
+    /// How long a session may go unused.
+    pub session_idle: Duration,
+    /// How long a session lasts at most.
+    pub session_max: Duration,
+    /// Whether users with a full account reach the back end.
+    pub allow_backend_login: bool,
+    /// The query parameter that carries a token.
+    pub token_param: String,
+    /// What a browser has to do with a token.
+    pub redeem: RedeemMode,
+    /// Whether tokens without a `state` are refused.
+    pub require_state: bool,
+    /// The token APIs that answer on the site's own hosts.
+    pub apis: SiteApis,
+    /// Whether the upstream gets the visitor's Host or its own.
+    pub preserve_host: bool,
+    /// Time for the upstream's response head to arrive.
+    pub upstream_timeout: Duration,
+    /// Bytes in a request's body; `None` for no limit.
+    pub max_body: Option<u64>,
+    /// Whether `%2f` may stand in paths.
+    pub allow_encoded_slash: bool,
+    /// Origins whose scripts may read the gateway's own 401 and get a preflight answered.
+    pub cors_origins: Vec<Origin>,
+    /// `[site.cookie]`.
+    pub cookie: SiteCookie,
+    /// `[site.identity]`.
+    pub identity: IdentityHeaders,
+}
+
+/// An upstream that speaks HTTP/1.1 over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its host name or address, IPv6 without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `host` or `host:port` for the Host field.
+    pub authority: String,
+}
+
+/// A page elsewhere to which parameters can be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteUrl(url::Url);
+
+impl RemoteUrl {
+    /// Takes an absolute http or https URL without credentials.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = url::Url::parse(text).ok()?;
+        let plain = Scheme::parse(url.scheme()).is_some() && url.username().is_empty() && url.password().is_none();
+        (plain && url.has_host()).then_some(Self(url))
+    }
+
+    /// The URL with `parameters` added behind those that it has.
+    pub fn with<'a>(&self, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url.into()
+    }
+
+    /// The URL as it is.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// What a browser has to do with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedeemMode {
+    /// A GET consumes it.
+    Direct,
+    /// A GET shows a page whose button POSTs it.
+    Confirm,
+}
+
+/// The token APIs that answer on a site's own hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteApis {
+    /// The 23-compatible API under `/api/`.
+    pub session: bool,
+    /// `/sso_tokens` and `/v1/sso_tokens`.
+    pub sso_tokens: bool,
+}
+
+/// `[site.cookie]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteCookie {
+    /// The session cookie's name, without any prefix.
+    pub name: String,
+    /// Its `SameSite`.
+    pub same_site: SameSite,
+}
+
+/// A cookie's `SameSite` (RFC 6265bis §5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent on navigations from elsewhere.
+    Lax,
+    /// Never sent from elsewhere.
+    Strict,
+    /// Always sent; needs `Secure`.
+    None,
+}

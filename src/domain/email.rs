@@ -1,0 +1,79 @@
+//! An e-mail address that is safe to put into a header and has one key for look-ups.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An e-mail address as it was first given. Two addresses are the same when their
+/// [`key`](Email::key)s are: comparison goes without case.
+#[derive(Clone)]
+pub struct Email {
+    spelled: Arc<str>,
+    key: Arc<str>,
+}
+
+/// RFC 5321 §4.5.3.1.3 allows a path of 256 octets, of which two are the angle brackets.
+const MAX_LEN: usize = 254;
+
+impl Email {
+    /// Takes what looks like an address: something, one `@`, something; no space, no control
+    /// character, at most 254 bytes. Whether it can receive mail is the login page's business.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (local, domain) = text.split_once('@')?;
+        let plain = |part: &str| {
+            !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
+        };
+        if text.len() > MAX_LEN || !plain(local) || !plain(domain) {
+            return None;
+        }
+        Some(Self { spelled: text.into(), key: text.to_lowercase().into() })
+    }
+
+    /// The address as it was first given.
+    pub fn as_str(&self) -> &str {
+        &self.spelled
+    }
+
+    /// The lower-cased address, under which everything about it is filed.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Email {}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.spelled)
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.spelled, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_compare_without_case() {
+        assert_eq!(Email::parse("Jane.Doe@Example.com"), Email::parse(" jane.doe@EXAMPLE.com "));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@example.com", "a".repeat(250));
+        for text in ["", "jane", "@", "jane@", "@x.org", "a@b@c", "a b@c.d", "a@c\r\nX: y", "a\0@c", &long] {
+            assert!(Email::parse(text).is_none(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What tollgate is about, with no I/O at all: no sockets, no environment, no clock of its own.
+//!
+//! Everything here is a value or a pure decision. Time and randomness come in as arguments.
+
+pub mod access;
+pub mod clock;
+pub mod email;
+pub mod entropy;
+pub mod host;
+pub mod identity;
+pub mod opaque;
+pub mod path;
+pub mod query;
+pub mod return_to;
+pub mod secret;
+pub mod session;
+pub mod site;
+pub mod state;
+pub mod token;
+pub mod user;

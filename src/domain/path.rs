@@ -1,0 +1,238 @@
+//! The path that is judged and forwarded: one and the same, byte for byte.
+//!
+//! Access rules are only as good as the agreement between gateway and upstream on what a path
+//! means. Whatever servers are known to read in two ways is refused here ([`PathFault`]); what
+//! remains ambiguous but common (percent-encoded letters, doubled slashes, `;` parameters) is
+//! judged under each of its readings, and the strictest wins (see [`super::access`]).
+
+use std::borrow::Cow;
+
+/// Why a path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathFault {
+    /// It does not start with `/`.
+    #[error("the path does not start with a slash")]
+    NotAbsolute,
+    /// `.` or `..` as a segment, plain or encoded, with or without `;` parameters.
+    #[error("the path has a dot segment")]
+    DotSegment,
+    /// `\` or `%5c`.
+    #[error("the path has a backslash")]
+    Backslash,
+    /// `%2f` on a site that does not say `allow_encoded_slash`.
+    #[error("the path has an encoded slash")]
+    EncodedSlash,
+    /// A control character, plain or encoded, such as `%00` or `%0a`.
+    #[error("the path has a control character")]
+    Control,
+    /// A `%` that is not followed by two hexadecimal digits, such as `%u002e`.
+    #[error("the path has a broken percent escape")]
+    BrokenEscape,
+}
+
+/// A path that gateway and upstream read alike.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestPath<'a> {
+    raw: &'a str,
+    /// Whether [`Self::readings`] has more than the raw path to offer.
+    ambiguous: bool,
+}
+
+impl<'a> RequestPath<'a> {
+    /// Examines `raw`, the path of a request target without its query.
+    pub fn parse(raw: &'a str, allow_encoded_slash: bool) -> Result<Self, PathFault> {
+        if !raw.starts_with('/') {
+            return Err(PathFault::NotAbsolute);
+        }
+        let mut ambiguous = false;
+        let mut previous = 0;
+        let mut bytes = raw.bytes();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'\\' => return Err(PathFault::Backslash),
+                0..=0x1f | 0x7f => return Err(PathFault::Control),
+                b'%' => {
+                    ambiguous = true;
+                    let (high, low) = (bytes.next().and_then(digit), bytes.next().and_then(digit));
+                    let (Some(high), Some(low)) = (high, low) else { return Err(PathFault::BrokenEscape) };
+                    match high << 4 | low {
+                        b'\\' => return Err(PathFault::Backslash),
+                        b'/' if !allow_encoded_slash => return Err(PathFault::EncodedSlash),
+                        0..=0x1f | 0x7f => return Err(PathFault::Control),
+                        _ => {}
+                    }
+                }
+                b';' => ambiguous = true,
+                b'/' if previous == b'/' => ambiguous = true,
+                _ => {}
+            }
+            previous = byte;
+        }
+        let decoded = if ambiguous { decode(raw) } else { Cow::Borrowed(raw.as_bytes()) };
+        if decoded.split(|byte| *byte == b'/').any(is_dot_segment) {
+            return Err(PathFault::DotSegment);
+        }
+        Ok(Self { raw, ambiguous })
+    }
+
+    /// The path as it came and as it will be forwarded.
+    pub fn as_str(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Every way in which an upstream may read this path: as it is, and percent-decoded with
+    /// `;` parameters cut off and empty segments folded.
+    pub fn readings(&self) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        let folded = self.ambiguous.then(|| Cow::Owned(fold(&decode(self.raw))));
+        std::iter::once(Cow::Borrowed(self.raw.as_bytes())).chain(folded)
+    }
+}
+
+fn decode(raw: &str) -> Cow<'_, [u8]> {
+    percent_encoding::percent_decode_str(raw).into()
+}
+
+/// Without `;` parameters and without empty segments, but with its closing slash.
+fn fold(path: &[u8]) -> Vec<u8> {
+    let mut folded = Vec::with_capacity(path.len());
+    for segment in path.split(|byte| *byte == b'/').map(without_parameters) {
+        if !segment.is_empty() {
+            folded.push(b'/');
+            folded.extend_from_slice(segment);
+        }
+    }
+    if path.ends_with(b"/") || folded.is_empty() {
+        folded.push(b'/');
+    }
+    folded
+}
+
+fn is_dot_segment(segment: &[u8]) -> bool {
+    matches!(without_parameters(segment), b"." | b"..")
+}
+
+fn without_parameters(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// A path prefix that matches by whole segments: `/admin/` matches `/admin`, `/admin/` and
+/// `/admin/x`, but not `/administrator`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPrefix(String);
+
+impl PathPrefix {
+    /// Reads a prefix out of the configuration: it starts with `/` and is itself unambiguous.
+    pub fn parse(text: &str) -> Result<Self, PathFault> {
+        let path = RequestPath::parse(text, false)?;
+        if path.ambiguous {
+            // Written the way it is compared, so that there is nothing to disagree about.
+            let folded = fold(&decode(text));
+            return String::from_utf8(folded).map(|text| Self(trimmed(&text))).map_err(|_| PathFault::BrokenEscape);
+        }
+        Ok(Self(trimmed(text)))
+    }
+
+    /// How specific the prefix is: the longest match wins.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is `/`, which matches everything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `reading`, one of [`RequestPath::readings`], lies under this prefix.
+    pub fn matches(&self, reading: &[u8]) -> bool {
+        reading.strip_prefix(self.0.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_read_in_two_ways_is_refused() {
+        use PathFault::{Backslash, BrokenEscape, Control, DotSegment, EncodedSlash, NotAbsolute};
+        for (path, fault) in [
+            ("", NotAbsolute),
+            ("*", NotAbsolute),
+            ("a/b", NotAbsolute),
+            ("/.", DotSegment),
+            ("/..", DotSegment),
+            ("/a/../b", DotSegment),
+            ("/a/./b", DotSegment),
+            ("/a/..", DotSegment),
+            ("/%2e%2e/b", DotSegment),
+            ("/%2E./b", DotSegment),
+            ("/a/%2e", DotSegment),
+            ("/a/..;/b", DotSegment),
+            ("/a/..;x=1/b", DotSegment),
+            ("/a/.%2e%3bx/b", DotSegment),
+            ("/a\\b", Backslash),
+            ("/a%5cb", Backslash),
+            ("/a%5Cb", Backslash),
+            ("/a%2fb", EncodedSlash),
+            ("/a%2F..%2Fb", EncodedSlash),
+            ("/%00", Control),
+            ("/a%0d%0aX", Control),
+            ("/a%7f", Control),
+            ("/a\tb", Control),
+            ("/100%", BrokenEscape),
+            ("/%u002e%u002e/", BrokenEscape),
+            ("/%2", BrokenEscape),
+            ("/%zz", BrokenEscape),
+        ] {
+            assert_eq!(RequestPath::parse(path, false).err(), Some(fault), "{path:?}");
+        }
+        for path in ["/", "/a", "/a/b.c", "/...", "/.well-known/x", "/..a", "/a..", "//a", "/a;x=1", "/%20", "/%e4"] {
+            assert!(RequestPath::parse(path, false).is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_is_judged_decoded_too_where_it_is_allowed() {
+        assert_eq!(RequestPath::parse("/a/..%2fb", true).err(), Some(PathFault::DotSegment));
+        assert_eq!(readings("/a%2fb", true), ["/a%2fb", "/a/b"]);
+    }
+
+    #[test]
+    fn every_reading_is_offered() {
+        assert_eq!(readings("/plain/path", false), ["/plain/path"]);
+        assert_eq!(readings("/%61dmin/x", false), ["/%61dmin/x", "/admin/x"]);
+        assert_eq!(readings("//admin//x/", false), ["//admin//x/", "/admin/x/"]);
+        assert_eq!(readings("/admin;v=1/x", false), ["/admin;v=1/x", "/admin/x"]);
+        assert_eq!(readings("/;/admin", false), ["/;/admin", "/admin"]);
+        assert_eq!(readings("//", false), ["//", "/"]);
+    }
+
+    fn readings(path: &str, allow_encoded_slash: bool) -> Vec<String> {
+        let path = RequestPath::parse(path, allow_encoded_slash).unwrap();
+        path.readings().map(|reading| String::from_utf8(reading.into_owned()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_prefix_matches_by_whole_segments() {
+        for spelled in ["/admin", "/admin/", "/%61dmin/"] {
+            let prefix = PathPrefix::parse(spelled).unwrap();
+            for path in ["/admin", "/admin/", "/admin/x"] {
+                assert!(prefix.matches(path.as_bytes()), "{spelled} {path}");
+            }
+            for path in ["/administrator", "/adm", "/", "/x/admin"] {
+                assert!(!prefix.matches(path.as_bytes()), "{spelled} {path}");
+            }
+        }
+        assert!(PathPrefix::parse("/").unwrap().matches(b"/anything"));
+        assert!(PathPrefix::parse("/a/../b").is_err());
+        assert!(PathPrefix::parse("admin").is_err());
+    }
+}

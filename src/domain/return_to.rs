@@ -1,0 +1,141 @@
+//! Where a visitor is sent after login or logout: only ever to the site itself.
+
+use std::fmt;
+
+use super::host::{HostPattern, Origin};
+use super::path::RequestPath;
+
+/// A redirect target that is proven to lie on the site: an absolute path, or an absolute URL on
+/// one of the site's hosts. There is no other way to make one than [`ReturnTo::parse`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+/// Longer targets are cut to `/`: they would not fit into a request line again.
+const MAX_LEN: usize = 8 * 1024;
+
+impl ReturnTo {
+    /// The site's front page.
+    pub fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// Reads `input` as it came from a query, a form or the token API, for a site that answers at
+    /// `origin` (of this request or `public_url`) and at `hosts`. Everything that is not a path
+    /// on the site, or an absolute URL with the origin's scheme and port on one of the site's
+    /// hosts, becomes `/`.
+    ///
+    /// A host of `*` stands for whatever host the visitor came to: it vouches for `origin`'s host
+    /// alone.
+    pub fn parse(input: &str, origin: &Origin, hosts: &[HostPattern]) -> Self {
+        Self::proven(input, origin, hosts).unwrap_or_else(Self::home)
+    }
+
+    fn proven(input: &str, origin: &Origin, hosts: &[HostPattern]) -> Option<Self> {
+        // Browsers drop tabs and newlines from URLs and read `\` as `/`: refuse them before any
+        // other thought, together with the rest of what no URL contains.
+        let suspicious = |c: char| c.is_control() || c.is_whitespace() && c != ' ' || c == '\\';
+        if input.len() > MAX_LEN || input.starts_with(' ') || input.contains(suspicious) {
+            return None;
+        }
+        if input.starts_with('/') {
+            return local(input).map(Self);
+        }
+        let url = url::Url::parse(input).ok()?;
+        let has_scheme = input.get(..url.scheme().len()).is_some_and(|s| s.eq_ignore_ascii_case(url.scheme()));
+        // `https:evil` and `https:/evil` are absolute URLs to a browser; insist on the plain form.
+        let plain = has_scheme && input.get(url.scheme().len()..)?.starts_with("://");
+        let credentials = !url.username().is_empty() || url.password().is_some() || authority_of(input).contains('@');
+        if !plain || credentials || url.scheme() != origin.scheme().as_str() {
+            return None;
+        }
+        let host = url.host_str()?;
+        let on_site = host == origin.host()
+            || hosts.iter().any(|pattern| *pattern != HostPattern::Any && pattern.matches(host));
+        if !on_site || url.port_or_known_default() != Some(origin.port()) {
+            return None;
+        }
+        // The parser resolves dot segments; what was written is what is judged.
+        let written = input.splitn(4, '/').nth(3).unwrap_or("");
+        let path = local(&format!("/{}", written))?;
+        if host == origin.host() {
+            return Some(Self(path));
+        }
+        let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+        Some(Self(format!("{}://{host}{port}{path}", url.scheme())))
+    }
+
+    /// The target as a `Location` value: visible ASCII, nothing else.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The target as an absolute URL, as a login page on another host needs it.
+    pub fn absolute(&self, origin: &Origin) -> String {
+        if self.0.starts_with('/') { format!("{origin}{}", self.0) } else { self.0.clone() }
+    }
+}
+
+impl fmt::Display for ReturnTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn authority_of(url: &str) -> &str {
+    let after = url.split_once("://").map_or("", |(_, after)| after);
+    after.split(['/', '?', '#']).next().unwrap_or("")
+}
+
+/// An absolute path with query and fragment that stays on the host that answers with it.
+fn local(target: &str) -> Option<String> {
+    // `//host` is a URL without a scheme.
+    if target.starts_with("//") {
+        return None;
+    }
+    let encoded = percent_encoding::utf8_percent_encode(target, UNSAFE).to_string();
+    let path = encoded.split(['?', '#']).next().unwrap_or("");
+    RequestPath::parse(path, true).ok()?;
+    Some(encoded)
+}
+
+/// What may not stand in a URL as it is, so that a decoded target is encoded again.
+const UNSAFE: &percent_encoding::AsciiSet =
+    &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|').add(b'^');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(input: &str) -> String {
+        let origin = Origin::parse("https://site.example").unwrap();
+        let hosts = ["site.example", "*.pages.example"].map(|h| HostPattern::parse(h).unwrap());
+        ReturnTo::parse(input, &origin, &hosts).to_string()
+    }
+
+    #[test]
+    fn a_target_on_the_site_is_kept() {
+        for (input, target) in [
+            ("/", "/"),
+            ("/a/b?c=d&e=%20#f", "/a/b?c=d&e=%20#f"),
+            ("/a b", "/a%20b"),
+            ("/übersicht?q=ü", "/%C3%BCbersicht?q=%C3%BC"),
+            ("/a?next=//evil.example/..", "/a?next=//evil.example/.."),
+            ("/a//b", "/a//b"),
+            ("https://site.example", "/"),
+            ("https://site.example/x?y#z", "/x?y#z"),
+            ("HTTPS://SITE.example:443/x", "/x"),
+            ("https://site.example?x=1", "/"),
+            ("https://a.pages.example/x", "https://a.pages.example/x"),
+        ] {
+            assert_eq!(parse(input), target, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_host_vouches_only_for_the_host_that_was_asked() {
+        let origin = Origin::parse("http://a.example:8080").unwrap();
+        let parse = |input| ReturnTo::parse(input, &origin, &[HostPattern::Any]).to_string();
+        assert_eq!(parse("http://a.example:8080/x"), "/x");
+        assert_eq!(parse("http://evil.example:8080/x"), "/");
+    }
+}

@@ -1,0 +1,33 @@
+//! The name by which a site is known in the configuration, the APIs and the logs.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A site's name: cheap to clone, compared as text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteName(Arc<str>);
+
+impl SiteName {
+    /// A name of 1 to 64 characters out of `A-Z a-z 0-9 . _ -`; `None` for anything else.
+    pub fn parse(name: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        ((1..=64).contains(&name.len()) && name.bytes().all(allowed)).then(|| Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,103 @@
+//! What a one-time login token stands for, and what it takes to redeem it.
+
+use std::time::Duration;
+
+use super::clock::Timestamp;
+use super::identity::Identity;
+use super::site::SiteName;
+use super::state::LoginState;
+
+/// Which of the two kinds of token the 23-compatible API knows; the plain API makes session
+/// tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Opens a session for whoever it names, or for an anonymous visitor.
+    Session,
+    /// Logs in a user with a full account.
+    Login,
+}
+
+/// What a token's bearer gets.
+#[derive(Clone, Debug)]
+pub struct TokenGrant {
+    /// What made it.
+    pub kind: TokenKind,
+    /// The site it opens.
+    pub site: SiteName,
+    /// Who the session is for.
+    pub identity: Identity,
+    /// Where to go afterwards, as the login page gave it: to be proven when it is used.
+    pub return_url: Option<String>,
+    /// The browser that alone may redeem it, if the login page said so.
+    pub state: Option<LoginState>,
+    /// Until when it can be redeemed.
+    pub expires_at: Timestamp,
+    /// The session's idle time, where it differs from the site's.
+    pub session_idle: Option<Duration>,
+    /// The session's greatest age, where it differs from the site's.
+    pub session_max: Option<Duration>,
+}
+
+/// Who wants to redeem a token, and where.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The kind of token that the endpoint takes.
+    pub kind: TokenKind,
+    /// The site on which it is being redeemed.
+    pub site: SiteName,
+    /// The state that belongs to the browser, if it has one.
+    pub state: Option<LoginState>,
+    /// Whether the site refuses tokens without a state.
+    pub require_state: bool,
+}
+
+/// Why a token was not redeemed. A refused token stays as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such token on this site: never issued, or long gone.
+    #[error("the token is not known here")]
+    Unknown,
+    /// It was redeemed before.
+    #[error("the token was used before")]
+    Used,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It belongs to another browser.
+    #[error("the token was made for another browser")]
+    OtherBrowser,
+    /// It names no browser, and the site insists on one.
+    #[error("the token is not bound to a browser")]
+    Unbound,
+}
+
+impl Refusal {
+    /// A stable word for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::OtherBrowser => "other_browser",
+            Self::Unbound => "unbound",
+        }
+    }
+}
+
+impl TokenGrant {
+    /// Whether `claim` may have it at `now`. A store asks this within the one step that takes the
+    /// token, so that nothing can come between.
+    pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<(), Refusal> {
+        if self.site != claim.site || self.kind != claim.kind {
+            return Err(Refusal::Unknown);
+        }
+        if now >= self.expires_at {
+            return Err(Refusal::Expired);
+        }
+        match (&self.state, &claim.state) {
+            (None, _) if claim.require_state => Err(Refusal::Unbound),
+            (Some(bound), browser) if browser.as_ref() != Some(bound) => Err(Refusal::OtherBrowser),
+            _ => Ok(()),
+        }
+    }
+}
