@@ -110,8 +110,14 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::WriteSso, Self::ReadSessions, Self::WriteSessions, Self::ReadUsers, Self::WriteUsers, Self::Admin];
+    pub const ALL: [Self; 6] = [
+        Self::WriteSso,
+        Self::ReadSessions,
+        Self::WriteSessions,
+        Self::ReadUsers,
+        Self::WriteUsers,
+        Self::Admin,
+    ];
 
     /// The scope as the configuration spells it.
     pub const fn as_str(self) -> &'static str {
@@ -146,7 +152,8 @@ pub enum PermissionLevel {
 
 impl PermissionLevel {
     /// Every level, in ascending order.
-    pub const ALL: [Self; 6] = [Self::None, Self::Anonymous, Self::Read, Self::Write, Self::Admin, Self::Super];
+    pub const ALL: [Self; 6] =
+        [Self::None, Self::Anonymous, Self::Read, Self::Write, Self::Admin, Self::Super];
 
     /// The level as configuration and API spell it.
     pub const fn as_str(self) -> &'static str {
@@ -177,6 +184,7 @@ pub struct OAuth1Credentials {
 
 /// One `[[site]]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Site {
     /// Its name in the APIs and logs.
     pub name: SiteName,
@@ -243,7 +251,8 @@ impl RemoteUrl {
     /// Takes an absolute http or https URL without credentials.
     pub fn parse(text: &str) -> Option<Self> {
         let url = url::Url::parse(text).ok()?;
-        let plain = Scheme::parse(url.scheme()).is_some() && url.username().is_empty() && url.password().is_none();
+        let plain =
+            Scheme::parse(url.scheme()).is_some() && url.username().is_empty() && url.password().is_none();
         (plain && url.has_host()).then_some(Self(url))
     }
 

@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn the_longest_match_wins() {
         use AccessLevel::{Off, Optional, Required};
-        let rules = rules(Required, &[("/public/", &[], Off), ("/public/members", &[], Optional), ("/x", &[Method::POST], Off)]);
+        let rules = rules(
+            Required,
+            &[("/public/", &[], Off), ("/public/members", &[], Optional), ("/x", &[Method::POST], Off)],
+        );
         for (path, expected) in [
             ("/", Required),
             ("/public", Off),
@@ -142,7 +145,15 @@ mod tests {
     fn of_several_readings_the_strictest_counts() {
         use AccessLevel::{Off, Required};
         let open_but_admin = rules(Off, &[("/admin/", &[], Required)]);
-        for path in ["/admin", "/%61dmin/", "//admin/x", "/admin;x=1/y", "/;/admin/", "/x//../admin".trim_start_matches("/x//.."), "/%2fadmin"] {
+        for path in [
+            "/admin",
+            "/%61dmin/",
+            "//admin/x",
+            "/admin;x=1/y",
+            "/;/admin/",
+            "/x//../admin".trim_start_matches("/x//.."),
+            "/%2fadmin",
+        ] {
             assert_eq!(level(&open_but_admin, path), Required, "{path}");
         }
         let closed_but_public = rules(Required, &[("/public/", &[], Off)]);

@@ -155,16 +155,20 @@ impl HostPattern {
         }
         let (name, one_level) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         let authority = Authority::parse(name).filter(|authority| authority.port.is_none())?;
-        Some(if one_level { Self::OneLevel(format!(".{}", authority.host)) } else { Self::Exact(authority.host) })
+        Some(if one_level {
+            Self::OneLevel(format!(".{}", authority.host))
+        } else {
+            Self::Exact(authority.host)
+        })
     }
 
     /// Whether this pattern names `host` (lower-case). [`HostPattern::Any`] names every host.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::OneLevel(suffix) => {
-                host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty() && !label.contains('.'))
-            }
+            Self::OneLevel(suffix) => host
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|label| !label.is_empty() && !label.contains('.')),
             Self::Exact(name) => name == host,
         }
     }
@@ -199,8 +203,30 @@ mod tests {
             assert_eq!((authority.host(), authority.port()), (host, port), "{text}");
         }
         for text in [
-            "", ":80", "a:", "a:0", "a:65536", "a:+80", "a:80:80", "user@a", "a/b", "a b", "a.", ".a", "a..b", "[::1",
-            "::1", "[::1]x", "[x]", "a\\b", "a?b", "a#b", "bücher.example", "a:8 0", "[1.2.3.4]", "a%2eb",
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+80",
+            "a:80:80",
+            "user@a",
+            "a/b",
+            "a b",
+            "a.",
+            ".a",
+            "a..b",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[x]",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "bücher.example",
+            "a:8 0",
+            "[1.2.3.4]",
+            "a%2eb",
         ] {
             assert!(Authority::parse(text).is_none(), "{text:?}");
         }
@@ -219,7 +245,9 @@ mod tests {
     fn a_wildcard_stands_for_one_label() {
         let pattern = HostPattern::parse("*.Example.com").unwrap();
         assert!(pattern.matches("a.example.com"));
-        for host in ["example.com", "a.b.example.com", ".example.com", "aexample.com", "a.example.com.evil.org"] {
+        for host in
+            ["example.com", "a.b.example.com", ".example.com", "aexample.com", "a.example.com.evil.org"]
+        {
             assert!(!pattern.matches(host), "{host}");
         }
         for text in ["*.", "**", "a.*.com", "example.com:80", "*.*.com", "http://a", ""] {

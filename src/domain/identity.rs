@@ -201,7 +201,8 @@ fn encoded_words(value: &str) -> String {
         word.push(c);
     }
     words.push(word);
-    let words: Vec<String> = words.iter().map(|word| format!("=?UTF-8?B?{}?=", STANDARD.encode(word))).collect();
+    let words: Vec<String> =
+        words.iter().map(|word| format!("=?UTF-8?B?{}?=", STANDARD.encode(word))).collect();
     words.join(" ")
 }
 
@@ -210,6 +211,31 @@ fn encoded_words(value: &str) -> String {
 pub struct IdentityHeaders {
     rules: Vec<(HeaderName, HeaderTemplate)>,
     encoding: ValueEncoding,
+    /// The rules' names as [`folded`] has them.
+    reserved: Vec<Box<[u8]>>,
+}
+
+/// Nobody but the gateway uses header names that begin like this.
+const OWN_PREFIX: &[u8] = b"x-tollgate-";
+
+/// A header name's byte with the letters lowered and `_` and `.` read as `-`: CGI and its heirs
+/// hand an application `X_User`, `X.User` and `X-User` under one and the same name.
+const fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+/// Whether an application may take the header `name` for the one called `reserved` (lower-case,
+/// with `-`).
+pub fn reads_like(name: &[u8], reserved: &[u8]) -> bool {
+    name.len() == reserved.len() && name.iter().zip(reserved).all(|(byte, own)| folded(*byte) == *own)
+}
+
+/// Whether an application may take the header `name` for one that begins with `prefix`.
+pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| reads_like(start, prefix))
 }
 
 /// Headers that are ready to be sent.
@@ -217,18 +243,24 @@ pub type ReadyHeaders = Box<[(HeaderName, HeaderValue)]>;
 
 impl IdentityHeaders {
     /// The given headers; of two rules for one header the later wins.
-    pub fn new(rules: impl IntoIterator<Item = (HeaderName, HeaderTemplate)>, encoding: ValueEncoding) -> Self {
+    pub fn new(
+        rules: impl IntoIterator<Item = (HeaderName, HeaderTemplate)>,
+        encoding: ValueEncoding,
+    ) -> Self {
         let mut unique: Vec<(HeaderName, HeaderTemplate)> = Vec::new();
         for (name, template) in rules {
             unique.retain(|(known, _)| *known != name);
             unique.push((name, template));
         }
-        Self { rules: unique, encoding }
+        let fold = |(name, _): &(HeaderName, HeaderTemplate)| name.as_str().bytes().map(folded).collect();
+        let reserved = unique.iter().map(fold).collect();
+        Self { rules: unique, encoding, reserved }
     }
 
-    /// The header names that only the gateway may set.
-    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.rules.iter().map(|(name, _)| name)
+    /// Whether only the gateway may send the upstream a header called `name`, or one that an
+    /// application may take for it.
+    pub fn reserves(&self, name: &[u8]) -> bool {
+        begins_like(name, OWN_PREFIX) || self.reserved.iter().any(|own| reads_like(name, own))
     }
 
     /// The headers that tell of `who`. Absent values make no header.
@@ -248,7 +280,10 @@ mod tests {
     #[test]
     fn templates_are_checked_when_they_are_read() {
         assert_eq!(HeaderTemplate::parse("{nope}"), Err(TemplateFault::UnknownField("nope".into())));
-        assert_eq!(HeaderTemplate::parse("{attributes.}"), Err(TemplateFault::UnknownField("attributes.".into())));
+        assert_eq!(
+            HeaderTemplate::parse("{attributes.}"),
+            Err(TemplateFault::UnknownField("attributes.".into()))
+        );
         for text in ["{email", "email}", "{{email}}"] {
             assert!(HeaderTemplate::parse(text).is_err(), "{text}");
         }
@@ -281,6 +316,20 @@ mod tests {
             assert_eq!(encode(encoding, "a\r\nX-Admin: ë"), None);
             assert_eq!(encode(encoding, "a\0b"), None);
             assert_eq!(encode(encoding, "a\u{85}b"), None);
+        }
+    }
+
+    #[test]
+    fn whatever_an_application_may_take_for_an_identity_header_is_reserved() {
+        let rule = (HeaderName::from_static("x-webauth_user"), HeaderTemplate::parse("{id}").unwrap());
+        let headers = IdentityHeaders::new([rule], ValueEncoding::Utf8);
+        for name in
+            ["X-WebAuth-User", "x_webauth_user", "x.webauth-user", "X-Tollgate-", "x_tollgate_anything"]
+        {
+            assert!(headers.reserves(name.as_bytes()), "{name}");
+        }
+        for name in ["x-webauth-users", "x-webauth", "webauth-user", "x-tollgate", ""] {
+            assert!(!headers.reserves(name.as_bytes()), "{name}");
         }
     }
 

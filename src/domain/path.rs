@@ -54,7 +54,9 @@ impl<'a> RequestPath<'a> {
                 b'%' => {
                     ambiguous = true;
                     let (high, low) = (bytes.next().and_then(digit), bytes.next().and_then(digit));
-                    let (Some(high), Some(low)) = (high, low) else { return Err(PathFault::BrokenEscape) };
+                    let (Some(high), Some(low)) = (high, low) else {
+                        return Err(PathFault::BrokenEscape);
+                    };
                     match high << 4 | low {
                         b'\\' => return Err(PathFault::Backslash),
                         b'/' if !allow_encoded_slash => return Err(PathFault::EncodedSlash),
@@ -131,7 +133,9 @@ impl PathPrefix {
         if path.ambiguous {
             // Written the way it is compared, so that there is nothing to disagree about.
             let folded = fold(&decode(text));
-            return String::from_utf8(folded).map(|text| Self(trimmed(&text))).map_err(|_| PathFault::BrokenEscape);
+            return String::from_utf8(folded)
+                .map(|text| Self(trimmed(&text)))
+                .map_err(|_| PathFault::BrokenEscape);
         }
         Ok(Self(trimmed(text)))
     }
@@ -194,7 +198,9 @@ mod tests {
         ] {
             assert_eq!(RequestPath::parse(path, false).err(), Some(fault), "{path:?}");
         }
-        for path in ["/", "/a", "/a/b.c", "/...", "/.well-known/x", "/..a", "/a..", "//a", "/a;x=1", "/%20", "/%e4"] {
+        for path in
+            ["/", "/a", "/a/b.c", "/...", "/.well-known/x", "/..a", "/a..", "//a", "/a;x=1", "/%20", "/%e4"]
+        {
             assert!(RequestPath::parse(path, false).is_ok(), "{path:?}");
         }
     }

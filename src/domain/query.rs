@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn other_parameters_are_not_taken_for_it() {
-        for query in ["", "ssoo=1", "asso=1", "a=sso", "a=sso=1", "next=/x?sso=short", "SSO=1", "s%2073so=1"] {
+        for query in ["", "ssoo=1", "asso=1", "a=sso", "a=sso=1", "next=/x?sso=short", "SSO=1", "s%2073so=1"]
+        {
             assert!(extract_token(query, "sso").is_none(), "{query}");
         }
     }

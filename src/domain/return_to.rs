@@ -41,10 +41,12 @@ impl ReturnTo {
             return local(input).map(Self);
         }
         let url = url::Url::parse(input).ok()?;
-        let has_scheme = input.get(..url.scheme().len()).is_some_and(|s| s.eq_ignore_ascii_case(url.scheme()));
+        let has_scheme =
+            input.get(..url.scheme().len()).is_some_and(|s| s.eq_ignore_ascii_case(url.scheme()));
         // `https:evil` and `https:/evil` are absolute URLs to a browser; insist on the plain form.
         let plain = has_scheme && input.get(url.scheme().len()..)?.starts_with("://");
-        let credentials = !url.username().is_empty() || url.password().is_some() || authority_of(input).contains('@');
+        let credentials =
+            !url.username().is_empty() || url.password().is_some() || authority_of(input).contains('@');
         if !plain || credentials || url.scheme() != origin.scheme().as_str() {
             return None;
         }
@@ -56,7 +58,7 @@ impl ReturnTo {
         }
         // The parser resolves dot segments; what was written is what is judged.
         let written = input.splitn(4, '/').nth(3).unwrap_or("");
-        let path = local(&format!("/{}", written))?;
+        let path = local(&format!("/{written}"))?;
         if host == origin.host() {
             return Some(Self(path));
         }
@@ -99,8 +101,16 @@ fn local(target: &str) -> Option<String> {
 }
 
 /// What may not stand in a URL as it is, so that a decoded target is encoded again.
-const UNSAFE: &percent_encoding::AsciiSet =
-    &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|').add(b'^');
+const UNSAFE: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'^');
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use super::entropy::Entropy;
 use super::identity::{Identity, ReadyHeaders};
 use super::secret::hex;
 use super::site::SiteName;
+use super::token::RolePolicy;
 
 /// The name by which the APIs and logs speak of a session. It opens nothing.
 ///
@@ -31,7 +32,8 @@ impl SessionId {
     /// Reads the 32 lower-case hexadecimal digits that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let number = (text.len() == 32 && canonical).then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+        let number =
+            (text.len() == 32 && canonical).then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
         Some(Self(number.to_be_bytes()))
     }
 }
@@ -57,6 +59,8 @@ pub struct Session {
     pub site: SiteName,
     /// Who is behind it.
     pub identity: Identity,
+    /// When the upstream is told of the role.
+    pub role_policy: RolePolicy,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends however busy it is.
@@ -127,12 +131,13 @@ mod tests {
             id: SessionId::mint(start, &SeededEntropy::new(6)),
             site: SiteName::parse("s").unwrap(),
             identity: Identity::default(),
+            role_policy: RolePolicy::Always,
             created_at: start,
             expires_at: start.after(minutes(60)),
             idle: minutes(30),
         };
         let live = LiveSession::new(session, Box::default(), start);
-        assert!(live.is_alive(start.after(minutes(30) - Duration::from_millis(1))));
+        assert!(live.is_alive(start.after(Duration::from_millis(30 * 60_000 - 1))));
         assert!(!live.is_alive(start.after(minutes(30))));
         live.touch(start.after(minutes(29)));
         assert!(live.is_alive(start.after(minutes(58))));

@@ -17,6 +17,15 @@ pub enum TokenKind {
     Login,
 }
 
+/// When a session may tell the upstream of its user's role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolePolicy {
+    /// Always: the login page vouched for the membership itself.
+    Always,
+    /// Only together with the back end, as the 23-compatible API has it.
+    WithBackend,
+}
+
 /// What a token's bearer gets.
 #[derive(Clone, Debug)]
 pub struct TokenGrant {
@@ -24,8 +33,10 @@ pub struct TokenGrant {
     pub kind: TokenKind,
     /// The site it opens.
     pub site: SiteName,
-    /// Who the session is for.
+    /// Who the session is for. Role and back end are looked up anew when it is redeemed.
     pub identity: Identity,
+    /// When the upstream is told of the role.
+    pub role_policy: RolePolicy,
     /// Where to go afterwards, as the login page gave it: to be proven when it is used.
     pub return_url: Option<String>,
     /// The browser that alone may redeem it, if the login page said so.

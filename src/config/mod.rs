@@ -1,0 +1,4 @@
+//! Configuration.
+
+pub mod settings;
+pub use settings::*;

@@ -1,0 +1,293 @@
+//! The gateway's own cookies: read here, hidden from the upstream, kept from being set by it.
+
+use cookie::{Cookie, SameSite as CookieSameSite};
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue, SET_COOKIE};
+
+use crate::config::{SameSite, SiteCookie};
+use crate::domain::host::Scheme;
+use crate::domain::opaque::SessionKey;
+use crate::domain::state::BrowserKey;
+
+const HOST_PREFIX: &str = "__Host-";
+const STATE_SUFFIX: &str = "_state";
+
+/// The names under which a site's cookies travel.
+///
+/// Over https they have the `__Host-` prefix, which keeps sibling hosts from planting them (RFC
+/// 6265bis §4.1.3.2).
+#[derive(Clone, Debug)]
+pub struct CookieNames {
+    session: String,
+    state: String,
+    /// All spellings, lower-case: no browser but some servers compare without case.
+    hidden: [String; 4],
+}
+
+impl CookieNames {
+    /// The names for a site with `cookie` whose visitors come over `scheme`.
+    pub fn new(cookie: &SiteCookie, scheme: Scheme) -> Self {
+        let prefix = match scheme {
+            Scheme::Http => "",
+            Scheme::Https => HOST_PREFIX,
+        };
+        let name = &cookie.name;
+        let hidden = ["", HOST_PREFIX]
+            .map(|prefix| ["", STATE_SUFFIX].map(|suffix| format!("{prefix}{name}{suffix}")));
+        let hidden = hidden.as_flattened().iter().map(|name| name.to_ascii_lowercase());
+        Self {
+            session: format!("{prefix}{name}"),
+            state: format!("{prefix}{name}{STATE_SUFFIX}"),
+            hidden: std::array::from_fn({
+                let mut hidden = hidden;
+                move |_| hidden.next().unwrap_or_default()
+            }),
+        }
+    }
+
+    fn hides(&self, name: &[u8]) -> bool {
+        self.hidden.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    }
+}
+
+/// What a browser presents as its session.
+#[derive(Debug)]
+pub enum Presented {
+    /// Nothing, or nothing that could be a session's key.
+    Nothing,
+    /// One key.
+    Key(SessionKey),
+    /// Two different values under one name: somebody planted one of them, and it cannot be told
+    /// which.
+    Ambiguous,
+}
+
+/// The gateway's cookies in a request.
+#[derive(Debug)]
+pub struct GatewayCookies {
+    /// The session.
+    pub session: Presented,
+    /// The browser, for [`crate::domain::state`].
+    pub browser: Option<BrowserKey>,
+}
+
+impl GatewayCookies {
+    /// Reads them.
+    pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
+        let (mut session, mut browser): (Option<&[u8]>, Option<&[u8]>) = (None, None);
+        let mut ambiguous = false;
+        for (name, value) in pairs(headers) {
+            if name == names.session.as_bytes() {
+                ambiguous |= session.is_some_and(|known| known != value);
+                session = Some(value);
+            } else if name == names.state.as_bytes() {
+                // Of several the first: browsers send the one with the longest path first, and
+                // ours has the shortest. A planted one makes redeeming fail, and no more.
+                browser = browser.or(Some(value));
+            }
+        }
+        let key = session.and_then(SessionKey::parse);
+        let session = match key {
+            _ if ambiguous => Presented::Ambiguous,
+            Some(key) => Presented::Key(key),
+            None => Presented::Nothing,
+        };
+        Self { session, browser: browser.and_then(BrowserKey::parse) }
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let crumbs = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+    crumbs.map(split_crumb)
+}
+
+fn split_crumb(crumb: &[u8]) -> (&[u8], &[u8]) {
+    let crumb = crumb.trim_ascii();
+    let equals = crumb.iter().position(|b| *b == b'=').unwrap_or(crumb.len());
+    let (name, value) = crumb.split_at(equals);
+    (name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii())
+}
+
+/// Takes the gateway's cookies out of a request for the upstream. Every other byte of a `Cookie`
+/// line stays as it is.
+pub fn hide(headers: &mut HeaderMap, names: &CookieNames) {
+    if !pairs(headers).any(|(name, _)| names.hides(name)) {
+        return;
+    }
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).into_iter().cloned().collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        let mut kept: Vec<u8> = Vec::with_capacity(line.len());
+        let crumbs = line.as_bytes().split(|b| *b == b';');
+        for crumb in crumbs.filter(|crumb| !names.hides(split_crumb(crumb).0)) {
+            if !kept.is_empty() {
+                kept.push(b';');
+            }
+            // The space before a cookie that has become the first goes with its predecessor.
+            kept.extend_from_slice(if kept.is_empty() { crumb.trim_ascii_start() } else { crumb });
+        }
+        if !kept.is_empty()
+            && let Ok(value) = HeaderValue::from_bytes(&kept)
+        {
+            headers.append(COOKIE, value);
+        }
+    }
+}
+
+/// Takes attempts to set the gateway's cookies out of an upstream's response.
+pub fn refuse_foreign(headers: &mut HeaderMap, names: &CookieNames) {
+    let sets_ours = |value: &HeaderValue| {
+        let pair = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+        names.hides(split_crumb(pair).0)
+    };
+    if !headers.get_all(SET_COOKIE).into_iter().any(sets_ours) {
+        return;
+    }
+    let kept: Vec<HeaderValue> =
+        headers.get_all(SET_COOKIE).into_iter().filter(|v| !sets_ours(v)).cloned().collect();
+    headers.remove(SET_COOKIE);
+    for value in kept {
+        headers.append(SET_COOKIE, value);
+    }
+}
+
+/// `Set-Cookie` for a new session. It lives as long as the browser: how long it is good is the
+/// store's business.
+pub fn set_session(
+    names: &CookieNames,
+    cookie: &SiteCookie,
+    scheme: Scheme,
+    key: &SessionKey,
+) -> HeaderValue {
+    let same_site = match cookie.same_site {
+        SameSite::Lax => CookieSameSite::Lax,
+        SameSite::Strict => CookieSameSite::Strict,
+        SameSite::None => CookieSameSite::None,
+    };
+    let mut session = built(&names.session, key.expose(), scheme, same_site);
+    if cookie.same_site == SameSite::None {
+        session.set_partitioned(true);
+    }
+    value_of(&session)
+}
+
+/// `Set-Cookie` that makes the browser forget its session.
+pub fn forget_session(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+    let mut session = built(&names.session, String::new(), scheme, CookieSameSite::Lax);
+    session.make_removal();
+    value_of(&session)
+}
+
+/// `Set-Cookie` that gives a browser its key. It has to come along on the way back from the login
+/// page, so it is `Lax` whatever the session cookie is.
+pub fn set_browser(names: &CookieNames, scheme: Scheme, key: &BrowserKey) -> HeaderValue {
+    value_of(&built(&names.state, key.expose(), scheme, CookieSameSite::Lax))
+}
+
+fn built(name: &str, value: String, scheme: Scheme, same_site: CookieSameSite) -> Cookie<'_> {
+    Cookie::build((name, value))
+        .path("/")
+        .http_only(true)
+        .secure(scheme == Scheme::Https)
+        .same_site(same_site)
+        .build()
+}
+
+fn value_of(cookie: &Cookie<'_>) -> HeaderValue {
+    // Names were checked by the configuration, values are base64url: this cannot fail, and an
+    // empty Set-Cookie is one that browsers ignore.
+    HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::entropy::SeededEntropy;
+
+    fn names(scheme: Scheme) -> CookieNames {
+        CookieNames::new(&cookie(SameSite::Lax), scheme)
+    }
+
+    fn cookie(same_site: SameSite) -> SiteCookie {
+        SiteCookie { name: "tollgate".into(), same_site }
+    }
+
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
+        lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_session_is_read_under_its_own_name_only() {
+        let key = SessionKey::mint(&SeededEntropy::new(7)).expose();
+        let other = SessionKey::mint(&SeededEntropy::new(8)).expose();
+        let read =
+            |text: &str, scheme| GatewayCookies::read(&headers(&[text.as_bytes()]), &names(scheme)).session;
+        assert!(matches!(read(&format!("a=b; tollgate={key}"), Scheme::Http), Presented::Key(_)));
+        assert!(matches!(read(&format!("__Host-tollgate={key}"), Scheme::Https), Presented::Key(_)));
+        assert!(matches!(read(&format!("tollgate={key}; tollgate={key}"), Scheme::Http), Presented::Key(_)));
+        assert!(matches!(
+            read(&format!("tollgate={key}; tollgate={other}"), Scheme::Http),
+            Presented::Ambiguous
+        ));
+        for text in
+            [format!("tollgate={key}"), format!("__host-tollgate={key}"), format!("x__Host-tollgate={key}")]
+        {
+            assert!(matches!(read(&text, Scheme::Https), Presented::Nothing), "{text}");
+        }
+        for text in ["tollgate=short", "tollgate", "=x", ";;;", "tollgate="] {
+            assert!(matches!(read(text, Scheme::Http), Presented::Nothing), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_other_byte_of_a_cookie_line_stays() {
+        for (before, after) in [
+            (&b"a=b; c=\"d e\"; \xff=\xfe"[..], Some(&b"a=b; c=\"d e\"; \xff=\xfe"[..])),
+            (b"tollgate=1", None),
+            (b"tollgate=1; a=b;c=d ", Some(b"a=b;c=d ")),
+            (b"a=b; TOLLGATE=1;  c=d", Some(b"a=b;  c=d")),
+            (b"a=b; __Host-tollgate_state=2", Some(b"a=b")),
+            (b"tollgatex=1; xtollgate=2", Some(b"tollgatex=1; xtollgate=2")),
+        ] {
+            let mut map = headers(&[before]);
+            hide(&mut map, &names(Scheme::Http));
+            assert_eq!(
+                map.get(COOKIE).map(HeaderValue::as_bytes),
+                after,
+                "{:?}",
+                String::from_utf8_lossy(before)
+            );
+        }
+    }
+
+    #[test]
+    fn an_upstream_cannot_set_them() {
+        let mut map = HeaderMap::new();
+        for value in
+            ["a=b; Path=/", "tollgate=evil", " __HOST-tollgate = evil; Path=/", "tollgate_state=evil"]
+        {
+            map.append(SET_COOKIE, value.parse().unwrap());
+        }
+        refuse_foreign(&mut map, &names(Scheme::Https));
+        let left: Vec<_> = map.get_all(SET_COOKIE).into_iter().collect();
+        assert_eq!(left, ["a=b; Path=/"]);
+    }
+
+    #[test]
+    fn cookies_are_as_narrow_as_they_can_be() {
+        let key = SessionKey::mint(&SeededEntropy::new(9));
+        let set = |same_site, scheme| {
+            let value = set_session(&names(scheme), &cookie(same_site), scheme, &key);
+            value.to_str().unwrap().replace(&key.expose(), "KEY")
+        };
+        assert_eq!(set(SameSite::Lax, Scheme::Http), "tollgate=KEY; HttpOnly; SameSite=Lax; Path=/");
+        assert_eq!(
+            set(SameSite::Strict, Scheme::Https),
+            "__Host-tollgate=KEY; HttpOnly; SameSite=Strict; Secure; Path=/"
+        );
+        assert_eq!(
+            set(SameSite::None, Scheme::Https),
+            "__Host-tollgate=KEY; HttpOnly; SameSite=None; Partitioned; Secure; Path=/"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! What the gateway has to say about HTTP itself, one concern a file.
+
+pub mod body;
+pub mod client;
+pub mod connection;
+pub mod cookies;
+pub mod forged;
+pub mod forwarded;
+pub mod navigation;
+pub mod reply;
+pub mod request_id;
+
+/// A response of the gateway.
+pub type Response = ::http::Response<body::Body>;

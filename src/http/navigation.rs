@@ -1,0 +1,132 @@
+//! Whether a request is a person going to a page, who can be sent to a login page, or a program,
+//! which has to be told.
+
+use http::HeaderMap;
+use http::header::{ACCEPT, HeaderName};
+
+use super::connection::is_upgrade;
+
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Media types that a browser asks for when a person goes to a page.
+const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];
+
+/// Whether a request with these headers is a navigation. Old browsers send no `Sec-Fetch-*`, so
+/// that what is absent never speaks against it.
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    let differs =
+        |name, expected: &str| headers.get(name).is_some_and(|value| !is(value.as_bytes(), expected));
+    let by_script = headers.get(X_REQUESTED_WITH).is_some_and(|value| is(value.as_bytes(), "XMLHttpRequest"));
+    !by_script
+        && !differs(SEC_FETCH_MODE, "navigate")
+        && !differs(SEC_FETCH_DEST, "document")
+        && !is_upgrade(headers)
+        && accepts_pages(headers)
+}
+
+/// Whether a browser is only looking ahead: the person may never come.
+pub fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
+        let looks_ahead = |value: &[u8]| {
+            let value = value.to_ascii_lowercase();
+            ["prefetch", "prerender", "preview"]
+                .iter()
+                .any(|word| value.windows(word.len()).any(|w| w == word.as_bytes()))
+        };
+        headers.get_all(*name).into_iter().any(|value| looks_ahead(value.as_bytes()))
+    })
+}
+
+/// Whether a browser says that another site made it send this request, other than by a person
+/// going to a page.
+pub fn is_cross_site_subrequest(headers: &HeaderMap) -> bool {
+    let cross_site = headers.get(SEC_FETCH_SITE).is_some_and(|value| is(value.as_bytes(), "cross-site"));
+    cross_site && !is_navigation(headers)
+}
+
+/// Whether a browser says that another origin made it send this request, in whatever way.
+pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let own = |value: &[u8]| is(value, "same-origin") || is(value, "none");
+    headers.get(SEC_FETCH_SITE).is_some_and(|value| !own(value.as_bytes()))
+}
+
+fn accepts_pages(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(ACCEPT).into_iter().peekable();
+    lines.peek().is_none() || lines.any(|line| line.as_bytes().split(|byte| *byte == b',').any(offers_page))
+}
+
+/// Whether an element of `Accept` offers a page: a weight of zero declines (RFC 9110 §12.4.2).
+fn offers_page(element: &[u8]) -> bool {
+    let mut parts = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let Some(media_type) = parts.next() else {
+        return false;
+    };
+    let declined = parts.any(|parameter| {
+        let weight = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
+        weight.is_some_and(|weight| !weight.is_empty() && weight.iter().all(|b| matches!(b, b'0' | b'.')))
+    });
+    !declined && PAGE_TYPES.iter().any(|page_type| is(media_type, page_type))
+}
+
+fn is(value: &[u8], expected: &str) -> bool {
+    value.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let parse =
+            |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        pairs.iter().map(parse).collect()
+    }
+
+    #[test]
+    fn people_navigate_and_programs_do_not() {
+        for navigation in [
+            &[] as &[(&'static str, &str)],
+            &[("accept", "*/*")],
+            &[("accept", "text/html,application/xhtml+xml;q=0.9")],
+            &[("accept", "application/json, TEXT/HTML;q=0.1")],
+            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")],
+            &[("x-requested-with", "com.example.browser")],
+        ] {
+            assert!(is_navigation(&headers(navigation)), "{navigation:?}");
+        }
+        for other in [
+            &[("accept", "application/json")] as &[(&'static str, &str)],
+            &[("accept", "")],
+            &[("accept", "image/png, text/*")],
+            &[("accept", "text/html;q=0")],
+            &[("accept", "text/html; q=0.000, application/json")],
+            &[("x-requested-with", "XMLHttpRequest"), ("accept", "text/html")],
+            &[("sec-fetch-mode", "cors")],
+            &[("sec-fetch-mode", "no-cors"), ("accept", "*/*")],
+            &[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")],
+            &[("sec-fetch-dest", "image")],
+            &[("sec-fetch-mode", "")],
+            &[("upgrade", "websocket"), ("connection", "Upgrade")],
+        ] {
+            assert!(!is_navigation(&headers(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn looking_ahead_is_recognised_in_every_dialect() {
+        for ahead in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch;anonymous-client-ip"),
+            ("purpose", "prefetch"),
+            ("purpose", "Preview"),
+            ("x-moz", "prefetch"),
+        ] {
+            assert!(is_prefetch(&headers(&[ahead])), "{ahead:?}");
+        }
+        assert!(!is_prefetch(&headers(&[("sec-purpose", "x"), ("accept", "*/*")])));
+    }
+}

@@ -1,0 +1,154 @@
+//! Issuing one-time tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Sso;
+use crate::config::Site;
+use crate::domain::clock::Timestamp;
+use crate::domain::email::Email;
+use crate::domain::identity::Identity;
+use crate::domain::opaque::LoginToken;
+use crate::domain::state::LoginState;
+use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
+use crate::domain::user::{PersonName, User};
+use crate::store::StoreResult;
+
+/// The life of a token of the plain API, unless site or call say otherwise.
+const PLAIN_TTL: Duration = Duration::from_mins(5);
+
+/// The life of a token of the 23-compatible API, unless the site says otherwise.
+const COMPATIBLE_TTL: Duration = Duration::from_mins(15);
+
+/// What a login page may say about the token it wants, apart from whom it is for.
+#[derive(Clone, Debug, Default)]
+pub struct TokenOrder {
+    /// Where to go afterwards.
+    pub return_url: Option<String>,
+    /// The browser that alone may redeem it.
+    pub state: Option<LoginState>,
+    /// The token's life, where it differs from the site's.
+    pub expires_in: Option<Duration>,
+    /// The session's idle time, where it differs from the site's.
+    pub session_idle: Option<Duration>,
+    /// The session's greatest age, where it differs from the site's.
+    pub session_max: Option<Duration>,
+}
+
+/// Whom a token of the plain API is for.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The address under which the directory knows the person.
+    pub email: Email,
+    /// The name, if the person is new.
+    pub name: PersonName,
+    /// Identity fields that are not the directory's: `external_id`, groups, plans, attributes.
+    pub extra: Identity,
+}
+
+/// A token that was issued.
+#[derive(Debug)]
+pub struct Issued {
+    /// The token.
+    pub token: LoginToken,
+    /// Until when it can be redeemed.
+    pub expires_at: Timestamp,
+    /// Whether the directory has a new user because of it.
+    pub user_created: bool,
+}
+
+impl Sso {
+    /// Issues a token for a member of `site`, who becomes one by this.
+    pub async fn issue_for_member(
+        &self,
+        site: &Arc<Site>,
+        member: Member,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<Issued> {
+        let provisioned =
+            self.stores.directory.provision(member.email, member.name, site.name.clone(), self.now()).await?;
+        let user = provisioned.user;
+        if provisioned.created {
+            tracing::info!(target: "tollgate::audit", event = "user_created", user = %user.id, site = %site.name, by);
+        }
+        let identity =
+            Identity { user: Some(user.id), email: Some(user.email), name: Some(user.name), ..member.extra };
+        let ttl = order.expires_in.or(site.token_ttl).unwrap_or(PLAIN_TTL);
+        let blank = (TokenKind::Session, RolePolicy::Always);
+        let mut issued = self.issue(site, blank, identity, ttl, order, by).await?;
+        issued.user_created = provisioned.created;
+        Ok(issued)
+    }
+
+    /// Issues a token of the 23-compatible API: for a person with or without an entry in the
+    /// directory, or for an anonymous visitor.
+    pub async fn issue_for_visitor(
+        &self,
+        site: &Arc<Site>,
+        email: Option<Email>,
+        name: Option<PersonName>,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<Issued> {
+        let user = match &email {
+            Some(email) => self.stores.directory.find_by_email(email.key().clone()).await?,
+            None => None,
+        };
+        let known_name = user.as_ref().map(|user| user.name.clone());
+        let identity = Identity {
+            user: user.map(|user| user.id),
+            email,
+            name: name.or(known_name),
+            ..Identity::default()
+        };
+        let ttl = site.token_ttl.unwrap_or(COMPATIBLE_TTL);
+        self.issue(site, (TokenKind::Session, RolePolicy::WithBackend), identity, ttl, order, by).await
+    }
+
+    /// Issues a login token of the 23-compatible API for a user with a full account.
+    pub async fn issue_for_user(
+        &self,
+        site: &Arc<Site>,
+        user: &User,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<Issued> {
+        let identity = Identity {
+            user: Some(user.id),
+            email: Some(user.email.clone()),
+            name: Some(user.name.clone()),
+            ..Identity::default()
+        };
+        let ttl = site.token_ttl.unwrap_or(COMPATIBLE_TTL);
+        self.issue(site, (TokenKind::Login, RolePolicy::WithBackend), identity, ttl, order, by).await
+    }
+
+    async fn issue(
+        &self,
+        site: &Arc<Site>,
+        (kind, role_policy): (TokenKind, RolePolicy),
+        identity: Identity,
+        ttl: Duration,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<Issued> {
+        let token = LoginToken::mint(self.entropy());
+        let expires_at = self.now().after(ttl);
+        let user = identity.user.map(|id| id.0);
+        let grant = TokenGrant {
+            kind,
+            site: site.name.clone(),
+            identity,
+            role_policy,
+            return_url: order.return_url,
+            state: order.state,
+            expires_at,
+            session_idle: order.session_idle,
+            session_max: order.session_max,
+        };
+        self.stores.tokens.insert(token.hash(), grant).await?;
+        tracing::info!(target: "tollgate::audit", event = "token_issued", site = %site.name, user, by);
+        Ok(Issued { token, expires_at, user_created: false })
+    }
+}

@@ -1,0 +1,93 @@
+//! The use cases: issue a token, redeem it, recognise a session, end it; users and their roles.
+//!
+//! Everything that changes who is let in happens here, and each of it leaves one line in the
+//! audit log. None of it knows HTTP.
+
+mod authenticate;
+mod issue;
+mod redeem;
+mod sessions;
+pub mod sites;
+pub mod throttle;
+mod users;
+
+pub use issue::{Issued, Member, TokenOrder};
+pub use redeem::{RedeemError, Redeemed, Redemption};
+pub use sessions::SessionChange;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::entropy::Entropy;
+use crate::store::Stores;
+use sites::Sites;
+use throttle::Throttle;
+
+/// The use cases over one set of stores.
+pub struct Sso {
+    /// The sites that there are.
+    pub sites: Sites,
+    /// Holds back whoever presents wrong API keys.
+    pub wrong_keys: Throttle,
+    /// Holds back whoever presents tokens that were never issued.
+    pub guesses: Throttle,
+    /// Stops a browser and a login page from sending each other in circles.
+    pub bounces: Throttle,
+    stores: Stores,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Sso {
+    /// The use cases for `sites` over `stores`.
+    pub fn new(sites: Sites, stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            sites,
+            wrong_keys: Throttle::new(30, Duration::from_secs(2)),
+            guesses: Throttle::new(60, Duration::from_secs(1)),
+            bounces: Throttle::new(3, Duration::from_secs(20)),
+            stores,
+            clock,
+            entropy,
+        }
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The source of randomness.
+    pub fn entropy(&self) -> &dyn Entropy {
+        self.entropy.as_ref()
+    }
+
+    /// Remembers the nonce of a signed request; `false` if it was used before.
+    pub async fn remember_nonce(
+        &self,
+        key: crate::store::NonceKey,
+        until: Timestamp,
+    ) -> crate::store::StoreResult<bool> {
+        self.stores.nonces.remember(key, until).await
+    }
+
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        let nobody = crate::domain::user::UserId(u64::MAX);
+        self.stores.directory.find(nobody).await.is_ok()
+    }
+
+    /// One slice of forgetting what is over; whether there may be more to do right away.
+    pub fn sweep(&self) -> bool {
+        const SLICE: usize = 256;
+        self.stores.sweep(self.now(), SLICE)
+    }
+
+    /// Forgets who has long stopped failing.
+    pub fn sweep_throttles(&self) {
+        for throttle in [&self.wrong_keys, &self.guesses, &self.bounces] {
+            throttle.sweep(self.now());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Redeeming one-time tokens.
+
+use std::sync::Arc;
+
+use super::Sso;
+use crate::config::Site;
+use crate::domain::identity::Identity;
+use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
+use crate::domain::session::{LiveSession, Session, SessionId};
+use crate::domain::site::SiteName;
+use crate::domain::state::LoginState;
+use crate::domain::token::{Claim, Refusal, RolePolicy, TokenKind};
+use crate::domain::user::{Account, User};
+use crate::store::{StoreResult, Unavailable};
+
+/// A browser's attempt to redeem a token.
+#[derive(Debug)]
+pub struct Redemption {
+    /// The site on which it happens.
+    pub site: Arc<Site>,
+    /// The token.
+    pub token: LoginToken,
+    /// The kind of token that the endpoint takes.
+    pub kind: TokenKind,
+    /// The state that belongs to the browser, if it has one.
+    pub state: Option<LoginState>,
+    /// The session that the browser has now, which ends if the token is good.
+    pub current: Option<SessionHash>,
+}
+
+/// A new session.
+#[derive(Debug)]
+pub struct Redeemed {
+    /// The value for the session cookie.
+    pub key: SessionKey,
+    /// The session.
+    pub live: Arc<LiveSession>,
+    /// Where the login page wanted the visitor to go: not yet proven.
+    pub return_url: Option<String>,
+}
+
+/// Why there is no new session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedeemError {
+    /// The token is not good.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody knows whether it is good.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Sso {
+    /// Takes the token and opens a session under a new key; the browser's present session ends.
+    ///
+    /// Once begun this must not be dropped half-way: a token could be taken and nobody the wiser.
+    /// Callers run it detached from the client's connection.
+    pub async fn redeem(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
+        let site = attempt.site;
+        let now = self.now();
+        let claim = Claim {
+            kind: attempt.kind,
+            site: site.name.clone(),
+            state: attempt.state,
+            require_state: site.require_state,
+        };
+        let taken = self.stores.tokens.take(attempt.token.hash(), claim, now).await?;
+        let grant = taken.inspect_err(|refusal| {
+            tracing::info!(
+                target: "tollgate::audit", event = "token_refused", site = %site.name, reason = refusal.as_str()
+            );
+        })?;
+        // Role and back end are what they are now, not what they were when the token was made;
+        // a user who was deleted in between is let in no more.
+        let identity = match grant.identity.user {
+            None => grant.identity,
+            Some(id) => match self.stores.directory.find(id).await? {
+                Some(user) => with_rights(grant.identity, &user, &site, grant.role_policy),
+                None => return Err(Refusal::Unknown.into()),
+            },
+        };
+        let age = grant.session_max.unwrap_or(site.session_max);
+        let session = Session {
+            id: SessionId::mint(now, self.entropy()),
+            site: site.name.clone(),
+            identity,
+            role_policy: grant.role_policy,
+            created_at: now,
+            expires_at: now.after(age),
+            idle: grant.session_idle.unwrap_or(site.session_idle),
+        };
+        let key = SessionKey::mint(self.entropy());
+        let live = Arc::new(live_session(session, &site, now));
+        self.stores.sessions.insert(key.hash(), Arc::clone(&live)).await?;
+        let id = live.session.id;
+        let user = live.session.identity.user.map(|id| id.0);
+        tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
+        if let Some(current) = attempt.current {
+            self.end_replaced(current, &site.name).await?;
+        }
+        Ok(Redeemed { key, live, return_url: grant.return_url })
+    }
+
+    async fn end_replaced(&self, hash: SessionHash, site: &SiteName) -> StoreResult<()> {
+        // A cookie of another site is none of this site's business.
+        let is_own = self.stores.sessions.find(&hash)?.is_some_and(|live| live.session.site == *site);
+        if is_own {
+            self.end_session(hash, "replaced").await?;
+        }
+        Ok(())
+    }
+}
+
+/// `session` with its headers made, last seen at `last_seen`.
+pub(super) fn live_session(
+    session: Session,
+    site: &Site,
+    last_seen: crate::domain::clock::Timestamp,
+) -> LiveSession {
+    let headers = site.identity.render(&session.identity, &session.id.to_string());
+    LiveSession::new(session, headers, last_seen)
+}
+
+/// `identity` with the rights that `user` has on `site` now.
+pub(super) fn with_rights(identity: Identity, user: &User, site: &Site, policy: RolePolicy) -> Identity {
+    let role = user.roles.get(&site.name);
+    let backend = site.allow_backend_login && user.account == Account::Full && role.is_some();
+    let told = match policy {
+        RolePolicy::Always => true,
+        RolePolicy::WithBackend => backend,
+    };
+    Identity { role: role.filter(|_| told).cloned(), backend, ..identity }
+}

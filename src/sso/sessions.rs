@@ -1,0 +1,129 @@
+//! Ending, listing and changing sessions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Sso;
+use super::redeem::{live_session, with_rights};
+use crate::domain::opaque::SessionHash;
+use crate::domain::session::{LiveSession, SessionId};
+use crate::domain::user::User;
+use crate::store::{Page, SessionFilter, StoreResult};
+
+/// A change to a session: what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct SessionChange {
+    /// Other groups.
+    pub groups: Option<Vec<String>>,
+    /// Other plans.
+    pub plans: Option<Vec<String>>,
+    /// Other attributes.
+    pub attributes: Option<BTreeMap<String, String>>,
+    /// Another idle time.
+    pub idle: Option<Duration>,
+    /// Another greatest age, counted from the session's beginning.
+    pub max: Option<Duration>,
+}
+
+/// How many sessions are worked on at a time where all of a person's are.
+const BATCH: usize = 256;
+
+impl Sso {
+    /// Ends the session behind a cookie; whether there was one.
+    pub async fn end_session(&self, hash: SessionHash, reason: &'static str) -> StoreResult<bool> {
+        let ended = self.stores.sessions.remove(hash).await?;
+        Ok(note_end(ended.as_deref(), reason))
+    }
+
+    /// Ends the session with this name; whether there was one.
+    pub async fn revoke_session(&self, id: SessionId) -> StoreResult<bool> {
+        let ended = self.stores.sessions.remove_by_id(id).await?;
+        Ok(note_end(ended.as_deref(), "revoked"))
+    }
+
+    /// Ends every session that `filter` shows, and says how many there were.
+    pub async fn revoke_sessions(&self, filter: SessionFilter) -> StoreResult<usize> {
+        let mut revoked = 0;
+        loop {
+            let page = self.stores.sessions.list(filter.clone(), None, BATCH, self.now()).await?;
+            for live in &page.entries {
+                revoked += usize::from(self.revoke_session(live.session.id).await?);
+            }
+            if page.next.is_none() {
+                return Ok(revoked);
+            }
+        }
+    }
+
+    /// One page of live sessions.
+    pub async fn list_sessions(
+        &self,
+        filter: SessionFilter,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> StoreResult<Page<Arc<LiveSession>, SessionId>> {
+        self.stores.sessions.list(filter, after, limit, self.now()).await
+    }
+
+    /// The live session with this name.
+    pub async fn find_session(&self, id: SessionId) -> StoreResult<Option<Arc<LiveSession>>> {
+        self.stores.sessions.find_by_id(id, self.now()).await
+    }
+
+    /// Changes a session; `None` if it has ended. What the upstream is told changes with the next
+    /// request.
+    pub async fn change_session(
+        &self,
+        live: &LiveSession,
+        change: SessionChange,
+    ) -> StoreResult<Option<Arc<LiveSession>>> {
+        let mut session = live.session.clone();
+        let identity = &mut session.identity;
+        identity.groups = change.groups.unwrap_or(std::mem::take(&mut identity.groups));
+        identity.plans = change.plans.unwrap_or(std::mem::take(&mut identity.plans));
+        identity.attributes = change.attributes.unwrap_or(std::mem::take(&mut identity.attributes));
+        session.idle = change.idle.unwrap_or(session.idle);
+        if let Some(max) = change.max {
+            session.expires_at = session.created_at.after(max);
+        }
+        let Some(site) = self.sites.by_name(&session.site) else {
+            return Ok(None);
+        };
+        let changed = Arc::new(live_session(session, site, live.last_seen()));
+        let replaced = self.stores.sessions.replace(Arc::clone(&changed)).await?;
+        Ok(replaced.then_some(changed))
+    }
+
+    /// Brings a user's sessions in line with what the directory says of the user now.
+    pub(super) async fn refresh_sessions(&self, user: &User) -> StoreResult<()> {
+        let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: None };
+        let mut after = None;
+        loop {
+            let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
+            for live in page.entries.iter().filter(|live| live.session.identity.user == Some(user.id)) {
+                let Some(site) = self.sites.by_name(&live.session.site) else {
+                    continue;
+                };
+                let mut session = live.session.clone();
+                session.identity = with_rights(session.identity, user, site, session.role_policy);
+                let refreshed = live_session(session, site, live.last_seen());
+                self.stores.sessions.replace(Arc::new(refreshed)).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn note_end(ended: Option<&LiveSession>, reason: &'static str) -> bool {
+    if let Some(live) = ended {
+        let session = &live.session;
+        tracing::info!(
+            target: "tollgate::audit", event = "session_ended", site = %session.site, session = %session.id, reason
+        );
+    }
+    ended.is_some()
+}

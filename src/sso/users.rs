@@ -1,0 +1,59 @@
+//! Users and their roles.
+
+use std::sync::Arc;
+
+use super::Sso;
+use crate::domain::site::SiteName;
+use crate::domain::user::{User, UserId};
+use crate::store::{Page, SessionFilter, StoreResult, UserChange, UserFilter};
+
+impl Sso {
+    /// The user with this number.
+    pub async fn find_user(&self, id: UserId) -> StoreResult<Option<User>> {
+        self.stores.directory.find(id).await
+    }
+
+    /// The user with this address (lower-case).
+    pub async fn find_user_by_email(&self, email_key: Arc<str>) -> StoreResult<Option<User>> {
+        self.stores.directory.find_by_email(email_key).await
+    }
+
+    /// One page of users.
+    pub async fn list_users(
+        &self,
+        filter: UserFilter,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> StoreResult<Page<User, UserId>> {
+        self.stores.directory.list(filter, after, limit).await
+    }
+
+    /// Changes a user, and with it what the upstream is told in the user's sessions from the next
+    /// request on; `None` if there is no such user. A membership that ends takes the sessions on
+    /// that site with it.
+    pub async fn update_user(&self, id: UserId, change: UserChange, by: &str) -> StoreResult<Option<User>> {
+        let left: Vec<SiteName> =
+            change.roles.iter().filter(|(_, role)| role.is_none()).map(|(site, _)| site.clone()).collect();
+        let Some(user) = self.stores.directory.update(id, change).await? else {
+            return Ok(None);
+        };
+        tracing::info!(target: "tollgate::audit", event = "user_changed", user = %id, by);
+        if !left.is_empty() {
+            let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: Some(left) };
+            self.revoke_sessions(filter).await?;
+        }
+        self.refresh_sessions(&user).await?;
+        Ok(Some(user))
+    }
+
+    /// Deletes a user and ends the user's sessions; whether there was one.
+    pub async fn delete_user(&self, id: UserId, by: &str) -> StoreResult<bool> {
+        let Some(user) = self.stores.directory.remove(id).await? else {
+            return Ok(false);
+        };
+        tracing::info!(target: "tollgate::audit", event = "user_deleted", user = %id, by);
+        let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: None };
+        self.revoke_sessions(filter).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,51 @@
+//! The store that forgets everything on restart: `DashMap`s for what requests look up, ordered
+//! indexes behind a mutex for lists and expiry.
+//!
+//! Two rules keep it free of deadlocks: an index's lock is taken before a map's, and neither is
+//! held over an await (nothing here awaits).
+
+mod expiry;
+mod nonces;
+mod sessions;
+mod tokens;
+mod users;
+
+pub use nonces::Nonces;
+pub use sessions::Sessions;
+pub use tokens::Tokens;
+pub use users::Users;
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::StoreFuture;
+
+/// An answer that is there already.
+fn ready<'a, T: Send + 'a>(answer: T) -> StoreFuture<'a, T> {
+    Box::pin(std::future::ready(Ok(answer)))
+}
+
+/// Locks for a moment. A panic elsewhere cannot leave an index half changed: no code between the
+/// lock and its release can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes eight bytes of a key that is a SHA-256 value for its hash: it needs no second hashing,
+/// and nobody can choose keys that collide.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+}
+
+type ByHash<K, V> = dashmap::DashMap<K, V, BuildHasherDefault<AlreadyHashed>>;

@@ -1,0 +1,226 @@
+//! Where tokens, sessions and users are kept.
+//!
+//! A method's signature shows what it depends on: whoever needs the time is handed it. Reading a
+//! session is on the path of every request and answers at once; everything else may take its time
+//! and is a future.
+
+pub mod memory;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::email::Email;
+use crate::domain::opaque::{SessionHash, TokenHash};
+use crate::domain::session::{LiveSession, SessionId};
+use crate::domain::site::SiteName;
+use crate::domain::token::{Claim, Refusal, TokenGrant};
+use crate::domain::user::{Account, PersonName, Role, User, UserId};
+
+/// The store cannot answer. Nobody is let in on the strength of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store does not answer")]
+pub struct Unavailable;
+
+/// What a store answers.
+pub type StoreResult<T> = Result<T, Unavailable>;
+
+/// An answer that may take its time.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = StoreResult<T>> + Send + 'a>>;
+
+/// One page of a list, and where the next one begins.
+#[derive(Debug)]
+pub struct Page<T, C> {
+    /// The page's entries, oldest first.
+    pub entries: Vec<T>,
+    /// What to ask the next page with; `None` on the last one.
+    pub next: Option<C>,
+}
+
+/// Keeps one-time tokens by their hashes.
+pub trait TokenStore: Send + Sync {
+    /// Keeps what `hash` stands for until it is redeemed or expires.
+    fn insert(&self, hash: TokenHash, grant: TokenGrant) -> StoreFuture<'_, ()>;
+
+    /// Hands out what `hash` stands for, if `claim` may have it, and never again: of any number
+    /// of callers at the same time, one gets it. A refused token stays as it was.
+    fn take(
+        &self,
+        hash: TokenHash,
+        claim: Claim,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Result<TokenGrant, Refusal>>;
+
+    /// Forgets at most `limit` tokens that are long over, and says how many it looked at.
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+}
+
+/// Which sessions a list is to show.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Those of the person with this [`Email::key`].
+    pub email_key: Option<Arc<str>>,
+    /// Those on one of these sites.
+    pub sites: Option<Vec<SiteName>>,
+}
+
+impl SessionFilter {
+    /// Whether the list shows `live`.
+    pub fn matches(&self, live: &LiveSession) -> bool {
+        let session = &live.session;
+        let email_key = session.identity.email.as_ref().map(Email::key);
+        self.email_key.as_ref().is_none_or(|key| email_key == Some(key))
+            && self.sites.as_ref().is_none_or(|sites| sites.contains(&session.site))
+    }
+}
+
+/// Keeps sessions by the hashes of their cookies.
+pub trait SessionStore: Send + Sync {
+    /// The session behind a cookie, alive or not: the caller knows the time.
+    fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>>;
+
+    /// Keeps a new session.
+    fn insert(&self, hash: SessionHash, live: Arc<LiveSession>) -> StoreFuture<'_, ()>;
+
+    /// Ends the session behind a cookie and hands it back.
+    fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+
+    /// The session with this name that is alive at `now`.
+    fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+
+    /// Ends the session with this name and hands it back.
+    fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+
+    /// Puts `live` in the place of the session with the same name; `false` if that has ended.
+    fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool>;
+
+    /// Up to `limit` sessions that are alive at `now`, in the order of their making, behind
+    /// `after`.
+    fn list(
+        &self,
+        filter: SessionFilter,
+        after: Option<SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Page<Arc<LiveSession>, SessionId>>;
+
+    /// Forgets at most `limit` sessions that are over, and says how many it looked at.
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+}
+
+/// What came of [`Directory::provision`].
+#[derive(Debug)]
+pub struct Provisioned {
+    /// The user, who is now a member of the site.
+    pub user: User,
+    /// Whether the address was seen for the first time.
+    pub created: bool,
+}
+
+/// A change to a user: what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// Another name.
+    pub name: Option<PersonName>,
+    /// Another kind of account.
+    pub account: Option<Account>,
+    /// Another role on each of these sites; `None` ends the membership.
+    pub roles: BTreeMap<SiteName, Option<Role>>,
+}
+
+/// Which users a list is to show.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// The one with this [`Email::key`].
+    pub email_key: Option<Arc<str>>,
+    /// Members of one of these sites.
+    pub sites: Option<Vec<SiteName>>,
+}
+
+impl UserFilter {
+    /// Whether the list shows `user`.
+    pub fn matches(&self, user: &User) -> bool {
+        let is_member = |sites: &Vec<SiteName>| sites.iter().any(|site| user.roles.contains_key(site));
+        self.email_key.as_ref().is_none_or(|key| user.email.key() == key)
+            && self.sites.as_ref().is_none_or(is_member)
+    }
+}
+
+/// Keeps the users.
+pub trait Directory: Send + Sync {
+    /// Finds the user with this address or creates one, and makes the user a member of `site`
+    /// (as `editor`) unless that is so already. A known user keeps name and roles.
+    fn provision(
+        &self,
+        email: Email,
+        name: PersonName,
+        site: SiteName,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Provisioned>;
+
+    /// The user with this [`Email::key`].
+    fn find_by_email(&self, email_key: Arc<str>) -> StoreFuture<'_, Option<User>>;
+
+    /// The user with this number.
+    fn find(&self, id: UserId) -> StoreFuture<'_, Option<User>>;
+
+    /// Up to `limit` users in the order of their numbers, behind `after`.
+    fn list(
+        &self,
+        filter: UserFilter,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> StoreFuture<'_, Page<User, UserId>>;
+
+    /// Changes a user; `None` if there is no such user.
+    fn update(&self, id: UserId, change: UserChange) -> StoreFuture<'_, Option<User>>;
+
+    /// Deletes a user and hands the entry back.
+    fn remove(&self, id: UserId) -> StoreFuture<'_, Option<User>>;
+}
+
+/// The key of a nonce: a hash over everything with which it has to be unique.
+pub type NonceKey = [u8; 32];
+
+/// Remembers the nonces of signed requests.
+pub trait NonceStore: Send + Sync {
+    /// Remembers `key` until `until`; `false` if it is remembered already.
+    fn remember(&self, key: NonceKey, until: Timestamp) -> StoreFuture<'_, bool>;
+
+    /// Forgets at most `limit` nonces that are over, and says how many it looked at.
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+}
+
+/// The stores that make up one installation.
+#[derive(Clone)]
+pub struct Stores {
+    /// One-time tokens.
+    pub tokens: Arc<dyn TokenStore>,
+    /// Sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Users.
+    pub directory: Arc<dyn Directory>,
+    /// Nonces of signed requests.
+    pub nonces: Arc<dyn NonceStore>,
+}
+
+impl Stores {
+    /// Everything in memory: forgotten on restart.
+    pub fn in_memory() -> Self {
+        Self {
+            tokens: Arc::new(memory::Tokens::default()),
+            sessions: Arc::new(memory::Sessions::default()),
+            directory: Arc::new(memory::Users::default()),
+            nonces: Arc::new(memory::Nonces::default()),
+        }
+    }
+
+    /// One slice of forgetting, of at most `limit` entries of each kind, so that no request has to
+    /// wait for it. Returns whether there may be more to do right away.
+    pub fn sweep(&self, now: Timestamp, limit: usize) -> bool {
+        let looked_at =
+            [self.tokens.sweep(now, limit), self.sessions.sweep(now, limit), self.nonces.sweep(now, limit)];
+        looked_at.contains(&limit)
+    }
+}
