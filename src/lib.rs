@@ -7,5 +7,6 @@
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod proxy;
 pub mod sso;
 pub mod store;

@@ -1,0 +1,116 @@
+//! Carrying one request to the upstream and its answer back.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{Request, StatusCode, Uri};
+use hyper::body::Incoming;
+
+use super::link::Link;
+use super::pool::Pool;
+use super::request_body::{Progress, RequestBody};
+use super::response_body::ResponseBody;
+use super::{ProxyError, rewrite};
+use crate::config::Site;
+use crate::domain::access::Permit;
+use crate::domain::clock::Clock;
+use crate::domain::host::Origin;
+use crate::http::Response;
+use crate::http::body::Body;
+use crate::http::client::Client;
+use crate::http::cookies::CookieNames;
+use crate::http::request_id::RequestId;
+
+/// How long a connection may take to come about: an upstream on the same network answers within
+/// milliseconds, or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What has to be known to carry a request.
+pub struct Errand<'a> {
+    /// The site.
+    pub site: &'a Arc<Site>,
+    /// The names of its cookies.
+    pub cookie_names: &'a CookieNames,
+    /// The worker's connections to its upstream.
+    pub pool: &'a Rc<Pool>,
+    /// The client.
+    pub client: &'a Client,
+    /// The Host that the client asked for, with its port.
+    pub host: &'a str,
+    /// The origin at which the client finds the site.
+    pub origin: &'a Origin,
+    /// The request's name.
+    pub request_id: &'a RequestId,
+    /// The target in origin-form, less the token.
+    pub target: &'a Uri,
+    /// The clock for idle connections.
+    pub clock: &'a Arc<dyn Clock>,
+}
+
+/// Forwards a request that has a permit. The response streams.
+pub async fn forward(
+    permit: Permit,
+    request: Request<Incoming>,
+    errand: Errand<'_>,
+) -> Result<Response, ProxyError> {
+    let (mut head, body) = request.into_parts();
+    let announced =
+        head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
+        return Err(ProxyError::BodyTooLong);
+    }
+    rewrite::to_upstream(&mut head, &permit, &errand);
+    let progress = Progress::begin();
+    let body = RequestBody::new(body, Arc::clone(errand.site), *errand.client, Rc::clone(&progress));
+    let request = Request::from_parts(head, body);
+
+    let exchange = exchange(request, &errand);
+    let (link, answer) = tokio::select! {
+        biased;
+        answered = exchange => answered.map_err(|error| if progress.too_long.get() { ProxyError::BodyTooLong } else { error })?,
+        () = silence(&progress, errand.site.upstream_timeout) => return Err(ProxyError::Timeout),
+    };
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ProxyError::UnaskedUpgrade);
+    }
+    let (mut head, body) = answer.into_parts();
+    rewrite::from_upstream(&mut head.headers, errand.cookie_names);
+    let body = ResponseBody::new(body, link, Rc::clone(errand.pool), Arc::clone(errand.clock));
+    Ok(Response::from_parts(head, Body::stream(body)))
+}
+
+/// Sends on an idle connection, or on a new one if there is none or it turns out to be closed
+/// before anything was sent.
+async fn exchange(
+    mut request: Request<RequestBody>,
+    errand: &Errand<'_>,
+) -> Result<(Link, http::Response<Incoming>), ProxyError> {
+    while let Some(mut link) = errand.pool.take(errand.clock.now()) {
+        match link.send(request).await {
+            Ok(answer) => return Ok((link, answer)),
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => request = unsent,
+                None => return Err(ProxyError::Broken(error.into_error())),
+            },
+        }
+    }
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, Link::connect(errand.pool.upstream()));
+    let mut link =
+        connecting.await.map_err(|_| ProxyError::Connect(std::io::ErrorKind::TimedOut.into()))??;
+    let answer = link.send(request).await.map_err(|error| ProxyError::Broken(error.into_error()))?;
+    Ok((link, answer))
+}
+
+/// Ends when the upstream has been silent for `limit`: neither answering nor taking more of the
+/// request. A long upload is not a slow answer.
+async fn silence(progress: &Progress, limit: Duration) {
+    loop {
+        let deadline = progress.last.get() + limit;
+        tokio::time::sleep_until(deadline).await;
+        if progress.last.get() + limit <= deadline {
+            return;
+        }
+    }
+}

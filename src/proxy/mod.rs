@@ -1,0 +1,37 @@
+//! Forwarding what has a permit: rewriting the request, connections to the upstream, streaming
+//! both ways.
+//!
+//! A worker is a single thread and its upstream connections are its own. A connection is polled
+//! within the task of the request that uses it, and later within the polling of the response's
+//! body: there is no second task to wake, and a slow reader holds back the upstream by itself.
+
+mod forward;
+mod link;
+mod pool;
+mod request_body;
+mod response_body;
+mod rewrite;
+
+pub use forward::{Errand, forward};
+pub use pool::Pool;
+pub use rewrite::origin_form;
+
+/// Why there is no answer from the upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// No connection came about.
+    #[error("cannot connect to the upstream: {0}")]
+    Connect(#[source] std::io::Error),
+    /// The connection broke, or the upstream did not speak HTTP.
+    #[error("the upstream broke off: {0}")]
+    Broken(#[source] hyper::Error),
+    /// The upstream switched protocols without being asked.
+    #[error("the upstream answered 101 to a request that asked for no upgrade")]
+    UnaskedUpgrade,
+    /// The head of the answer did not come in time.
+    #[error("the upstream did not answer in time")]
+    Timeout,
+    /// The request's body is longer than the site allows.
+    #[error("the request's body is longer than the site allows")]
+    BodyTooLong,
+}
