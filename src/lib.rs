@@ -5,3 +5,4 @@
 //! in the order of their layers: each imports only from those above it.
 
 pub mod domain;
+pub mod pages;
