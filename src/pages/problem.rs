@@ -1,0 +1,167 @@
+//! Requests that could not be answered: what happened, on whose side, and what a visitor can do.
+
+use http::StatusCode;
+
+/// A request that the gateway could not answer, or would not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The request does not follow the rules of HTTP.
+    Malformed,
+    /// The path could be read in more than one way.
+    AmbiguousPath,
+    /// The session cookie came more than once.
+    DoubledCookie,
+    /// The gateway has nothing at this address.
+    NotFound,
+    /// The method is not one for this address.
+    MethodNotAllowed,
+    /// The body is larger than the site takes.
+    BodyTooLarge,
+    /// No site has the host that was asked for.
+    UnknownHost,
+    /// The upstream cannot be reached, or broke its answer off.
+    UpstreamUnreachable,
+    /// The store that knows the sessions does not answer.
+    SessionsUnavailable,
+    /// The upstream took too long.
+    UpstreamTooSlow,
+}
+
+/// The three parties of a request, on the way from the visitor to the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The visitor.
+    Browser,
+    /// The gateway.
+    Gateway,
+    /// The site behind the gateway.
+    Upstream,
+}
+
+impl Side {
+    pub(super) const ALL: [Self; 3] = [Self::Browser, Self::Gateway, Self::Upstream];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "You",
+            Self::Gateway => "The gate",
+            Self::Upstream => "The site",
+        }
+    }
+}
+
+/// What a visitor reads of a problem.
+struct Text {
+    status: StatusCode,
+    title: &'static str,
+    explanation: &'static str,
+    remedy: &'static str,
+}
+
+impl Problem {
+    /// The status that says the same to a program.
+    pub const fn status(self) -> StatusCode {
+        self.text().status
+    }
+
+    /// Which side failed, where it was not the visitor's request.
+    pub const fn failed_side(self) -> Option<Side> {
+        match self {
+            Self::UpstreamUnreachable | Self::UpstreamTooSlow => Some(Side::Upstream),
+            Self::SessionsUnavailable => Some(Side::Gateway),
+            Self::Malformed
+            | Self::AmbiguousPath
+            | Self::DoubledCookie
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::BodyTooLarge
+            | Self::UnknownHost => None,
+        }
+    }
+
+    /// Whether the site's front page is worth a link.
+    pub(super) const fn offers_front_page(self) -> bool {
+        matches!(self, Self::AmbiguousPath | Self::NotFound | Self::MethodNotAllowed)
+    }
+
+    pub(super) const fn title(self) -> &'static str {
+        self.text().title
+    }
+
+    pub(super) const fn explanation(self) -> &'static str {
+        self.text().explanation
+    }
+
+    pub(super) const fn remedy(self) -> &'static str {
+        self.text().remedy
+    }
+
+    const fn text(self) -> Text {
+        match self {
+            Self::Malformed => Text {
+                status: StatusCode::BAD_REQUEST,
+                title: "We could not read this request",
+                explanation: "Something in it does not follow the rules of the web, so it was not passed on.",
+                remedy: "Go back and follow the link again, or type the address anew.",
+            },
+            Self::AmbiguousPath => Text {
+                status: StatusCode::BAD_REQUEST,
+                title: "This address is not accepted",
+                explanation: "It has something in it that can be read in more than one way, such as “..” or a \
+                              backslash. Such addresses are not passed on.",
+                remedy: "Check the address, or start from the front page.",
+            },
+            Self::DoubledCookie => Text {
+                status: StatusCode::BAD_REQUEST,
+                title: "Your browser sent two sign-ins at once",
+                explanation: "There are two sign-in cookies for this site, and we cannot tell which one is yours.",
+                remedy: "Delete the cookies of this site in your browser’s settings, then sign in again.",
+            },
+            Self::NotFound => Text {
+                status: StatusCode::NOT_FOUND,
+                title: "There is nothing here",
+                explanation: "No page has this address.",
+                remedy: "Check the address, or start from the front page.",
+            },
+            Self::MethodNotAllowed => Text {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                title: "This address cannot be used like that",
+                explanation: "It exists, but not for the kind of request that was sent.",
+                remedy: "Go back and follow the link again, or start from the front page.",
+            },
+            Self::BodyTooLarge => Text {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                title: "That was too much at once",
+                explanation: "What you sent is larger than this site accepts.",
+                remedy: "Go back and send less, or in smaller parts.",
+            },
+            Self::UnknownHost => Text {
+                status: StatusCode::MISDIRECTED_REQUEST,
+                title: "No site at this address",
+                explanation: "The name in your address bar leads here, but no site of that name is kept here.",
+                remedy: "Check the spelling. If a link brought you, tell the people who made it.",
+            },
+            Self::UpstreamUnreachable => Text {
+                status: StatusCode::BAD_GATEWAY,
+                title: "The site does not answer",
+                explanation: "You did nothing wrong. The site behind this gate could not be reached, or broke off in \
+                              the middle of its answer.",
+                remedy: "Try again in a moment.",
+            },
+            Self::SessionsUnavailable => Text {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "We cannot check sign-ins right now",
+                explanation: "You did nothing wrong. This page is for those who are signed in, and just now the gate \
+                              cannot look that up, so it stays closed.",
+                remedy: "Try again in a moment. You need not sign in again.",
+            },
+            Self::UpstreamTooSlow => Text {
+                status: StatusCode::GATEWAY_TIMEOUT,
+                title: "The site takes too long",
+                explanation: "You did nothing wrong. The site behind this gate got your request, but has not answered \
+                              in time.",
+                remedy: "Try again in a moment. If you sent something, check first whether it has arrived.",
+            },
+        }
+    }
+}
