@@ -3,8 +3,10 @@
 //!
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request.
 
+pub mod api;
 pub mod config;
 pub mod domain;
+pub mod gateway;
 pub mod http;
 pub mod pages;
 pub mod proxy;

@@ -152,8 +152,13 @@ impl PathPrefix {
 
     /// Whether `reading`, one of [`RequestPath::readings`], lies under this prefix.
     pub fn matches(&self, reading: &[u8]) -> bool {
-        reading.strip_prefix(self.0.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        lies_under(reading, &self.0)
     }
+}
+
+/// Whether `reading` is `prefix` (which ends in no slash) or lies below it.
+pub fn lies_under(reading: &[u8], prefix: &str) -> bool {
+    reading.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 fn trimmed(text: &str) -> String {

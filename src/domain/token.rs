@@ -52,8 +52,8 @@ pub struct TokenGrant {
 /// Who wants to redeem a token, and where.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The kind of token that the endpoint takes.
-    pub kind: TokenKind,
+    /// The kind of token that the endpoint takes; `None` for either.
+    pub kind: Option<TokenKind>,
     /// The site on which it is being redeemed.
     pub site: SiteName,
     /// The state that belongs to the browser, if it has one.
@@ -99,7 +99,7 @@ impl TokenGrant {
     /// Whether `claim` may have it at `now`. A store asks this within the one step that takes the
     /// token, so that nothing can come between.
     pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<(), Refusal> {
-        if self.site != claim.site || self.kind != claim.kind {
+        if self.site != claim.site || claim.kind.is_some_and(|kind| kind != self.kind) {
             return Err(Refusal::Unknown);
         }
         if now >= self.expires_at {

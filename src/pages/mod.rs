@@ -40,10 +40,15 @@ pub enum Page<'a> {
         token_field: &'a str,
         /// The token, which the page alone carries on.
         token: &'a LoginToken,
-        /// Where the visitor wants to be.
-        return_to: &'a ReturnTo,
+        /// Where the visitor wants to be; `None` to leave that to the token.
+        return_to: Option<&'a ReturnTo>,
         /// The site's name.
         site: &'a str,
+    },
+    /// A visitor has signed in and is on the way.
+    SignedIn {
+        /// Where the way leads.
+        target: &'a ReturnTo,
     },
     /// The visitor has logged out.
     SignedOut {
@@ -68,7 +73,7 @@ impl Page<'_> {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInFailed { reason, .. } => reason.status(),
-            Self::ConfirmSignIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
+            Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }
@@ -97,6 +102,7 @@ impl Page<'_> {
         Cow::Borrowed(match self {
             Self::SignInFailed { reason, .. } => reason.title(),
             Self::ConfirmSignIn { site, .. } => return format!("Continue to {site}?").into(),
+            Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
@@ -118,7 +124,7 @@ struct Sheet<'a> {
 impl Sheet<'_> {
     /// The gate in the picture stands open where the way on is.
     fn gate_is_open(&self) -> bool {
-        matches!(self.page, Page::ConfirmSignIn { .. })
+        matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. })
     }
 }
 

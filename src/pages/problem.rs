@@ -11,6 +11,8 @@ pub enum Problem {
     AmbiguousPath,
     /// The session cookie came more than once.
     DoubledCookie,
+    /// Another site's page asked for something that only this site's own pages may.
+    CrossSite,
     /// The gateway has nothing at this address.
     NotFound,
     /// The method is not one for this address.
@@ -72,6 +74,7 @@ impl Problem {
             Self::Malformed
             | Self::AmbiguousPath
             | Self::DoubledCookie
+            | Self::CrossSite
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
@@ -116,6 +119,12 @@ impl Problem {
                 title: "Your browser sent two sign-ins at once",
                 explanation: "There are two sign-in cookies for this site, and we cannot tell which one is yours.",
                 remedy: "Delete the cookies of this site in your browser’s settings, then sign in again.",
+            },
+            Self::CrossSite => Text {
+                status: StatusCode::FORBIDDEN,
+                title: "This was not your own doing",
+                explanation: "Another site asked for this in your name, so it was not done.",
+                remedy: "Go to the site itself and do it there.",
             },
             Self::NotFound => Text {
                 status: StatusCode::NOT_FOUND,

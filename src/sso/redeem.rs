@@ -7,7 +7,6 @@ use crate::config::Site;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
-use crate::domain::site::SiteName;
 use crate::domain::state::LoginState;
 use crate::domain::token::{Claim, Refusal, RolePolicy, TokenKind};
 use crate::domain::user::{Account, User};
@@ -20,8 +19,8 @@ pub struct Redemption {
     pub site: Arc<Site>,
     /// The token.
     pub token: LoginToken,
-    /// The kind of token that the endpoint takes.
-    pub kind: TokenKind,
+    /// The kind of token that the endpoint takes; `None` for either.
+    pub kind: Option<TokenKind>,
     /// The state that belongs to the browser, if it has one.
     pub state: Option<LoginState>,
     /// The session that the browser has now, which ends if the token is good.
@@ -96,18 +95,15 @@ impl Sso {
         let user = live.session.identity.user.map(|id| id.0);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
         if let Some(current) = attempt.current {
-            self.end_replaced(current, &site.name).await?;
+            self.end_on_site(current, &site, "replaced").await?;
         }
         Ok(Redeemed { key, live, return_url: grant.return_url })
     }
 
-    async fn end_replaced(&self, hash: SessionHash, site: &SiteName) -> StoreResult<()> {
-        // A cookie of another site is none of this site's business.
-        let is_own = self.stores.sessions.find(&hash)?.is_some_and(|live| live.session.site == *site);
-        if is_own {
-            self.end_session(hash, "replaced").await?;
-        }
-        Ok(())
+    /// The site that a token opens, for whoever has to send its bearer there.
+    pub async fn site_of_token(&self, token: &LoginToken) -> StoreResult<Option<Arc<Site>>> {
+        let name = self.stores.tokens.site_of(token.hash()).await?;
+        Ok(name.and_then(|name| self.sites.by_name(&name).map(Arc::clone)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Sso;
 use super::redeem::{live_session, with_rights};
+use crate::config::Site;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{LiveSession, SessionId};
 use crate::domain::user::User;
@@ -30,10 +31,25 @@ pub struct SessionChange {
 const BATCH: usize = 256;
 
 impl Sso {
-    /// Ends the session behind a cookie; whether there was one.
-    pub async fn end_session(&self, hash: SessionHash, reason: &'static str) -> StoreResult<bool> {
-        let ended = self.stores.sessions.remove(hash).await?;
-        Ok(note_end(ended.as_deref(), reason))
+    /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`.
+    pub async fn log_out(&self, site: &Site, hash: SessionHash) -> StoreResult<()> {
+        self.end_on_site(hash, site, "logout").await
+    }
+
+    /// Ends the session behind a cookie if it is one of `site`: a cookie of another site is none
+    /// of this site's business.
+    pub(super) async fn end_on_site(
+        &self,
+        hash: SessionHash,
+        site: &Site,
+        reason: &'static str,
+    ) -> StoreResult<()> {
+        let is_own = self.stores.sessions.find(&hash)?.is_some_and(|live| live.session.site == site.name);
+        if is_own {
+            let ended = self.stores.sessions.remove(hash).await?;
+            note_end(ended.as_deref(), reason);
+        }
+        Ok(())
     }
 
     /// Ends the session with this name; whether there was one.

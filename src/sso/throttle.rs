@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use sha2::{Digest, Sha256};
 
 use crate::domain::clock::Timestamp;
 
@@ -12,8 +13,15 @@ use crate::domain::clock::Timestamp;
 pub enum Culprit {
     /// An IPv4 address, or the /64 network of an IPv6 address: a single customer has all of it.
     Address(u128),
-    /// A browser, by a hash of its key.
+    /// A browser, by a hash of its state.
     Browser([u8; 32]),
+}
+
+impl Culprit {
+    /// The browser that has `state`.
+    pub fn browser(state: &str) -> Self {
+        Self::Browser(Sha256::digest(state).into())
+    }
 }
 
 impl From<IpAddr> for Culprit {

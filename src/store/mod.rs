@@ -52,6 +52,9 @@ pub trait TokenStore: Send + Sync {
         now: Timestamp,
     ) -> StoreFuture<'_, Result<TokenGrant, Refusal>>;
 
+    /// The site that a token opens; looking does not change it.
+    fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>>;
+
     /// Forgets at most `limit` tokens that are long over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
 }

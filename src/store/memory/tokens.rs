@@ -7,6 +7,7 @@ use super::expiry::ExpiryQueue;
 use super::{ByHash, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::TokenHash;
+use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Refusal, TokenGrant};
 use crate::store::{StoreFuture, TokenStore};
 
@@ -56,6 +57,10 @@ impl TokenStore for Tokens {
         now: Timestamp,
     ) -> StoreFuture<'_, Result<TokenGrant, Refusal>> {
         ready(self.try_take(hash, &claim, now))
+    }
+
+    fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>> {
+        ready(self.by_hash.get(&hash).map(|entry| entry.grant.site.clone()))
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> usize {

@@ -1,0 +1,98 @@
+//! What a caller of the plain API is told when something is wrong: a stable code, and a sentence
+//! that says what to do.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+
+use crate::config::Scope;
+use crate::http::{Response, reply};
+use crate::store::Unavailable;
+
+/// An error of the plain API.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Value,
+    allow: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: json!({}), allow: None, retry_after: None }
+    }
+
+    pub(super) fn missing_token() -> Self {
+        let message = "Send a valid API key as `Authorization: Bearer KEY`.";
+        Self::new(StatusCode::UNAUTHORIZED, "missing_token", message)
+    }
+
+    pub(super) fn insufficient_scope(scope: Scope) -> Self {
+        let message = format!("The API key needs the scope {}.", scope.as_str());
+        let error = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message);
+        Self { details: json!({ "scope": scope.as_str() }), ..error }
+    }
+
+    pub(super) fn site_not_covered(site: &str) -> Self {
+        let message = format!("The API key may not act for the site {site}.");
+        let error = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message);
+        Self { details: json!({ "site": site }), ..error }
+    }
+
+    pub(super) fn parameter_missing(field: &str) -> Self {
+        Self::parameter("parameter_missing", field, format!("The parameter {field} is missing."))
+    }
+
+    pub(super) fn parameter_invalid(field: &str, why: impl std::fmt::Display) -> Self {
+        Self::parameter("parameter_invalid", field, format!("The parameter {field} is not valid: {why}."))
+    }
+
+    fn parameter(code: &'static str, field: &str, message: String) -> Self {
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+        Self { details: json!({ "field": field }), ..error }
+    }
+
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+    }
+
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        let message = format!("This address takes {allow}.");
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        Self { allow: Some(allow), ..error }
+    }
+
+    pub(super) fn slow_down(wait: Duration) -> Self {
+        let message = "Too many wrong keys came from this address: wait as long as Retry-After says.";
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
+        Self { retry_after: Some(wait), ..error }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let error = json!({ "code": self.code, "message": self.message, "details": self.details });
+        let mut response = reply::json(self.status, &json!({ "error": error }));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(methods) = self.allow {
+            response = reply::allowing(response, methods);
+        }
+        match self.retry_after {
+            Some(wait) => reply::retry_after(response, wait),
+            None => response,
+        }
+    }
+}
+
+impl From<Unavailable> for ApiError {
+    fn from(_: Unavailable) -> Self {
+        let message = "The store does not answer just now: try again in a moment.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading a JSON body field by field: each that is wrong is named.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use crate::http::body::read_up_to;
+
+/// Far more than any call needs.
+const MAX_BODY: usize = 256 * 1024;
+
+const MAX_LIST: usize = 100;
+const MAX_ITEM_CHARS: usize = 200;
+const MAX_ATTRIBUTE_CHARS: usize = 1000;
+
+/// The members of a JSON object. Members that nobody asks for do not matter: clients of other
+/// APIs of this kind send some.
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads a body that has to be a JSON object.
+    pub(super) async fn of(request: Request<Incoming>) -> Result<Self, ApiError> {
+        let media_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+        let media_type = media_type.and_then(|value| value.split(|b| *b == b';').next()).unwrap_or_default();
+        if !media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+            let message = "Send the body as `Content-Type: application/json`.";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+        }
+        let body = read_up_to(request.into_body(), MAX_BODY).await.ok_or_else(|| {
+            let message = format!("The body is longer than {MAX_BODY} bytes, or broke off.");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+        })?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(_) => Err(malformed("it is not an object")),
+            Err(error) => Err(malformed(error)),
+        }
+    }
+
+    /// A member that is there and not null.
+    fn value(&self, field: &str) -> Option<&Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    /// Whether there is such a member, be it null.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    /// A text of at most `max_chars` without control characters. An empty one counts as absent.
+    pub(super) fn text(&self, field: &str, max_chars: usize) -> Result<Option<&str>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| ApiError::parameter_invalid(field, "it is not a string"))?;
+        check_text(field, text, max_chars)?;
+        Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+    }
+
+    /// The same, where it has to be there.
+    pub(super) fn required_text(&self, field: &str, max_chars: usize) -> Result<&str, ApiError> {
+        self.text(field, max_chars)?.ok_or_else(|| ApiError::parameter_missing(field))
+    }
+
+    /// What `parse` makes of a text, which has to be valid if it is there.
+    pub(super) fn parsed<T>(
+        &self,
+        field: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(field, MAX_ATTRIBUTE_CHARS)? else { return Ok(None) };
+        let invalid = || ApiError::parameter_invalid(field, format_args!("expected {expected}"));
+        parse(text).map(Some).ok_or_else(invalid)
+    }
+
+    /// A whole number of seconds within `range`.
+    pub(super) fn seconds(
+        &self,
+        field: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<Duration>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let seconds = value.as_u64().filter(|seconds| range.contains(seconds));
+        let (least, most) = range.into_inner();
+        let why = || ApiError::parameter_invalid(field, format_args!("expected {least} to {most} seconds"));
+        seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or_else(why)
+    }
+
+    /// A list of texts. They reach the upstream in one header, parted by commas, so none may have
+    /// one.
+    pub(super) fn list(&self, field: &str) -> Result<Option<Vec<String>>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let why = "expected a list of at most 100 strings";
+        let items = value.as_array().filter(|items| items.len() <= MAX_LIST);
+        let items = items.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+        let item = |item: &Value| {
+            let text = item.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?.trim();
+            check_text(field, text, MAX_ITEM_CHARS)?;
+            if text.is_empty() || text.contains(',') {
+                return Err(ApiError::parameter_invalid(field, "an entry is empty or has a comma"));
+            }
+            Ok(text.to_owned())
+        };
+        items.iter().map(item).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A map of texts.
+    pub(super) fn map(&self, field: &str) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        let why = "expected an object of at most 100 strings";
+        let members = value.as_object().filter(|members| members.len() <= MAX_LIST);
+        let members = members.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+        let member = |(name, value): (&String, &Value)| {
+            let text = value.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+            check_text(field, name, MAX_ITEM_CHARS)?;
+            check_text(field, text, MAX_ATTRIBUTE_CHARS)?;
+            Ok((name.clone(), text.to_owned()))
+        };
+        members.iter().map(member).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The members of an object, each a text or null.
+    pub(super) fn object(&self, field: &str) -> Result<Vec<(&str, Option<&str>)>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let why = || ApiError::parameter_invalid(field, "expected an object of strings and nulls");
+        let members = value.as_object().ok_or_else(why)?;
+        let member =
+            |(name, value): (&'_ String, &'_ Value)| value.is_null() || value.is_string() && !name.is_empty();
+        if !members.iter().all(member) {
+            return Err(why());
+        }
+        Ok(members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
+    }
+}
+
+fn check_text(field: &str, text: &str, max_chars: usize) -> Result<(), ApiError> {
+    if text.contains(char::is_control) {
+        return Err(ApiError::parameter_invalid(field, "it has control characters"));
+    }
+    if text.chars().count() > max_chars {
+        let why = format!("it is longer than {max_chars} characters");
+        return Err(ApiError::parameter_invalid(field, why));
+    }
+    Ok(())
+}
+
+fn malformed(why: impl std::fmt::Display) -> ApiError {
+    let message = format!("The body cannot be read as JSON: {why}.");
+    ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", message)
+}

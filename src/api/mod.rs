@@ -1,0 +1,139 @@
+//! The token APIs and what belongs to them: the plain one under `/v1/`, and the 23-compatible one
+//! under `/api/`. Both answer on the control listener, and on a site's own hosts as far as the
+//! site says so.
+
+mod control;
+mod error;
+mod fields;
+mod keys;
+pub mod session;
+mod v1;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+
+use crate::config::{ApiKey, Site};
+use crate::domain::host::{Authority, Origin, Scheme};
+use crate::domain::site::SiteName;
+use crate::http::client::Client;
+use crate::http::{Response, reply};
+use crate::sso::Sso;
+use error::ApiError;
+
+/// How a request reached the APIs.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// The client.
+    pub client: Client,
+    /// The origin that the client asked.
+    pub origin: Origin,
+    /// The site on whose host it was; `None` for the control listener.
+    pub site: Option<Arc<Site>>,
+}
+
+/// The APIs.
+pub struct Api {
+    sso: Arc<Sso>,
+    keys: Vec<Arc<ApiKey>>,
+    /// Where visitors find each site, for links that are made away from it.
+    homes: HashMap<SiteName, Origin>,
+}
+
+/// Paths of the plain token API that a site may offer on its own hosts.
+const SSO_TOKENS: [&str; 2] = ["/sso_tokens", "/v1/sso_tokens"];
+
+impl Api {
+    /// The APIs over `sso` for the holders of `keys`.
+    pub fn new(sso: Arc<Sso>, keys: Vec<ApiKey>, homes: HashMap<SiteName, Origin>) -> Self {
+        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes }
+    }
+
+    /// Whether `path` on a host of `site` is the APIs' and not the upstream's.
+    pub fn answers_at(&self, site: &Site, path: &str) -> bool {
+        site.apis.session && session::is_endpoint(path) || site.apis.sso_tokens && SSO_TOKENS.contains(&path)
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: Request<Incoming>, via: Via) -> Response {
+        let path = request.uri().path();
+        let head = *request.method() == Method::HEAD;
+        let response = if session::is_endpoint(path) {
+            self.session_api(request, &via).await
+        } else {
+            self.plain_api(request, &via).await.unwrap_or_else(ApiError::into_response)
+        };
+        if head { without_body(response) } else { response }
+    }
+
+    /// Answers a request to the control listener.
+    pub async fn handle_control(&self, request: Request<Incoming>, client: Client) -> Response {
+        let Some(origin) = control_origin(request.headers(), client.scheme) else {
+            return ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "The request needs one valid Host.",
+            )
+            .into_response();
+        };
+        let via = Via { client, origin, site: None };
+        match self.control_page(&request).await {
+            Some(response) => response,
+            None => self.handle(request, via).await,
+        }
+    }
+
+    /// Where visitors find `site`, as far as this request tells.
+    fn home(&self, site: &Site, via: &Via) -> Option<Origin> {
+        let asked_there = via.site.as_ref().is_some_and(|own| own.name == site.name);
+        if asked_there { Some(via.origin.clone()) } else { self.homes.get(&site.name).cloned() }
+    }
+
+    /// The site that a call is about: the one it names, or that on whose host it was made, or the
+    /// only one that the key can mean.
+    fn site_for(&self, key: &ApiKey, named: Option<&str>, via: &Via) -> Result<Arc<Site>, SiteFault> {
+        let covered = || self.sso.sites.all().iter().filter(|site| key.covers(&site.name));
+        let site = match (named, &via.site) {
+            (Some(name), _) => {
+                let known = SiteName::parse(name).and_then(|name| self.sso.sites.by_name(&name));
+                known.ok_or(SiteFault::Unknown)?
+            }
+            (None, Some(site)) => site,
+            (None, None) => match (covered().next(), covered().nth(1)) {
+                (Some(only), None) => only,
+                _ => return Err(SiteFault::Ambiguous),
+            },
+        };
+        if key.covers(&site.name) { Ok(Arc::clone(site)) } else { Err(SiteFault::NotCovered) }
+    }
+}
+
+/// Why it is not clear which site a call is about, or why it may not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SiteFault {
+    Unknown,
+    NotCovered,
+    Ambiguous,
+}
+
+fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {
+    let mut hosts = headers.get_all(http::header::HOST).into_iter();
+    let host = hosts.next()?.to_str().ok()?;
+    if hosts.next().is_some() {
+        return None;
+    }
+    Some(Origin::new(scheme, &Authority::parse(host)?))
+}
+
+fn without_body(mut response: Response) -> Response {
+    *response.body_mut() = crate::http::body::Body::empty();
+    response
+}
+
+/// The store does not answer: the one thing that the APIs cannot help.
+fn unavailable() -> Response {
+    let error = ApiError::from(crate::store::Unavailable);
+    reply::retry_after(error.into_response(), std::time::Duration::from_secs(1))
+}

@@ -1,0 +1,315 @@
+//! The calls of the 23-compatible API: who asks, what is asked, and the answer.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::form;
+use super::format::Format;
+use super::oauth1;
+use super::parameters::Parameters;
+use super::reply::{ErrorCode, Reply, SiteCard};
+use crate::api::error::ApiError;
+use crate::api::keys::Bearer;
+use crate::api::{Api, SiteFault, Via};
+use crate::config::{ApiKey, PermissionLevel, Site};
+use crate::domain::email::Email;
+use crate::domain::opaque::LoginToken;
+use crate::domain::user::{Account, PersonName, User, UserId};
+use crate::http::body::read_up_to;
+use crate::http::{Response, reply};
+use crate::sso::TokenOrder;
+use crate::sso::throttle::Culprit;
+use crate::store::Unavailable;
+
+const GET_TOKEN: &str = "/api/session/get-token";
+const GET_LOGIN_TOKEN: &str = "/api/user/get-login-token";
+const ECHO: &str = "/api/echo";
+
+const MAX_NAME_CHARS: usize = 200;
+const MAX_URL_BYTES: usize = 8 * 1024;
+
+/// Whether a call of this API is made at `path`. The browser's steps are not calls.
+pub fn is_endpoint(path: &str) -> bool {
+    [GET_TOKEN, GET_LOGIN_TOKEN, ECHO].contains(&path) || super::v2::is_endpoint(path)
+}
+
+/// A request with its body read.
+pub(super) struct Call {
+    pub(super) head: Parts,
+    pub(super) form: Option<bytes::Bytes>,
+}
+
+impl Call {
+    /// Reads the body, if it is a form.
+    pub(super) async fn of(request: Request<Incoming>) -> Result<Self, Refused> {
+        let (head, body) = request.into_parts();
+        let is_form =
+            head.headers.get(CONTENT_TYPE).is_some_and(|content_type| form::is_form(content_type.as_bytes()));
+        let form = if head.method == Method::POST && is_form {
+            let too_long = || Refused::input(format!("the form is longer than {} bytes", form::MAX_BYTES));
+            Some(read_up_to(body, form::MAX_BYTES).await.ok_or_else(too_long)?)
+        } else {
+            None
+        };
+        Ok(Self { head, form })
+    }
+
+    pub(super) fn parameters(&self) -> Result<Parameters, Refused> {
+        let query = self.head.uri.query();
+        Parameters::read(&self.head.method, query, self.form.as_deref())
+            .map_err(|fault| Refused::input(fault.to_string()))
+    }
+}
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// With a code and a sentence.
+    Because(ErrorCode, String),
+    /// The caller's level does not suffice.
+    Level(PermissionLevel),
+    /// Too many wrong keys came from the caller's address.
+    SlowDown(std::time::Duration),
+    /// The store does not answer.
+    Unavailable,
+}
+
+impl Refused {
+    pub(super) fn input(message: impl Into<String>) -> Self {
+        Self::Because(ErrorCode::InvalidInput, message.into())
+    }
+}
+
+impl From<Unavailable> for Refused {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// Who calls.
+pub(super) struct Caller {
+    key: Option<Arc<ApiKey>>,
+}
+
+impl Caller {
+    pub(super) fn level(&self) -> PermissionLevel {
+        self.key.as_ref().map_or(PermissionLevel::None, |key| key.permission)
+    }
+
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The caller's key, if its level reaches `required`.
+    pub(super) fn with_level(&self, required: PermissionLevel) -> Result<&ApiKey, Refused> {
+        self.key.as_deref().filter(|key| key.permission >= required).ok_or(Refused::Level(required))
+    }
+}
+
+impl Api {
+    /// Answers a call.
+    pub(in crate::api) async fn session_api(&self, request: Request<Incoming>, via: &Via) -> Response {
+        let endpoint = request.uri().path().to_owned();
+        if super::v2::is_endpoint(&endpoint) {
+            return self.session_api_v2(request, via).await;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+            return ApiError::method_not_allowed("GET, HEAD, POST").into_response();
+        }
+        // Until the parameters are read, nobody knows in which format to answer.
+        let read = async {
+            let call = Call::of(request).await?;
+            let parameters = call.parameters()?;
+            Ok((call, parameters))
+        };
+        let (call, parameters) = match read.await {
+            Ok(read) => read,
+            Err(refused) => return refusal(refused, PermissionLevel::None, &Format::Xml, &endpoint),
+        };
+        let format = match Format::read(&parameters) {
+            Ok(format) => format,
+            Err(fault) => {
+                let refused = Refused::input(fault.to_string());
+                return refusal(refused, PermissionLevel::None, &fault.format(), &endpoint);
+            }
+        };
+        let caller = match self.caller(&call, via).await {
+            Ok(caller) => caller,
+            Err(refused) => return refusal(refused, PermissionLevel::None, &format, &endpoint),
+        };
+        let answered = match endpoint.as_str() {
+            GET_TOKEN => self.session_token(&caller, &parameters, via).await,
+            GET_LOGIN_TOKEN => self.login_token(&caller, &parameters, via).await,
+            _ => Ok(Reply::echo(caller.level(), &parameters)),
+        };
+        match answered {
+            Ok(answer) => rendered(StatusCode::OK, &answer, &format, &endpoint),
+            Err(refused) => refusal(refused, caller.level(), &format, &endpoint),
+        }
+    }
+
+    /// Finds out who calls: by a bearer key, by a signature, or nobody in particular.
+    pub(super) async fn caller(&self, call: &Call, via: &Via) -> Result<Caller, Refused> {
+        let culprit = Culprit::from(via.client.address);
+        let now = self.sso.now();
+        self.sso.wrong_keys.check(culprit, now).map_err(Refused::SlowDown)?;
+        let wrong = |message: String| {
+            self.note_wrong_key(via);
+            Refused::Because(ErrorCode::InvalidSignature, message)
+        };
+        if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
+            let key = self.key_of(presented).ok_or_else(|| wrong("The API key is not valid.".to_owned()))?;
+            return Ok(Caller { key: Some(key) });
+        }
+        let authorization: Vec<&[u8]> =
+            call.head.headers.get_all(AUTHORIZATION).into_iter().map(|value| value.as_bytes()).collect();
+        let request = oauth1::Request {
+            method: &call.head.method,
+            origin: &via.origin,
+            path: call.head.uri.path(),
+            query: call.head.uri.query(),
+            authorization: &authorization,
+            form: call.form.as_deref(),
+        };
+        let invalid = |fault: oauth1::SignatureFault| format!("The API signature is invalid: {fault}.");
+        let Some(presented) = oauth1::read(&request).map_err(|fault| wrong(invalid(fault)))? else {
+            return Ok(Caller { key: None });
+        };
+        let key = self.key_of_consumer(presented.consumer_key(), presented.token());
+        let credentials = key.as_ref().and_then(|key| key.oauth1.as_ref());
+        let nonce = presented.verify(credentials, now).map_err(|fault| wrong(invalid(fault)))?;
+        if !self.sso.remember_nonce(nonce.key, nonce.expires_at).await? {
+            return Err(wrong(invalid(oauth1::SignatureFault::Replayed)));
+        }
+        Ok(Caller { key })
+    }
+
+    /// `/api/session/get-token`.
+    async fn session_token(
+        &self,
+        caller: &Caller,
+        parameters: &Parameters,
+        via: &Via,
+    ) -> Result<Reply, Refused> {
+        let key = caller.with_level(PermissionLevel::Super)?;
+        let site = self.site_of_call(key, parameters, via)?;
+        let (token, return_url) = self.order_session_token(key, &site, parameters).await?;
+        Ok(Reply::session_token(caller.level(), &token, &return_url).about(self.card(&site, via)))
+    }
+
+    /// Issues the token of a `get-token` call of either version, and says where it leads.
+    pub(super) async fn order_session_token(
+        &self,
+        key: &ApiKey,
+        site: &Arc<Site>,
+        parameters: &Parameters,
+    ) -> Result<(LoginToken, String), Refused> {
+        let given = |name| parameters.first(name).map(str::trim).filter(|text| !text.is_empty());
+        let email = given("email")
+            .map(|text| Email::parse(text).ok_or_else(|| Refused::input("email is no address")));
+        let name = given("full_name").map(|text| {
+            let fine = text.chars().count() <= MAX_NAME_CHARS && !text.contains(char::is_control);
+            fine.then(|| PersonName::from_full(text)).ok_or_else(|| Refused::input("full_name is no name"))
+        });
+        let return_url = return_url(parameters)?;
+        let order = TokenOrder { return_url: Some(return_url.clone()), ..TokenOrder::default() };
+        let issued =
+            self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &key.name).await?;
+        Ok((issued.token, return_url))
+    }
+
+    /// `/api/user/get-login-token`.
+    async fn login_token(
+        &self,
+        caller: &Caller,
+        parameters: &Parameters,
+        via: &Via,
+    ) -> Result<Reply, Refused> {
+        let key = caller.with_level(PermissionLevel::Super)?;
+        let site = self.site_of_call(key, parameters, via)?;
+        let user = self.user_of_call(parameters).await?;
+        // A user of other sites only is none of this one's.
+        let user = user.filter(|user| user.roles.contains_key(&site.name));
+        let no_such = || Refused::Because(ErrorCode::NoSuchUser, "There is no such user.".to_owned());
+        let user = user.ok_or_else(no_such)?;
+        if user.account != Account::Full {
+            return Err(Refused::input("The user does not have a full account."));
+        }
+        let return_url = return_url(parameters)?;
+        let order = TokenOrder { return_url: Some(return_url.clone()), ..TokenOrder::default() };
+        let issued = self.sso.issue_for_user(&site, &user, order, &key.name).await?;
+        let answer = Reply::login_token(caller.level(), &issued.token, &return_url, user.id);
+        Ok(answer.about(self.card(&site, via)))
+    }
+
+    async fn user_of_call(&self, parameters: &Parameters) -> Result<Option<User>, Refused> {
+        if let Some(id) = parameters.first("user_id") {
+            let id = UserId::parse(id).ok_or_else(|| Refused::input("user_id is no number"))?;
+            return Ok(self.sso.find_user(id).await?);
+        }
+        let email = parameters.first("email").ok_or_else(|| Refused::input("user_id or email is needed"))?;
+        let email = Email::parse(email).ok_or_else(|| Refused::input("email is no address"))?;
+        Ok(self.sso.find_user_by_email(Arc::clone(email.key())).await?)
+    }
+
+    pub(super) fn site_of_call(
+        &self,
+        key: &ApiKey,
+        parameters: &Parameters,
+        via: &Via,
+    ) -> Result<Arc<Site>, Refused> {
+        self.site_for(key, parameters.first("site"), via).map_err(|fault| {
+            Refused::input(match fault {
+                SiteFault::Unknown => "There is no such site.",
+                SiteFault::NotCovered => "The API key may not act for this site.",
+                SiteFault::Ambiguous => "Say which site is meant: the API key covers several.",
+            })
+        })
+    }
+
+    fn card(&self, site: &Site, via: &Via) -> SiteCard {
+        let number =
+            self.sso.sites.all().iter().position(|own| own.name == site.name).unwrap_or_default() + 1;
+        SiteCard {
+            domain: self.home(site, via).map(|home| home.authority()).unwrap_or_default(),
+            product_key: "tollgate".to_owned(),
+            site_id: number.to_string(),
+            site_name: site.name.as_str().to_owned(),
+        }
+    }
+}
+
+/// Where the visitor goes afterwards: kept as it was given, and proven when it is used.
+fn return_url(parameters: &Parameters) -> Result<String, Refused> {
+    let url = parameters.first("return_url").unwrap_or_default();
+    if url.len() > MAX_URL_BYTES {
+        return Err(Refused::input(format!("return_url is longer than {MAX_URL_BYTES} bytes")));
+    }
+    Ok(if url.is_empty() { "/".to_owned() } else { url.to_owned() })
+}
+
+/// Errors come with status 200 like everything else, except for those that are not about the call.
+fn refusal(refused: Refused, level: PermissionLevel, format: &Format, endpoint: &str) -> Response {
+    match refused {
+        Refused::Because(code, message) => {
+            rendered(StatusCode::OK, &Reply::refused(level, code, message), format, endpoint)
+        }
+        Refused::Level(required) => {
+            rendered(StatusCode::OK, &Reply::denied(level, required), format, endpoint)
+        }
+        Refused::SlowDown(wait) => {
+            let message = "Too many wrong keys came from this address.";
+            let answer = Reply::refused(level, ErrorCode::InvalidSignature, message);
+            reply::retry_after(rendered(StatusCode::TOO_MANY_REQUESTS, &answer, format, endpoint), wait)
+        }
+        Refused::Unavailable => crate::api::unavailable(),
+    }
+}
+
+fn rendered(status: StatusCode, answer: &Reply, format: &Format, endpoint: &str) -> Response {
+    reply::with_body(status, format.content_type(), answer.render(format, endpoint))
+}

@@ -1,0 +1,107 @@
+//! The plain API: JSON over HTTP with a bearer key.
+
+mod sessions;
+mod sso_tokens;
+mod users;
+
+use http::{Method, Request};
+use hyper::body::Incoming;
+
+use super::error::ApiError;
+use super::{Api, Via};
+use crate::config::ApiKey;
+use crate::domain::site::SiteName;
+use crate::http::Response;
+
+/// Entries of a page, unless the caller asks for fewer or more.
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+
+/// Sessions may be made to last this long at most, in seconds: a year.
+const MAX_SESSION_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+impl Api {
+    /// Finds the endpoint.
+    pub(super) async fn plain_api(
+        &self,
+        request: Request<Incoming>,
+        via: &Via,
+    ) -> Result<Response, ApiError> {
+        let path = request.uri().path().to_owned();
+        let method = match *request.method() {
+            Method::HEAD => Method::GET,
+            ref other => other.clone(),
+        };
+        if let Some(id) = path.strip_prefix("/v1/sessions/").filter(|id| !id.is_empty()) {
+            return match method {
+                Method::GET => self.show_session(&request, via, id).await,
+                Method::PATCH => self.change_session(request, via, id).await,
+                Method::DELETE => self.revoke_session(&request, via, id).await,
+                _ => Err(ApiError::method_not_allowed("GET, HEAD, PATCH, DELETE")),
+            };
+        }
+        if let Some(id) = path.strip_prefix("/v1/users/").filter(|id| !id.is_empty()) {
+            return match method {
+                Method::GET => self.show_user(&request, via, id).await,
+                Method::PATCH => self.change_user(request, via, id).await,
+                Method::DELETE => self.delete_user(&request, via, id).await,
+                _ => Err(ApiError::method_not_allowed("GET, HEAD, PATCH, DELETE")),
+            };
+        }
+        match (path.as_str(), method) {
+            ("/v1/sso_tokens" | "/sso_tokens", Method::POST) => self.create_sso_token(request, via).await,
+            ("/v1/sso_tokens" | "/sso_tokens", _) => Err(ApiError::method_not_allowed("POST")),
+            ("/v1/sessions", Method::GET) => self.list_sessions(&request, via).await,
+            ("/v1/sessions", Method::DELETE) => self.revoke_sessions(&request, via).await,
+            ("/v1/sessions", _) => Err(ApiError::method_not_allowed("GET, HEAD, DELETE")),
+            ("/v1/users", Method::GET) => self.list_users(&request, via).await,
+            ("/v1/users", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            _ => Err(ApiError::not_found("address")),
+        }
+    }
+}
+
+/// The parameters of a list.
+struct ListQuery {
+    email_key: Option<std::sync::Arc<str>>,
+    site: Option<SiteName>,
+    cursor: Option<String>,
+    limit: usize,
+}
+
+impl ListQuery {
+    fn of(request: &Request<Incoming>) -> Result<Self, ApiError> {
+        let mut list = Self { email_key: None, site: None, cursor: None, limit: DEFAULT_PAGE };
+        for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+            let invalid = |why: &str| ApiError::parameter_invalid(&name, why);
+            match &*name {
+                "email" => list.email_key = Some(value.trim().to_lowercase().into()),
+                "site" => {
+                    list.site = Some(SiteName::parse(&value).ok_or_else(|| invalid("it is no site's name"))?)
+                }
+                "cursor" if !value.is_empty() => list.cursor = Some(value.into_owned()),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+                    list.limit = limit.ok_or_else(|| invalid("expected 1 to 200"))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(list)
+    }
+
+    /// Where the page begins.
+    fn after<C>(&self, parse: impl Fn(&str) -> Option<C>) -> Result<Option<C>, ApiError> {
+        let invalid = || ApiError::parameter_invalid("cursor", "take it as it is from the page before");
+        self.cursor.as_deref().map(|cursor| parse(cursor).ok_or_else(invalid)).transpose()
+    }
+
+    /// The sites that a list for the holder of `key` is about; `None` for all.
+    fn sites(&self, key: &ApiKey) -> Result<Option<Vec<SiteName>>, ApiError> {
+        match &self.site {
+            Some(site) if !key.covers(site) => Err(ApiError::site_not_covered(site.as_str())),
+            Some(site) => Ok(Some(vec![site.clone()])),
+            None => Ok(key.sites.clone()),
+        }
+    }
+}

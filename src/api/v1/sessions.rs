@@ -1,0 +1,128 @@
+//! `/v1/sessions`: who is signed in, and ending that.
+
+use std::sync::Arc;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::super::error::ApiError;
+use super::super::fields::Fields;
+use super::super::{Api, Via};
+use super::{ListQuery, MAX_SESSION_SECONDS};
+use crate::config::{ApiKey, Scope};
+use crate::domain::email::Email;
+use crate::domain::session::{LiveSession, SessionId};
+use crate::domain::user::Role;
+use crate::http::{Response, reply};
+use crate::sso::SessionChange;
+use crate::store::SessionFilter;
+
+impl Api {
+    pub(super) async fn list_sessions(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
+        let list = ListQuery::of(request)?;
+        let filter = SessionFilter { email_key: list.email_key.clone(), sites: list.sites(&key)? };
+        let page = self.sso.list_sessions(filter, list.after(SessionId::parse)?, list.limit).await?;
+        let sessions: Vec<Value> = page.entries.iter().map(|live| shown(live)).collect();
+        let next = page.next.map(|id| id.to_string());
+        Ok(reply::json(StatusCode::OK, &json!({ "sessions": sessions, "next_cursor": next })))
+    }
+
+    pub(super) async fn show_session(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
+        let live = self.covered_session(&key, id).await?;
+        Ok(reply::json(StatusCode::OK, &shown(&live)))
+    }
+
+    pub(super) async fn change_session(
+        &self,
+        request: Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
+        let live = self.covered_session(&key, id).await?;
+        let fields = Fields::of(request).await?;
+        let change = SessionChange {
+            groups: fields.list("groups")?,
+            plans: fields.list("plans")?,
+            attributes: fields.map("attributes")?,
+            idle: fields.seconds("idle", 1..=MAX_SESSION_SECONDS)?,
+            max: fields.seconds("max", 1..=MAX_SESSION_SECONDS)?,
+        };
+        let changed = self.sso.change_session(&live, change).await?;
+        let changed = changed.ok_or_else(|| ApiError::not_found("session"))?;
+        Ok(reply::json(StatusCode::OK, &shown(&changed)))
+    }
+
+    pub(super) async fn revoke_session(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
+        let live = self.covered_session(&key, id).await?;
+        let revoked = self.sso.revoke_session(live.session.id).await?;
+        Ok(reply::json(StatusCode::OK, &json!({ "revoked": u8::from(revoked) })))
+    }
+
+    /// Ends all sessions of one person. Without an address it would be everybody's: that has to be
+    /// said in so many words, and there are none for it.
+    pub(super) async fn revoke_sessions(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
+        let list = ListQuery::of(request)?;
+        let email_key = list.email_key.clone().filter(|email| !email.is_empty());
+        let email_key = email_key.ok_or_else(|| ApiError::parameter_missing("email"))?;
+        let filter = SessionFilter { email_key: Some(email_key), sites: list.sites(&key)? };
+        let revoked = self.sso.revoke_sessions(filter).await?;
+        Ok(reply::json(StatusCode::OK, &json!({ "revoked": revoked })))
+    }
+
+    /// The live session called `id`, if `key` covers its site: of others it does not even learn
+    /// that they exist.
+    async fn covered_session(&self, key: &ApiKey, id: &str) -> Result<Arc<LiveSession>, ApiError> {
+        let not_found = || ApiError::not_found("session");
+        let id = SessionId::parse(id).ok_or_else(not_found)?;
+        let found = self.sso.find_session(id).await?;
+        found.filter(|live| key.covers(&live.session.site)).ok_or_else(not_found)
+    }
+}
+
+fn shown(live: &LiveSession) -> Value {
+    let session = &live.session;
+    let who = &session.identity;
+    json!({
+        "id": session.id.to_string(),
+        "site": session.site.as_str(),
+        "user_id": who.user.map(|id| id.to_string()),
+        "external_id": who.external_id,
+        "email": who.email.as_ref().map(Email::as_str),
+        "full_name": who.name.as_ref().map(|name| &name.full),
+        "role": who.role.as_ref().map(Role::as_str),
+        "backend": who.backend,
+        "groups": who.groups,
+        "plans": who.plans,
+        "attributes": who.attributes,
+        "idle": session.idle.as_secs(),
+        "max": session.created_at.until(session.expires_at).as_secs(),
+        "created_at": session.created_at.to_rfc3339(),
+        "last_seen_at": live.last_seen().to_rfc3339(),
+        "ends_at": live.ends_at().to_rfc3339(),
+        "expires_at": session.expires_at.to_rfc3339(),
+    })
+}

@@ -1,0 +1,79 @@
+//! `POST /v1/sso_tokens`: the one call that a login page has to make.
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::super::error::ApiError;
+use super::super::fields::Fields;
+use super::super::{Api, SiteFault, Via};
+use super::MAX_SESSION_SECONDS;
+use crate::config::Scope;
+use crate::domain::email::Email;
+use crate::domain::identity::Identity;
+use crate::domain::state::LoginState;
+use crate::domain::user::PersonName;
+use crate::http::{Response, reply};
+use crate::sso::{Member, TokenOrder};
+
+const MAX_NAME_CHARS: usize = 200;
+const MAX_URL_CHARS: usize = 8 * 1024;
+
+/// A token that is good for longer than an hour is a password.
+const MAX_TOKEN_SECONDS: u64 = 3600;
+
+impl Api {
+    pub(super) async fn create_sso_token(
+        &self,
+        request: Request<Incoming>,
+        via: &Via,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteSso)?;
+        let fields = Fields::of(request).await?;
+        let member = member(&fields)?;
+        let named = fields.text("site", MAX_NAME_CHARS)?;
+        let site = self.site_for(&key, named, via).map_err(|fault| match fault {
+            SiteFault::Ambiguous => ApiError::parameter_missing("site"),
+            SiteFault::Unknown => ApiError::parameter_invalid("site", "there is no such site"),
+            SiteFault::NotCovered => ApiError::site_not_covered(named.unwrap_or_default()),
+        })?;
+        let order = TokenOrder {
+            return_url: fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned),
+            state: fields.parsed("state", "1 to 512 visible characters", LoginState::parse)?,
+            expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
+            session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
+            session_max: fields.seconds("session_max", 1..=MAX_SESSION_SECONDS)?,
+        };
+        let issued = self.sso.issue_for_member(&site, member, order, &key.name).await?;
+        let token = issued.token.expose();
+        let home = self.home(&site, via).map(|home| home.to_string()).unwrap_or_default();
+        let document = json!({
+            "token": token,
+            "user_created": issued.user_created,
+            "redeem_url": format!("{home}/.tollgate/redeem?{}={token}", site.token_param),
+            "expires_at": issued.expires_at.to_rfc3339(),
+        });
+        Ok(reply::json(StatusCode::CREATED, &document))
+    }
+}
+
+fn member(fields: &Fields) -> Result<Member, ApiError> {
+    fields.required_text("email", MAX_NAME_CHARS * 2)?;
+    let email = fields.parsed("email", "an address like jane@example.com", Email::parse)?;
+    let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
+    let name = match fields.text("full_name", MAX_NAME_CHARS)? {
+        Some(full) if !fields.has("first_name") && !fields.has("last_name") => PersonName::from_full(full),
+        _ => PersonName::from_parts(
+            fields.required_text("first_name", MAX_NAME_CHARS)?,
+            fields.required_text("last_name", MAX_NAME_CHARS)?,
+        ),
+    };
+    let extra = Identity {
+        external_id: fields.text("external_id", MAX_NAME_CHARS)?.map(ToOwned::to_owned),
+        groups: fields.list("groups")?.unwrap_or_default(),
+        plans: fields.list("plans")?.unwrap_or_default(),
+        attributes: fields.map("attributes")?.unwrap_or_default(),
+        ..Identity::default()
+    };
+    Ok(Member { email, name, extra })
+}

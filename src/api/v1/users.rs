@@ -1,0 +1,148 @@
+//! `/v1/users`: who is known, and what they may do where.
+
+use std::collections::BTreeMap;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::super::error::ApiError;
+use super::super::fields::Fields;
+use super::super::{Api, Via};
+use super::ListQuery;
+use crate::config::{ApiKey, Scope};
+use crate::domain::site::SiteName;
+use crate::domain::user::{Account, PersonName, Role, User, UserId};
+use crate::http::{Response, reply};
+use crate::store::{UserChange, UserFilter};
+
+const MAX_NAME_CHARS: usize = 200;
+
+impl Api {
+    pub(super) async fn list_users(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::ReadUsers)?;
+        let list = ListQuery::of(request)?;
+        let filter = UserFilter { email_key: list.email_key.clone(), sites: list.sites(&key)? };
+        let page = self.sso.list_users(filter, list.after(UserId::parse)?, list.limit).await?;
+        let users: Vec<Value> = page.entries.iter().map(|user| shown(user, &key)).collect();
+        let next = page.next.map(|id| id.to_string());
+        Ok(reply::json(StatusCode::OK, &json!({ "users": users, "next_cursor": next })))
+    }
+
+    pub(super) async fn show_user(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::ReadUsers)?;
+        let user = self.covered_user(&key, id).await?;
+        Ok(reply::json(StatusCode::OK, &shown(&user, &key)))
+    }
+
+    pub(super) async fn change_user(
+        &self,
+        request: Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
+        let user = self.covered_user(&key, id).await?;
+        let fields = Fields::of(request).await?;
+        let change = UserChange {
+            name: changed_name(&fields, &user.name)?,
+            account: fields.parsed("account", "guest or full", Account::parse)?,
+            roles: self.changed_roles(&fields, &key)?,
+        };
+        if change.name.is_some() || change.account.is_some() {
+            own_alone(&key, &user)?;
+        }
+        let changed = self.sso.update_user(user.id, change, &key.name).await?;
+        let changed = changed.ok_or_else(|| ApiError::not_found("user"))?;
+        Ok(reply::json(StatusCode::OK, &shown(&changed, &key)))
+    }
+
+    pub(super) async fn delete_user(
+        &self,
+        request: &Request<Incoming>,
+        via: &Via,
+        id: &str,
+    ) -> Result<Response, ApiError> {
+        let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
+        let user = self.covered_user(&key, id).await?;
+        own_alone(&key, &user)?;
+        let deleted = self.sso.delete_user(user.id, &key.name).await?;
+        Ok(reply::json(StatusCode::OK, &json!({ "deleted": u8::from(deleted) })))
+    }
+
+    /// The user with the number `id`, if there is a site that `key` covers and of which the user
+    /// is a member.
+    async fn covered_user(&self, key: &ApiKey, id: &str) -> Result<User, ApiError> {
+        let not_found = || ApiError::not_found("user");
+        let id = UserId::parse(id).ok_or_else(not_found)?;
+        let found = self.sso.find_user(id).await?;
+        let covered = |user: &User| key.sites.is_none() || user.roles.keys().any(|site| key.covers(site));
+        found.filter(covered).ok_or_else(not_found)
+    }
+
+    fn changed_roles(
+        &self,
+        fields: &Fields,
+        key: &ApiKey,
+    ) -> Result<BTreeMap<SiteName, Option<Role>>, ApiError> {
+        let mut roles = BTreeMap::new();
+        for (name, role) in fields.object("roles")? {
+            let known = SiteName::parse(name).filter(|name| self.sso.sites.by_name(name).is_some());
+            let site = known.ok_or_else(|| ApiError::parameter_invalid("roles", "there is no such site"))?;
+            if !key.covers(&site) {
+                return Err(ApiError::site_not_covered(name));
+            }
+            let invalid =
+                || ApiError::parameter_invalid("roles", "a role has 1 to 64 of A-Z a-z 0-9 . _ : -");
+            let role = role.map(|role| Role::parse(role).ok_or_else(invalid)).transpose()?;
+            roles.insert(site, role);
+        }
+        Ok(roles)
+    }
+}
+
+/// Name, account and existence are the same on all sites: a key that covers only some of a user's
+/// sites leaves them alone.
+fn own_alone(key: &ApiKey, user: &User) -> Result<(), ApiError> {
+    let foreign = user.roles.keys().find(|site| !key.covers(site));
+    foreign.map_or(Ok(()), |site| Err(ApiError::site_not_covered(site.as_str())))
+}
+
+fn changed_name(fields: &Fields, now: &PersonName) -> Result<Option<PersonName>, ApiError> {
+    if let Some(full) = fields.text("full_name", MAX_NAME_CHARS)? {
+        return Ok(Some(PersonName::from_full(full)));
+    }
+    let first = fields.text("first_name", MAX_NAME_CHARS)?;
+    let last = fields.text("last_name", MAX_NAME_CHARS)?;
+    let changed = first.is_some() || last.is_some();
+    Ok(changed.then(|| PersonName::from_parts(first.unwrap_or(&now.first), last.unwrap_or(&now.last))))
+}
+
+/// A user, with the roles on those sites that `key` covers.
+fn shown(user: &User, key: &ApiKey) -> Value {
+    let roles: BTreeMap<&str, &str> = user
+        .roles
+        .iter()
+        .filter(|(site, _)| key.covers(site))
+        .map(|(site, role)| (site.as_str(), role.as_str()))
+        .collect();
+    json!({
+        "id": user.id.to_string(),
+        "email": user.email.as_str(),
+        "first_name": user.name.first,
+        "last_name": user.name.last,
+        "full_name": user.name.full,
+        "account": user.account.as_str(),
+        "roles": roles,
+        "created_at": user.created_at.to_rfc3339(),
+    })
+}

@@ -1,0 +1,91 @@
+//! Strangers at a closed path: people are sent to the login page, programs are told.
+
+use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::visit::Visit;
+use super::{Gateway, cors};
+use crate::domain::return_to::ReturnTo;
+use crate::domain::state::LoginState;
+use crate::http::navigation::is_navigation;
+use crate::http::{Response, cookies, reply};
+
+impl Gateway {
+    /// Answers a request that needs a session first.
+    pub(super) fn challenge(&self, request: &Request<Incoming>, visit: &Visit<'_>) -> Response {
+        let headers = request.headers();
+        if cors::is_preflight(request.method(), headers) {
+            return visit.front.cors.answer_preflight(headers);
+        }
+        if is_navigation(headers) {
+            let status = reply::see_other(request.method());
+            return self.to_login_page(status, visit, &visit.clean_url(), None);
+        }
+        self.login_required(headers, visit)
+    }
+
+    /// Sends a person to the login page, which is to send them back to `return_to`.
+    pub(super) fn to_login_page(
+        &self,
+        status: StatusCode,
+        visit: &Visit<'_>,
+        return_to: &ReturnTo,
+        error: Option<&str>,
+    ) -> Response {
+        let browser = visit.browser_or_new(self.shared.sso.entropy());
+        let state = browser.state_for(&visit.front.site.name);
+        let location = login_url(visit, return_to, Some(&state), error);
+        let mut response = reply::redirect(status, &location);
+        if visit.browser().is_none() {
+            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// Tells a program that it needs a session, and where a person could get one.
+    pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
+        // A script wants to come back to the page that it runs on, not to the URL that it fetched.
+        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or("/");
+        let return_to = visit.return_to(page);
+        // The state belongs to this browser: a script of another origin has no business with it.
+        let own =
+            headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());
+        let browser = own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
+        let state = browser.as_ref().map(|browser| browser.state_for(&visit.front.site.name));
+        let details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        let error = json!({
+            "code": "login_required",
+            "message": "This needs a session: open login_url in a browser to get one.",
+            "details": details,
+        });
+        let mut response = reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error }));
+        // RFC 9110 §11.6.1 wants a challenge with each 401; browsers pass over a scheme that they
+        // do not know.
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Tollgate"));
+        if let Some(browser) = browser.filter(|_| visit.browser().is_none()) {
+            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        visit.front.cors.readable(headers, response)
+    }
+}
+
+fn login_url(
+    visit: &Visit<'_>,
+    return_to: &ReturnTo,
+    state: Option<&LoginState>,
+    error: Option<&str>,
+) -> String {
+    let site = &visit.front.site;
+    let return_url = return_to.absolute(&visit.origin);
+    let parameters = [
+        Some(("return_url", return_url.as_str())),
+        Some(("site", site.name.as_str())),
+        state.map(|state| ("state", state.as_str())),
+        error.map(|error| ("error", error)),
+    ];
+    site.login_url.with(parameters.into_iter().flatten())
+}

@@ -1,0 +1,129 @@
+//! Why a request is not answered by the upstream, and how that is said: to a person as a page, to
+//! a program as JSON with a stable code.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::visit::Audience;
+use crate::domain::path::PathFault;
+use crate::http::request_id::{RequestId, X_REQUEST_ID};
+use crate::http::{Response, reply};
+use crate::pages::{Page, Problem};
+use crate::proxy::ProxyError;
+use crate::store::Unavailable;
+
+/// Methods that a site may know.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// A request that the gateway does not forward, for a reason other than a missing session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("the request gives its length in more than one way")]
+    DoubtfulLength,
+    #[error("the request needs exactly one valid Host")]
+    BadHost,
+    #[error("the request target is not one")]
+    BadTarget,
+    #[error("{0}")]
+    Path(PathFault),
+    #[error("the session cookie was sent twice with different values")]
+    DoubledCookie,
+    #[error("this method is not forwarded")]
+    MethodRefused,
+    #[error("this method is not one for this address")]
+    MethodNotAllowed(&'static str),
+    #[error("there is no site at this address")]
+    UnknownHost,
+    #[error("the gateway has nothing at this address")]
+    NotFound,
+    #[error("only a page that is opened can redeem a token here")]
+    NotANavigation,
+    #[error("another site asked for this")]
+    CrossSite,
+    #[error("too many tokens from this address were wrong")]
+    SlowDown(Duration),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+impl Fault {
+    /// The status and the stable code.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::DoubtfulLength | Self::BadHost | Self::BadTarget => {
+                (StatusCode::BAD_REQUEST, "bad_request")
+            }
+            Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
+            Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
+            Self::MethodRefused | Self::MethodNotAllowed(_) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+            }
+            Self::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::Proxy(ProxyError::BodyTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+            Self::Proxy(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        }
+    }
+
+    /// Whether the operator should hear of it: it is not the client's doing.
+    pub(super) fn is_ours(&self) -> bool {
+        self.status_and_code().0.is_server_error()
+    }
+
+    /// The answer.
+    pub(super) fn into_response(self, audience: Audience, request_id: &RequestId) -> Response {
+        let (status, code) = self.status_and_code();
+        let mut response = match audience {
+            Audience::Person => {
+                let page = self.page();
+                reply::page(status, page.render(Some(request_id.as_str())), page.content_security_policy())
+            }
+            Audience::Program => {
+                let error = json!({ "code": code, "message": self.message(), "details": {} });
+                reply::json(status, &json!({ "error": error }))
+            }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, request_id.value().clone());
+        match self {
+            Self::MethodRefused => reply::allowing(response, METHODS),
+            Self::MethodNotAllowed(methods) => reply::allowing(response, methods),
+            Self::SlowDown(wait) => reply::retry_after(response, wait),
+            _ => response,
+        }
+    }
+
+    /// What the client may know: of our own faults, no details.
+    fn message(&self) -> String {
+        match self {
+            Self::Proxy(ProxyError::BodyTooLong | ProxyError::Timeout) => self.to_string(),
+            Self::Proxy(_) => "the site behind the gateway cannot be reached".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+
+    fn page(&self) -> Page<'static> {
+        Page::Problem(match self {
+            Self::DoubtfulLength | Self::BadHost | Self::BadTarget => Problem::Malformed,
+            Self::Path(_) => Problem::AmbiguousPath,
+            Self::DoubledCookie => Problem::DoubledCookie,
+            Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,
+            Self::UnknownHost => Problem::UnknownHost,
+            Self::NotFound => Problem::NotFound,
+            Self::NotANavigation | Self::CrossSite => Problem::CrossSite,
+            Self::SlowDown(wait) => return Page::SlowDown { retry_after_secs: wait.as_secs() + 1 },
+            Self::Unavailable(_) => Problem::SessionsUnavailable,
+            Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
+            Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
+            Self::Proxy(_) => Problem::UpstreamUnreachable,
+        })
+    }
+}

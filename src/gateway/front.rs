@@ -1,0 +1,38 @@
+//! A site with what is made of its settings once, not for every request.
+
+use std::sync::Arc;
+
+use super::cors::CorsOrigins;
+use crate::config::Site;
+use crate::domain::host::Scheme;
+use crate::http::cookies::CookieNames;
+
+/// A site, ready to be served.
+pub struct Front {
+    /// Its settings.
+    pub site: Arc<Site>,
+    /// Origins whose scripts may read the gateway's refusals.
+    pub(super) cors: CorsOrigins,
+    plain_names: CookieNames,
+    secure_names: CookieNames,
+}
+
+impl Front {
+    /// Prepares `site`.
+    pub fn new(site: Arc<Site>) -> Self {
+        Self {
+            cors: CorsOrigins::new(&site.cors_origins),
+            plain_names: CookieNames::new(&site.cookie, Scheme::Http),
+            secure_names: CookieNames::new(&site.cookie, Scheme::Https),
+            site,
+        }
+    }
+
+    /// The names of its cookies for visitors who come over `scheme`.
+    pub fn cookie_names(&self, scheme: Scheme) -> &CookieNames {
+        match scheme {
+            Scheme::Http => &self.plain_names,
+            Scheme::Https => &self.secure_names,
+        }
+    }
+}

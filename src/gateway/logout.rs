@@ -1,0 +1,56 @@
+//! Ending a session at the visitor's own wish.
+
+use http::header::SET_COOKIE;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::Gateway;
+use super::fault::Fault;
+use super::redeem::login_path;
+use super::visit::Visit;
+use crate::domain::return_to::ReturnTo;
+use crate::http::navigation::{is_cross_site_subrequest, is_prefetch};
+use crate::http::{Response, cookies, reply};
+use crate::pages::Page;
+
+impl Gateway {
+    /// `/.tollgate/logout`: ends the session and goes to the site's `logout_url`, to `return_url`,
+    /// or to a page that says so.
+    pub(super) async fn logout(
+        &self,
+        request: Request<Incoming>,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        if *request.method() == Method::HEAD || is_prefetch(request.headers()) {
+            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        }
+        // An image on somebody else's page must not log people out.
+        if is_cross_site_subrequest(request.headers()) {
+            return Err(Fault::CrossSite);
+        }
+        let site = &visit.front.site;
+        if let Some(hash) = visit.session_hash() {
+            self.shared.sso.log_out(site, hash).await?;
+        }
+        let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
+        let status = reply::see_other(request.method());
+        let mut response = match (&site.logout_url, named) {
+            (Some(url), None) => reply::redirect(status, url.as_str()),
+            (Some(url), Some(target)) => {
+                let return_url = target.absolute(&visit.origin);
+                let parameters = [("return_url", return_url.as_str()), ("site", site.name.as_str())];
+                reply::redirect(status, &url.with(parameters))
+            }
+            (None, Some(target)) => reply::redirect(status, target.as_str()),
+            (None, None) => {
+                let login_url = login_path(&ReturnTo::home());
+                let page =
+                    Page::SignedOut { site: site.name.as_str(), home_url: "/", login_url: Some(&login_url) };
+                reply::page(StatusCode::OK, page.render(None), page.content_security_policy())
+            }
+        };
+        let forget = cookies::forget_session(visit.cookie_names, visit.origin.scheme());
+        response.headers_mut().append(SET_COOKIE, forget);
+        Ok(response)
+    }
+}

@@ -1,0 +1,165 @@
+//! Visitors who come with a token.
+
+use std::sync::Arc;
+
+use http::header::{REFRESH, SET_COOKIE};
+use http::{HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::Gateway;
+use super::fault::Fault;
+use super::visit::Visit;
+use crate::config::{RedeemMode, SameSite};
+use crate::domain::opaque::LoginToken;
+use crate::domain::return_to::ReturnTo;
+use crate::domain::token::{Refusal, TokenKind};
+use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::{Response, cookies, reply};
+use crate::pages::{Page, SignInFailure};
+use crate::sso::throttle::Culprit;
+use crate::sso::{RedeemError, Redeemed, Redemption};
+
+impl Gateway {
+    /// Redeems the token in the query of whatever page was asked for. `None` if there is none, or
+    /// if this is not a person coming to a page: then the request goes on without the token.
+    pub(super) async fn redeem_on_arrival(
+        &self,
+        request: &Request<Incoming>,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Response>, Fault> {
+        let Some(extracted) = &visit.token else { return Ok(None) };
+        if *request.method() != Method::GET || !is_navigation(request.headers()) {
+            return Ok(None);
+        }
+        if is_prefetch(request.headers()) {
+            return Ok(Some(refuse_prefetch()));
+        }
+        let target = visit.clean_url();
+        let Some(token) = &extracted.token else {
+            return self.token_invalid(visit, &target, StatusCode::FOUND).map(Some);
+        };
+        if visit.front.site.redeem == RedeemMode::Confirm {
+            return Ok(Some(confirmation(visit, token, Some(&target))));
+        }
+        let answer = match self.redeem(visit, token, None).await? {
+            Ok(redeemed) => self.signed_in(visit, &redeemed, &target, StatusCode::FOUND),
+            Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND)?,
+        };
+        Ok(Some(answer))
+    }
+
+    /// Tries to redeem `token`. Addresses that present tokens which never were are held back.
+    pub(super) async fn redeem(
+        &self,
+        visit: &Visit<'_>,
+        token: &LoginToken,
+        kind: Option<TokenKind>,
+    ) -> Result<Result<Redeemed, Refusal>, Fault> {
+        let sso = &self.shared.sso;
+        let culprit = Culprit::from(visit.client.address);
+        sso.guesses.check(culprit, visit.now).map_err(Fault::SlowDown)?;
+        let attempt = Redemption {
+            site: Arc::clone(&visit.front.site),
+            token: token.clone(),
+            kind,
+            state: visit.state(),
+            current: visit.session_hash(),
+        };
+        // Detached, so that a client who leaves cannot stop it half-way: the token would be gone
+        // and the session not there.
+        let sso = Arc::clone(sso);
+        let outcome = tokio::task::spawn_local(async move { sso.redeem(attempt).await });
+        match outcome.await.map_err(|_| crate::store::Unavailable)? {
+            Ok(redeemed) => Ok(Ok(redeemed)),
+            Err(RedeemError::Refused(refusal)) => {
+                if refusal == Refusal::Unknown {
+                    self.shared.sso.guesses.note_failure(culprit, visit.now);
+                }
+                Ok(Err(refusal))
+            }
+            Err(RedeemError::Unavailable(unavailable)) => Err(unavailable.into()),
+        }
+    }
+
+    /// Hands out the session cookie and sends the visitor on.
+    pub(super) fn signed_in(
+        &self,
+        visit: &Visit<'_>,
+        redeemed: &Redeemed,
+        target: &ReturnTo,
+        status: StatusCode,
+    ) -> Response {
+        let site = &visit.front.site;
+        let mut response = match site.cookie.same_site {
+            SameSite::Lax | SameSite::None => reply::redirect(status, target.as_str()),
+            // A strict cookie is not sent along a chain of redirects that began on another site;
+            // a page of this site that moves on by itself begins a new chain.
+            SameSite::Strict => moving_on(target),
+        };
+        let cookie =
+            cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
+        response.headers_mut().append(SET_COOKIE, cookie);
+        response
+    }
+
+    /// What happens to the bearer of a token that is not good: a visitor who has a session goes
+    /// on, others go back to the login page; but not in circles.
+    pub(super) fn token_invalid(
+        &self,
+        visit: &Visit<'_>,
+        target: &ReturnTo,
+        status: StatusCode,
+    ) -> Result<Response, Fault> {
+        let sso = &self.shared.sso;
+        let session = visit.session_key()?.map(|key| sso.authenticate(&visit.front.site, key, visit.now));
+        if session.transpose()?.flatten().is_some() {
+            return Ok(reply::redirect(status, target.as_str()));
+        }
+        let browser = visit.state().map(|state| Culprit::browser(state.as_str()));
+        let culprit = browser.unwrap_or_else(|| Culprit::from(visit.client.address));
+        if sso.bounces.check(culprit, visit.now).is_err() {
+            let retry_url = login_path(target);
+            let page = Page::SignInFailed { reason: SignInFailure::TooMany, retry_url: &retry_url };
+            return Ok(reply::page(page.status(), page.render(None), page.content_security_policy()));
+        }
+        sso.bounces.note_failure(culprit, visit.now);
+        Ok(self.to_login_page(status, visit, target, Some("token_invalid")))
+    }
+}
+
+/// The page whose button redeems the token: scanners that open every link do not press buttons.
+///
+/// Without a `target` the visitor goes where the login page wanted.
+pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option<&ReturnTo>) -> Response {
+    let site = &visit.front.site;
+    let page = Page::ConfirmSignIn {
+        action: "/.tollgate/redeem",
+        token_field: "token",
+        token,
+        return_to: target,
+        site: site.name.as_str(),
+    };
+    reply::page(page.status(), page.render(None), page.content_security_policy())
+}
+
+/// A look ahead at a URL with a token. Whatever else were answered, a browser might keep it and
+/// show it in place of the real thing: 503 makes it throw the answer away.
+fn refuse_prefetch() -> Response {
+    reply::empty(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// The path at which a login begins anew.
+pub(super) fn login_path(target: &ReturnTo) -> String {
+    let query: String =
+        form_urlencoded::Serializer::new(String::new()).append_pair("return_url", target.as_str()).finish();
+    format!("/.tollgate/login?{query}")
+}
+
+fn moving_on(target: &ReturnTo) -> Response {
+    let page = Page::SignedIn { target };
+    let mut response = reply::page(page.status(), page.render(None), page.content_security_policy());
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={target}")) {
+        response.headers_mut().insert(REFRESH, refresh);
+    }
+    response
+}

@@ -1,0 +1,171 @@
+//! The gateway's own addresses on a site: whatever lies under `/.tollgate/`, and the browser's
+//! steps of the 23-compatible API.
+
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::Gateway;
+use super::fault::Fault;
+use super::redeem::confirmation;
+use super::visit::{Visit, first_value};
+use crate::config::RedeemMode;
+use crate::domain::opaque::LoginToken;
+use crate::domain::token::TokenKind;
+use crate::http::body::read_up_to;
+use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::{Response, reply};
+
+/// The prefix of the gateway's own paths.
+const PREFIX: &str = "/.tollgate";
+
+/// More than a form with a token and a URL needs.
+const MAX_FORM: usize = 32 * 1024;
+
+/// An address that the gateway answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Login,
+    Logout,
+    Redeem,
+    WhoAmI,
+    /// The browser's step of the 23-compatible API for this kind of token.
+    RedeemCompatible(TokenKind),
+    /// Under the prefix, but nothing there.
+    Nowhere,
+}
+
+impl Endpoint {
+    /// The endpoint that a visit is for; `None` if its path is the site's.
+    pub(super) fn of(visit: &Visit<'_>) -> Option<Self> {
+        let path = visit.path.as_str();
+        let compatible = visit.front.site.apis.session;
+        Some(match path {
+            "/.tollgate/login" => Self::Login,
+            "/.tollgate/logout" => Self::Logout,
+            "/.tollgate/redeem" => Self::Redeem,
+            "/.tollgate/session" => Self::WhoAmI,
+            "/api/session/redeem-token" if compatible => Self::RedeemCompatible(TokenKind::Session),
+            "/api/user/redeem-login-token" if compatible => Self::RedeemCompatible(TokenKind::Login),
+            // However it is spelled: an upstream must not be able to stand in for the gateway.
+            _ if visit.is_under(PREFIX) => Self::Nowhere,
+            _ => return None,
+        })
+    }
+
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Logout | Self::Redeem => "GET, HEAD, POST",
+            Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
+        }
+    }
+}
+
+impl Gateway {
+    /// Answers at one of the gateway's own addresses.
+    pub(super) async fn reserved(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        let allowed = endpoint.methods();
+        if !allowed.split(", ").any(|method| request.method().as_str() == method) {
+            return Err(Fault::MethodNotAllowed(allowed));
+        }
+        match endpoint {
+            Endpoint::Nowhere => Err(Fault::NotFound),
+            Endpoint::Login => {
+                let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
+                Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
+            }
+            Endpoint::Logout => self.logout(request, visit).await,
+            Endpoint::WhoAmI => self.who_am_i(request.headers(), visit),
+            Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
+            Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
+        }
+    }
+
+    /// `/.tollgate/redeem`: the token in the query of a GET or in the form of a POST, as `token` or
+    /// under the site's own parameter name.
+    async fn redeem_endpoint(
+        &self,
+        request: Request<Incoming>,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        let by_post = *request.method() == Method::POST;
+        if !by_post && !is_deliberate(&request)? {
+            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        }
+        let status = reply::see_other(request.method());
+        let fields = if by_post {
+            read_up_to(request.into_body(), MAX_FORM).await.ok_or(Fault::BadTarget)?
+        } else {
+            request.uri().query().unwrap_or_default().to_owned().into()
+        };
+        let field = |name: &str| first_value(&fields, name);
+        let token = field("token").or_else(|| field(&visit.front.site.token_param));
+        let named = field("return_url");
+        let target = visit.return_to(named.as_deref().unwrap_or_default());
+        let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
+            return self.token_invalid(visit, &target, status);
+        };
+        if !by_post && visit.front.site.redeem == RedeemMode::Confirm {
+            let named = named.is_some().then_some(&target);
+            return Ok(confirmation(visit, &token, named));
+        }
+        match self.redeem(visit, &token, None).await? {
+            Ok(redeemed) => {
+                let stored = named.or_else(|| redeemed.return_url.clone());
+                let target = visit.return_to(stored.as_deref().unwrap_or_default());
+                Ok(self.signed_in(visit, &redeemed, &target, status))
+            }
+            Err(_) => self.token_invalid(visit, &target, status),
+        }
+    }
+
+    /// `/api/session/redeem-token` and `/api/user/redeem-login-token`: a redirect to the stored
+    /// URL, or a plain word that it did not work.
+    async fn redeem_compatible(
+        &self,
+        request: &Request<Incoming>,
+        visit: &Visit<'_>,
+        kind: TokenKind,
+    ) -> Result<Response, Fault> {
+        if !is_deliberate(request)? {
+            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        }
+        let name = match kind {
+            TokenKind::Session => "session_token",
+            TokenKind::Login => "login_token",
+        };
+        let text = visit.parameter(name).or_else(|| visit.parameter("access_token")).unwrap_or_default();
+        let Some(token) = LoginToken::parse(text.as_bytes()) else {
+            return Ok(reply::text(StatusCode::FORBIDDEN, format!("The {name} is missing or malformed.\n")));
+        };
+        if visit.front.site.redeem == RedeemMode::Confirm {
+            return Ok(confirmation(visit, &token, None));
+        }
+        match self.redeem(visit, &token, Some(kind)).await? {
+            Ok(redeemed) => {
+                let target = visit.return_to(redeemed.return_url.as_deref().unwrap_or_default());
+                Ok(self.signed_in(visit, &redeemed, &target, StatusCode::FOUND))
+            }
+            Err(refusal) => {
+                let text = format!("The {name} cannot be redeemed: {refusal}.\n");
+                Ok(reply::text(StatusCode::FORBIDDEN, text))
+            }
+        }
+    }
+}
+
+/// Whether a GET may change something: a person opened the page. A HEAD or a look ahead may not;
+/// what a script fetches is refused.
+fn is_deliberate(request: &Request<Incoming>) -> Result<bool, Fault> {
+    if *request.method() != Method::GET || is_prefetch(request.headers()) {
+        return Ok(false);
+    }
+    if !is_navigation(request.headers()) {
+        return Err(Fault::NotANavigation);
+    }
+    Ok(true)
+}

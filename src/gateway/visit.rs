@@ -1,0 +1,166 @@
+//! What a request says, read once and proven: its target, its path, its cookies.
+
+use std::sync::Arc;
+
+use http::header::{HOST, HeaderMap};
+use http::{Request, Uri, Version};
+
+use super::Front;
+use super::fault::Fault;
+use crate::domain::clock::Timestamp;
+use crate::domain::entropy::Entropy;
+use crate::domain::host::{Authority, Origin};
+use crate::domain::opaque::{SessionHash, SessionKey};
+use crate::domain::path::{RequestPath, lies_under};
+use crate::domain::query::{Extracted, extract_token, join};
+use crate::domain::return_to::ReturnTo;
+use crate::domain::state::{BrowserKey, LoginState};
+use crate::http::client::Client;
+use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
+use crate::http::navigation::is_navigation;
+use crate::proxy::origin_form;
+
+/// For whom an answer is: a person gets pages, a program gets JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    Person,
+    Program,
+}
+
+impl Audience {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if is_navigation(headers) { Self::Person } else { Self::Program }
+    }
+}
+
+/// What a request is for.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) authority: Authority,
+    /// The authority as it came, for the upstream's Host.
+    pub(super) host_field: String,
+    uri: Uri,
+}
+
+impl Target {
+    /// Reads `Host`, or the authority of an absolute-form target, which wins over it (RFC 9112
+    /// §3.2.2). There has to be exactly one Host, whoever wins, and it has to be one.
+    pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Fault> {
+        let mut hosts = request.headers().get_all(HOST).into_iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => Some(host.to_str().map_err(|_| Fault::BadHost)?),
+            (None, _) if request.version() == Version::HTTP_2 => None,
+            _ => return Err(Fault::BadHost),
+        };
+        if host.is_some_and(|host| Authority::parse(host).is_none()) {
+            return Err(Fault::BadHost);
+        }
+        let uri = request.uri().clone();
+        let field = uri.authority().map(http::uri::Authority::as_str).or(host).ok_or(Fault::BadHost)?;
+        let authority = Authority::parse(field).ok_or(Fault::BadHost)?;
+        Ok(Self { authority, host_field: field.to_owned(), uri })
+    }
+}
+
+/// A request to a site.
+pub(super) struct Visit<'a> {
+    pub(super) front: &'a Arc<Front>,
+    pub(super) client: &'a Client,
+    pub(super) now: Timestamp,
+    /// Where the visitor finds the site.
+    pub(super) origin: Origin,
+    pub(super) path: RequestPath<'a>,
+    /// What the token parameter held, if the query had one.
+    pub(super) token: Option<Extracted>,
+    pub(super) cookie_names: &'a CookieNames,
+    query: Option<&'a str>,
+    cookies: GatewayCookies,
+}
+
+impl<'a> Visit<'a> {
+    /// Reads a request with `headers` for `target`.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        front: &'a Arc<Front>,
+        client: &'a Client,
+        target: &'a Target,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
+        let site = &front.site;
+        let path = RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?;
+        let own = || Origin::new(client.scheme, &target.authority);
+        let origin = site.public_url.clone().unwrap_or_else(own);
+        let cookie_names = front.cookie_names(origin.scheme());
+        let query = target.uri.query();
+        let token = query.and_then(|query| extract_token(query, &site.token_param));
+        let cookies = GatewayCookies::read(headers, cookie_names);
+        Ok(Self { front, client, now, origin, path, token, cookie_names, query, cookies })
+    }
+
+    /// The query, less the token parameter, every other byte as it came.
+    pub(super) fn clean_query(&self) -> Option<&str> {
+        match &self.token {
+            Some(extracted) => extracted.rest.as_deref(),
+            None => self.query,
+        }
+    }
+
+    /// The URL that was asked for, less the token parameter, proven to be the site's.
+    pub(super) fn clean_url(&self) -> ReturnTo {
+        self.return_to(&join(self.path.as_str(), self.clean_query()))
+    }
+
+    /// What is forwarded: the path as it was judged, and the query less the token.
+    pub(super) fn forwarded_target(&self) -> Result<Uri, Fault> {
+        origin_form(self.path.as_str(), self.clean_query()).ok_or(Fault::BadTarget)
+    }
+
+    /// A redirect target as a visitor or a login page named it; `/` unless it is the site's.
+    pub(super) fn return_to(&self, input: &str) -> ReturnTo {
+        ReturnTo::parse(input, &self.origin, &self.front.site.hosts)
+    }
+
+    /// Whether any reading of the path lies under `prefix`.
+    pub(super) fn is_under(&self, prefix: &str) -> bool {
+        self.path.readings().any(|reading| lies_under(&reading, prefix))
+    }
+
+    /// The first parameter called `name` in the query.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        first_value(self.query?.as_bytes(), name)
+    }
+
+    /// The session key that the browser presents.
+    pub(super) fn session_key(&self) -> Result<Option<&SessionKey>, Fault> {
+        match &self.cookies.session {
+            Presented::Key(key) => Ok(Some(key)),
+            Presented::Nothing => Ok(None),
+            Presented::Ambiguous => Err(Fault::DoubledCookie),
+        }
+    }
+
+    /// The hash of the session that the browser presents, if it is clear which.
+    pub(super) fn session_hash(&self) -> Option<SessionHash> {
+        self.session_key().ok().flatten().map(SessionKey::hash)
+    }
+
+    /// The browser's key, if it has one.
+    pub(super) fn browser(&self) -> Option<&BrowserKey> {
+        self.cookies.browser.as_ref()
+    }
+
+    /// The browser's key, new if it has none.
+    pub(super) fn browser_or_new(&self, entropy: &dyn Entropy) -> BrowserKey {
+        self.browser().cloned().unwrap_or_else(|| BrowserKey::mint(entropy))
+    }
+
+    /// The state that belongs to the browser on this site, if it has a key.
+    pub(super) fn state(&self) -> Option<LoginState> {
+        self.browser().map(|browser| browser.state_for(&self.front.site.name))
+    }
+}
+
+/// The first value of `name` among urlencoded `pairs`.
+pub(super) fn first_value(pairs: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(pairs).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
