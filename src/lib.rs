@@ -4,11 +4,15 @@
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod pages;
 pub mod proxy;
+pub mod server;
 pub mod sso;
 pub mod store;

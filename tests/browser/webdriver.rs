@@ -1,0 +1,257 @@
+//! A browser under remote control: Chromium through chromedriver, by as much of their protocol
+//! (<https://www.w3.org/TR/webdriver2/>) as the walks need. It is JSON over HTTP, and a client
+//! library would bring more crates than this file has functions.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
+
+/// The key under which the protocol hands out elements (§12.2 of the protocol).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Longer than any command takes, page loads included.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One browser with a profile of its own. It is closed when it is dropped.
+pub(crate) struct Browser {
+    driver: Driver,
+    session: String,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser that no walk has used before.
+    pub(crate) fn start() -> Self {
+        for program in [CHROMIUM, CHROMEDRIVER] {
+            assert!(
+                Path::new(program).exists(),
+                "{program} is missing: `tests/run` installs it"
+            );
+        }
+        let profile = TempDir::new().unwrap();
+        let driver = Driver::start();
+        let data_dir = format!("--user-data-dir={}", profile.path().display());
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": {"binary": CHROMIUM, "args": [
+                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--window-size=900,1000", data_dir,
+            ]},
+        }}});
+        let answer = driver.call("POST", "/session", &capabilities).unwrap();
+        let session = format!("/session/{}", answer["sessionId"].as_str().unwrap());
+        let browser = Self {
+            driver,
+            session,
+            _profile: profile,
+        };
+        // An element that is not there yet is waited for.
+        browser.command(
+            "/timeouts",
+            &json!({"implicit": 10_000, "pageLoad": 30_000}),
+        );
+        browser
+    }
+
+    /// Types `url` into the address bar.
+    pub(crate) fn open(&self, url: &str) {
+        self.command("/url", &json!({"url": url}));
+    }
+
+    /// What the address bar shows.
+    pub(crate) fn url(&self) -> url::Url {
+        let url = self
+            .driver
+            .call("GET", &format!("{}/url", self.session), &Value::Null)
+            .unwrap();
+        url.as_str().unwrap().parse().unwrap()
+    }
+
+    /// Clicks the first element that `css` selects, and waits for the page that it leads to.
+    pub(crate) fn click(&self, css: &str) {
+        self.on_element("css selector", css, "click", &json!({}));
+    }
+
+    /// Clicks the link with this text.
+    pub(crate) fn follow(&self, link: &str) {
+        self.on_element("link text", link, "click", &json!({}));
+    }
+
+    /// Replaces what stands in the field that `css` selects.
+    pub(crate) fn fill(&self, css: &str, text: &str) {
+        self.on_element("css selector", css, "clear", &json!({}));
+        self.on_element("css selector", css, "value", &json!({"text": text}));
+    }
+
+    /// The visible text of the first element that `css` selects.
+    pub(crate) fn text(&self, css: &str) -> String {
+        let element = self.element("css selector", css);
+        let path = format!("{}/element/{element}/text", self.session);
+        self.driver
+            .call("GET", &path, &Value::Null)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The value of a JavaScript expression.
+    pub(crate) fn evaluate(&self, expression: &str) -> Value {
+        self.command(
+            "/execute/sync",
+            &json!({"script": format!("return {expression}"), "args": []}),
+        )
+    }
+
+    /// Shows pages as a phone with a dark theme would.
+    pub(crate) fn become_a_dark_phone(&self) {
+        let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
+        let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true});
+        for (cmd, params) in [
+            ("Emulation.setEmulatedMedia", dark),
+            ("Emulation.setDeviceMetricsOverride", phone),
+        ] {
+            self.command("/goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
+        }
+    }
+
+    /// What the browser wrote to its console since the last call.
+    pub(crate) fn console(&self) -> Vec<String> {
+        let entries = self.command("/se/log", &json!({"type": "browser"}));
+        let message = |entry: &Value| entry["message"].as_str().unwrap().to_owned();
+        entries.as_array().unwrap().iter().map(message).collect()
+    }
+
+    /// Keeps a picture of what is to be seen now.
+    pub(crate) fn screenshot(&self, file: &Path) {
+        let path = format!("{}/screenshot", self.session);
+        let png = self.driver.call("GET", &path, &Value::Null).unwrap();
+        std::fs::write(file, STANDARD.decode(png.as_str().unwrap()).unwrap()).unwrap();
+    }
+
+    fn on_element(&self, using: &str, value: &str, action: &str, parameters: &Value) {
+        let element = self.element(using, value);
+        self.command(&format!("/element/{element}/{action}"), parameters);
+    }
+
+    fn element(&self, using: &str, value: &str) -> String {
+        let found = self.command("/element", &json!({"using": using, "value": value}));
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn command(&self, path: &str, parameters: &Value) -> Value {
+        self.driver
+            .call("POST", &format!("{}{path}", self.session), parameters)
+            .unwrap()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ends Chromium; the driver itself goes right after.
+        drop(self.driver.call("DELETE", &self.session, &Value::Null));
+    }
+}
+
+/// A chromedriver on a port of its own choosing.
+struct Driver {
+    process: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut process = Command::new(CHROMEDRIVER)
+            .arg("--port=0")
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let greeting = BufReader::new(process.stdout.take().unwrap());
+        let port = greeting.lines().find_map(|line| {
+            let line = line.unwrap();
+            line.rsplit_once("started successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+        });
+        Self {
+            process,
+            port: port.expect("chromedriver says on which port it listens"),
+        }
+    }
+
+    /// Sends one command. `Err` holds the driver's own words.
+    fn call(&self, method: &str, path: &str, parameters: &Value) -> Result<Value, String> {
+        let body = if parameters.is_null() {
+            String::new()
+        } else {
+            parameters.to_string()
+        };
+        let answer = self
+            .exchange(method, path, &body)
+            .map_err(|error| format!("{path}: {error}"))?;
+        let value: Value =
+            serde_json::from_str(&answer).map_err(|error| format!("{path}: {error}: {answer}"))?;
+        match &value["value"] {
+            Value::Object(failure) if failure.contains_key("error") => Err(format!(
+                "{method} {path} {body}: {} {}",
+                failure["error"], failure["message"]
+            )),
+            value => Ok(value.clone()),
+        }
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )?;
+        // The driver promises to close the connection, and does not: count.
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line)?;
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().map_err(std::io::Error::other)?;
+                }
+                None if line.trim_end().is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = String::new();
+        answer.take(length).read_to_string(&mut body)?;
+        Ok(body)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The whole group: a browser that the driver could not close goes with it.
+        let group = format!("-{}", self.process.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+        drop(self.process.wait());
+    }
+}
