@@ -5,3 +5,7 @@
 //! in the order of their layers: each imports only from those above it.
 
 pub mod domain;
+
+pub mod config;
+
+pub mod api;

@@ -1,0 +1,3 @@
+//! What login pages and operators call.
+
+pub mod session;

@@ -1,0 +1,199 @@
+//! Decoding queries and form bodies, bytes to bytes: a signature covers bytes, whether they are
+//! text or not.
+
+use http::Method;
+use percent_encoding::percent_decode;
+
+/// The longest query or form that is read, still encoded.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// The most parameters that are read from one place.
+pub const MAX_PAIRS: usize = 200;
+
+/// One decoded parameter. The order is that of the raw bytes, the name first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair {
+    /// The bytes before the first `=`, decoded.
+    pub name: Vec<u8>,
+    /// The bytes behind it, decoded; empty if there is no `=`.
+    pub value: Vec<u8>,
+}
+
+impl Pair {
+    /// Whether the parameter belongs to OAuth and not to the API.
+    pub fn is_protocol(&self) -> bool {
+        self.name.starts_with(b"oauth_")
+    }
+}
+
+/// Why parameters were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormFault {
+    /// More than [`MAX_BYTES`].
+    #[error("the parameters are longer than {MAX_BYTES} bytes")]
+    TooLong,
+    /// More than [`MAX_PAIRS`].
+    #[error("there are more than {MAX_PAIRS} parameters")]
+    TooMany,
+    /// Bytes that are not text.
+    #[error("the parameters are not UTF-8")]
+    NotText,
+}
+
+/// The parameters of a request: those of the form body on POST, else those of the query. The
+/// query of a POST is not looked at, whatever it says.
+pub fn read(
+    method: &Method,
+    query: Option<&str>,
+    form: Option<&[u8]>,
+) -> Result<Vec<Pair>, FormFault> {
+    let encoded = if method == Method::POST {
+        form
+    } else {
+        query.map(str::as_bytes)
+    };
+    encoded.map_or(Ok(Vec::new()), decode)
+}
+
+/// Decodes `application/x-www-form-urlencoded`. Where a `%` is not followed by two digits it
+/// stands for itself, as browsers and form libraries have it.
+pub fn decode(encoded: &[u8]) -> Result<Vec<Pair>, FormFault> {
+    if encoded.len() > MAX_BYTES {
+        return Err(FormFault::TooLong);
+    }
+    let segments = encoded
+        .split(|byte| *byte == b'&')
+        .filter(|segment| !segment.is_empty());
+    let pairs: Vec<Pair> = segments.take(MAX_PAIRS + 1).map(pair).collect();
+    if pairs.len() > MAX_PAIRS {
+        Err(FormFault::TooMany)
+    } else {
+        Ok(pairs)
+    }
+}
+
+fn pair(segment: &[u8]) -> Pair {
+    let mut halves = segment.splitn(2, |byte| *byte == b'=').map(unescape);
+    Pair {
+        name: halves.next().unwrap_or_default(),
+        value: halves.next().unwrap_or_default(),
+    }
+}
+
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
+}
+
+/// Whether a `Content-Type` says that the body is a form. Its parameters, such as a charset, do
+/// not matter.
+pub fn is_form(content_type: &[u8]) -> bool {
+    let media_type = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(encoded: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let pairs = decode(encoded).expect("short enough");
+        pairs
+            .into_iter()
+            .map(|pair| (pair.name, pair.value))
+            .collect()
+    }
+
+    #[test]
+    fn a_form_is_decoded_byte_by_byte() {
+        for (encoded, expected) in [
+            (&b""[..], &[][..]),
+            (b"a=1", &[(&b"a"[..], &b"1"[..])]),
+            (b"a+b=c%20d", &[(b"a b", b"c d")]),
+            (b"%2B=%2b&%26=%3D", &[(b"+", b"+"), (b"&", b"=")]),
+            (b"a&b=&=c", &[(b"a", b""), (b"b", b""), (b"", b"c")]),
+            (b"&&a=1&", &[(b"a", b"1")]),
+            (b"a=b=c", &[(b"a", b"b=c")]),
+            (b"a=%ff%00", &[(b"a", b"\xff\0")]),
+            (b"a=%zz%4&%=%", &[(b"a", b"%zz%4"), (b"%", b"%")]),
+            (b"a=%%32%35", &[(b"a", b"%25")]),
+            ("ü=ü".as_bytes(), &[("ü".as_bytes(), "ü".as_bytes())]),
+        ] {
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(n, v)| (n.to_vec(), v.to_vec()))
+                .collect();
+            assert_eq!(
+                decoded(encoded),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(encoded)
+            );
+        }
+    }
+
+    #[test]
+    fn a_form_has_its_bounds() {
+        assert_eq!(
+            decode(&vec![b'a'; MAX_BYTES]).map(|pairs| pairs.len()),
+            Ok(1)
+        );
+        assert_eq!(
+            decode(&vec![b'a'; MAX_BYTES + 1]).err(),
+            Some(FormFault::TooLong)
+        );
+        assert_eq!(
+            decode("a&".repeat(MAX_PAIRS).as_bytes()).map(|pairs| pairs.len()),
+            Ok(MAX_PAIRS)
+        );
+        assert_eq!(
+            decode("a&".repeat(MAX_PAIRS + 1).as_bytes()).err(),
+            Some(FormFault::TooMany)
+        );
+    }
+
+    #[test]
+    fn a_post_is_read_from_its_body_alone_and_a_get_from_its_query_alone() {
+        let names = |method: &Method| -> Vec<Vec<u8>> {
+            let pairs = read(method, Some("query=1"), Some(b"form=1")).expect("short enough");
+            pairs.into_iter().map(|pair| pair.name).collect()
+        };
+        assert_eq!(names(&Method::GET), [b"query"]);
+        assert_eq!(names(&Method::POST), [b"form"]);
+        assert_eq!(
+            read(&Method::POST, Some("query=1"), None).map(|pairs| pairs.len()),
+            Ok(0)
+        );
+        assert_eq!(
+            read(&Method::GET, None, Some(b"form=1")).map(|pairs| pairs.len()),
+            Ok(0)
+        );
+    }
+
+    #[test]
+    fn a_form_is_known_by_its_media_type() {
+        for content_type in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+            " application/x-www-form-urlencoded ;",
+        ] {
+            assert!(is_form(content_type.as_bytes()), "{content_type}");
+        }
+        for content_type in [
+            "",
+            "multipart/form-data; boundary=x",
+            "application/json",
+            "application/x-www-form",
+        ] {
+            assert!(!is_form(content_type.as_bytes()), "{content_type}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The configuration.
+
+pub mod settings;
+
+pub use settings::*;
