@@ -2,5 +2,11 @@
 //! answer is written. Nothing here reads a socket, a store or a clock.
 
 pub mod form;
+pub mod format;
 pub mod oauth1;
 pub mod parameters;
+pub mod reply;
+pub mod v2;
+
+mod script;
+mod xml;
