@@ -26,7 +26,7 @@ pub(super) struct Fields(Map<String, Value>);
 impl Fields {
     /// Reads a body that has to be a JSON object.
     pub(super) async fn of(request: Request<Incoming>) -> Result<Self, ApiError> {
-        let media_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+        let media_type = request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
         let media_type = media_type.and_then(|value| value.split(|b| *b == b';').next()).unwrap_or_default();
         if !media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") {
             let message = "Send the body as `Content-Type: application/json`.";

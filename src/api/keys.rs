@@ -22,7 +22,7 @@ pub(super) enum Bearer<'a> {
 impl<'a> Bearer<'a> {
     /// Reads `Authorization: Bearer KEY` (RFC 6750 §2.1); the scheme's case does not matter.
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let credentials = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        let credentials = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
         let split = credentials.and_then(|value| value.split_at_checked(b"bearer ".len()));
         match split {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => Self::Key(key.trim_ascii()),

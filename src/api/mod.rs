@@ -42,6 +42,11 @@ pub struct Api {
     homes: HashMap<SiteName, Origin>,
 }
 
+/// Whether `path` on a host of `site` is the APIs' and not the upstream's.
+pub fn answers_at(site: &Site, path: &str) -> bool {
+    site.apis.session && session::is_endpoint(path) || site.apis.sso_tokens && SSO_TOKENS.contains(&path)
+}
+
 /// Paths of the plain token API that a site may offer on its own hosts.
 const SSO_TOKENS: [&str; 2] = ["/sso_tokens", "/v1/sso_tokens"];
 
@@ -49,11 +54,6 @@ impl Api {
     /// The APIs over `sso` for the holders of `keys`.
     pub fn new(sso: Arc<Sso>, keys: Vec<ApiKey>, homes: HashMap<SiteName, Origin>) -> Self {
         Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes }
-    }
-
-    /// Whether `path` on a host of `site` is the APIs' and not the upstream's.
-    pub fn answers_at(&self, site: &Site, path: &str) -> bool {
-        site.apis.session && session::is_endpoint(path) || site.apis.sso_tokens && SSO_TOKENS.contains(&path)
     }
 
     /// Answers a request.

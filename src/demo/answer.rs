@@ -24,11 +24,7 @@ pub(super) fn see_other(location: &str) -> Answer {
 }
 
 pub(super) fn method_not_allowed(allowed: &'static str) -> Answer {
-    let refusal = plain(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "text/plain",
-        format!("Use {allowed} here.\n"),
-    );
+    let refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", format!("Use {allowed} here.\n"));
     with(refusal, ALLOW, HeaderValue::from_static(allowed))
 }
 
@@ -38,11 +34,7 @@ fn plain(status: StatusCode, content_type: &'static str, body: String) -> Answer
     let answer = with(answer, CONTENT_TYPE, HeaderValue::from_static(content_type));
     let answer = with(answer, CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // An address here may carry a state or a token.
-    with(
-        answer,
-        REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    )
+    with(answer, REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }
 
 fn with(mut answer: Answer, name: HeaderName, value: HeaderValue) -> Answer {

@@ -39,11 +39,7 @@ const MAX_FORM: usize = 64 * 1024;
 
 impl LoginPage {
     /// Serves the page on `listener` until `shutdown`.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let page = Arc::new(self);
         let respond = move |request| {
             let page = Arc::clone(&page);
@@ -106,12 +102,7 @@ impl LoginPage {
             trouble,
         };
         sheet.render().map_or_else(
-            |_| {
-                answer::html(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "This page could not be made.".into(),
-                )
-            },
+            |_| answer::html(StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made.".into()),
             |html| answer::html(status, html),
         )
     }
@@ -119,10 +110,9 @@ impl LoginPage {
 
 fn status_of(error: &IssueError) -> StatusCode {
     match error {
-        IssueError::Refused {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            ..
-        } => StatusCode::UNPROCESSABLE_ENTITY,
+        IssueError::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         IssueError::Key
         | IssueError::Unreachable(_)
         | IssueError::BrokenOff(_)
@@ -208,29 +198,13 @@ struct Person {
 }
 
 /// Who stands in the form already.
-const ADA: Person = Person {
-    email: "ada@example.com",
-    first_name: "Ada",
-    last_name: "Lovelace",
-};
+const ADA: Person = Person { email: "ada@example.com", first_name: "Ada", last_name: "Lovelace" };
 
 /// Who is one press away. One name is not ASCII, to show that such names arrive whole.
 const OTHERS: [Person; 3] = [
-    Person {
-        email: "alan@example.com",
-        first_name: "Alan",
-        last_name: "Turing",
-    },
-    Person {
-        email: "emilie@example.com",
-        first_name: "Émilie",
-        last_name: "du Châtelet",
-    },
-    Person {
-        email: "grace@example.com",
-        first_name: "Grace",
-        last_name: "Hopper",
-    },
+    Person { email: "alan@example.com", first_name: "Alan", last_name: "Turing" },
+    Person { email: "emilie@example.com", first_name: "Émilie", last_name: "du Châtelet" },
+    Person { email: "grace@example.com", first_name: "Grace", last_name: "Hopper" },
 ];
 
 #[cfg(test)]

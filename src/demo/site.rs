@@ -34,12 +34,7 @@ async fn respond(request: Request<Incoming>) -> Answer {
     let page = SitePage::of(&head);
     let status = page.section.status();
     page.render().map_or_else(
-        |_| {
-            answer::html(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "This page could not be made.".into(),
-            )
-        },
+        |_| answer::html(StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made.".into()),
         |html| answer::html(status, html),
     )
 }
@@ -91,10 +86,7 @@ impl SitePage {
 
 enum Section {
     Front,
-    Article {
-        headline: String,
-        query: Vec<(String, String)>,
-    },
+    Article { headline: String, query: Vec<(String, String)> },
     Members,
     Public,
     Admin,
@@ -104,23 +96,17 @@ enum Section {
 impl Section {
     fn at(path: &str, query: Option<&str>) -> Self {
         let belongs_to = |folder: &str| {
-            path.strip_prefix(folder)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         match path {
             "/" => Self::Front,
             _ if belongs_to("/public") => Self::Public,
             _ if belongs_to("/members") => Self::Members,
             _ if belongs_to("/admin") => Self::Admin,
-            _ => path
-                .strip_prefix("/articles/")
-                .map_or(Self::Missing, |slug| {
-                    let query = parse_query(query.unwrap_or_default().as_bytes());
-                    Self::Article {
-                        headline: headline(slug),
-                        query: query.into_owned().collect(),
-                    }
-                }),
+            _ => path.strip_prefix("/articles/").map_or(Self::Missing, |slug| {
+                let query = parse_query(query.unwrap_or_default().as_bytes());
+                Self::Article { headline: headline(slug), query: query.into_owned().collect() }
+            }),
         }
     }
 
@@ -145,14 +131,11 @@ impl Section {
 
 /// `/articles/on-the-price-of-roads` is headed “On the price of roads”.
 fn headline(slug: &str) -> String {
-    let words = percent_encoding::percent_decode_str(slug)
-        .decode_utf8_lossy()
-        .replace('-', " ");
+    let words = percent_encoding::percent_decode_str(slug).decode_utf8_lossy().replace('-', " ");
     let mut letters = words.trim().chars();
-    letters.next().map_or_else(
-        || "All articles".to_owned(),
-        |first| first.to_uppercase().chain(letters).collect(),
-    )
+    letters
+        .next()
+        .map_or_else(|| "All articles".to_owned(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Who the gateway says is there. Only the gateway can: it drops these headers when a client sends
@@ -164,13 +147,8 @@ struct Visitor {
 }
 
 /// The headers of the gateway's default preset.
-const IDENTITY: [&str; 5] = [
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-name",
-    "x-forwarded-role",
-    "x-forwarded-groups",
-];
+const IDENTITY: [&str; 5] =
+    ["x-forwarded-user", "x-forwarded-email", "x-forwarded-name", "x-forwarded-role", "x-forwarded-groups"];
 
 impl Visitor {
     fn told_by(headers: &HeaderMap) -> Self {

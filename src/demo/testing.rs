@@ -29,11 +29,7 @@ pub(super) async fn exchange(address: SocketAddr, head: &str, body: &str) -> Str
 
 /// The first line of an answer, without the version.
 pub(super) fn status(answer: &str) -> &str {
-    answer
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("HTTP/1.1 "))
-        .unwrap()
+    answer.lines().next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).unwrap()
 }
 
 /// The value of a header field of an answer.

@@ -55,9 +55,7 @@ pub(super) async fn issue(
     wanted: &TokenRequest<'_>,
 ) -> Result<LoginToken, IssueError> {
     let call = call(control, key, wanted);
-    tokio::time::timeout(TIMEOUT, call)
-        .await
-        .map_err(|_| IssueError::TooSlow)?
+    tokio::time::timeout(TIMEOUT, call).await.map_err(|_| IssueError::TooSlow)?
 }
 
 async fn call(
@@ -71,10 +69,7 @@ async fn call(
     // Its failures come out of the call below as well; it ends when the sender is dropped.
     tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, MAX_ANSWER)
-        .collect()
-        .await
-        .map_err(|_| IssueError::Unreadable)?;
+    let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|_| IssueError::Unreadable)?;
     read(head.status, &body.to_bytes())
 }
 
@@ -116,8 +111,5 @@ fn read(status: StatusCode, body: &[u8]) -> Result<LoginToken, IssueError> {
         return token.ok_or(IssueError::Unreadable);
     }
     let refusal: Refusal = serde_json::from_slice(body).map_err(|_| IssueError::Unreadable)?;
-    Err(IssueError::Refused {
-        status,
-        message: refusal.error.message,
-    })
+    Err(IssueError::Refused { status, message: refusal.error.message })
 }

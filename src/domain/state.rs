@@ -10,7 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::entropy::Entropy;
@@ -40,6 +40,11 @@ impl BrowserKey {
     /// The cookie's value.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// What the server may remember in its place.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0).into()
     }
 
     /// The state that the login page of `site` is to pass on.

@@ -35,6 +35,9 @@ impl Gateway {
         error: Option<&str>,
     ) -> Response {
         let browser = visit.browser_or_new(self.shared.sso.entropy());
+        if error.is_some() {
+            self.shared.sso.note_bounce(&browser, visit.client.address);
+        }
         let state = browser.state_for(&visit.front.site.name);
         let location = login_url(visit, return_to, Some(&state), error);
         let mut response = reply::redirect(status, &location);

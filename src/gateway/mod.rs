@@ -20,7 +20,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
-use crate::api::{Api, Via};
+use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::session::LiveSession;
@@ -127,7 +127,7 @@ impl Gateway {
         if let Some(endpoint) = Endpoint::of(&visit) {
             return self.reserved(endpoint, request, &visit).await;
         }
-        if self.shared.api.answers_at(site, visit.path.as_str()) {
+        if answers_at(site, visit.path.as_str()) {
             let via = Via { client: *client, origin: visit.origin.clone(), site: Some(Arc::clone(site)) };
             return Ok(self.shared.api.handle(request, via).await);
         }
@@ -183,7 +183,7 @@ struct LogLine {
 
 impl LogLine {
     fn of(request: &Request<Incoming>, client: &Client, request_id: &RequestId, began: Timestamp) -> Self {
-        let host = request.headers().get(http::header::HOST).map(|host| host.as_bytes());
+        let host = request.headers().get(http::header::HOST).map(http::HeaderValue::as_bytes);
         Self {
             method: request.method().clone(),
             host: String::from_utf8_lossy(host.unwrap_or_default()).into_owned(),

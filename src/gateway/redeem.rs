@@ -42,7 +42,7 @@ impl Gateway {
             return Ok(Some(confirmation(visit, token, Some(&target))));
         }
         let answer = match self.redeem(visit, token, None).await? {
-            Ok(redeemed) => self.signed_in(visit, &redeemed, &target, StatusCode::FOUND),
+            Ok(redeemed) => signed_in(visit, &redeemed, &target, StatusCode::FOUND),
             Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND)?,
         };
         Ok(Some(answer))
@@ -81,27 +81,6 @@ impl Gateway {
         }
     }
 
-    /// Hands out the session cookie and sends the visitor on.
-    pub(super) fn signed_in(
-        &self,
-        visit: &Visit<'_>,
-        redeemed: &Redeemed,
-        target: &ReturnTo,
-        status: StatusCode,
-    ) -> Response {
-        let site = &visit.front.site;
-        let mut response = match site.cookie.same_site {
-            SameSite::Lax | SameSite::None => reply::redirect(status, target.as_str()),
-            // A strict cookie is not sent along a chain of redirects that began on another site;
-            // a page of this site that moves on by itself begins a new chain.
-            SameSite::Strict => moving_on(target),
-        };
-        let cookie =
-            cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
-        response.headers_mut().append(SET_COOKIE, cookie);
-        response
-    }
-
     /// What happens to the bearer of a token that is not good: a visitor who has a session goes
     /// on, others go back to the login page; but not in circles.
     pub(super) fn token_invalid(
@@ -115,16 +94,32 @@ impl Gateway {
         if session.transpose()?.flatten().is_some() {
             return Ok(reply::redirect(status, target.as_str()));
         }
-        let browser = visit.state().map(|state| Culprit::browser(state.as_str()));
-        let culprit = browser.unwrap_or_else(|| Culprit::from(visit.client.address));
-        if sso.bounces.check(culprit, visit.now).is_err() {
+        if sso.is_bouncing(visit.browser(), visit.client.address) {
             let retry_url = login_path(target);
             let page = Page::SignInFailed { reason: SignInFailure::TooMany, retry_url: &retry_url };
             return Ok(reply::page(page.status(), page.render(None), page.content_security_policy()));
         }
-        sso.bounces.note_failure(culprit, visit.now);
         Ok(self.to_login_page(status, visit, target, Some("token_invalid")))
     }
+}
+
+/// Hands out the session cookie and sends the visitor on.
+pub(super) fn signed_in(
+    visit: &Visit<'_>,
+    redeemed: &Redeemed,
+    target: &ReturnTo,
+    status: StatusCode,
+) -> Response {
+    let site = &visit.front.site;
+    let mut response = match site.cookie.same_site {
+        SameSite::Lax | SameSite::None => reply::redirect(status, target.as_str()),
+        // A strict cookie is not sent along a chain of redirects that began on another site;
+        // a page of this site that moves on by itself begins a new chain.
+        SameSite::Strict => moving_on(target),
+    };
+    let cookie = cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
 }
 
 /// The page whose button redeems the token: scanners that open every link do not press buttons.

@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 
 use super::Gateway;
 use super::fault::Fault;
-use super::redeem::confirmation;
+use super::redeem::{confirmation, signed_in};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
@@ -117,7 +117,7 @@ impl Gateway {
             Ok(redeemed) => {
                 let stored = named.or_else(|| redeemed.return_url.clone());
                 let target = visit.return_to(stored.as_deref().unwrap_or_default());
-                Ok(self.signed_in(visit, &redeemed, &target, status))
+                Ok(signed_in(visit, &redeemed, &target, status))
             }
             Err(_) => self.token_invalid(visit, &target, status),
         }
@@ -148,7 +148,7 @@ impl Gateway {
         match self.redeem(visit, &token, Some(kind)).await? {
             Ok(redeemed) => {
                 let target = visit.return_to(redeemed.return_url.as_deref().unwrap_or_default());
-                Ok(self.signed_in(visit, &redeemed, &target, StatusCode::FOUND))
+                Ok(signed_in(visit, &redeemed, &target, StatusCode::FOUND))
             }
             Err(refusal) => {
                 let text = format!("The {name} cannot be redeemed: {refusal}.\n");

@@ -33,7 +33,7 @@ impl Gateway {
                 "full_name": name.map(|name| &name.full),
                 "first_name": name.map(|name| &name.first),
                 "last_name": name.map(|name| &name.last),
-                "role": who.role.as_ref().map(|role| role.as_str()),
+                "role": who.role.as_ref().map(super::super::domain::user::Role::as_str),
                 "groups": who.groups,
                 "plans": who.plans,
             },

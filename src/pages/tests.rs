@@ -45,7 +45,7 @@ fn every_page(text: &str) -> Vec<(StatusCode, String)> {
             action: text,
             token_field: text,
             token: &token,
-            return_to: &return_to,
+            return_to: Some(&return_to),
             site: text,
         },
         Page::SignedOut { site: text, home_url: text, login_url: Some(text) },
@@ -97,7 +97,7 @@ fn the_confirm_page_posts_what_it_was_given() {
         action: "/.tollgate/redeem",
         token_field: "sso",
         token: &token,
-        return_to: &return_to,
+        return_to: Some(&return_to),
         site: "intranet",
     };
     let html = page.render(None);
@@ -135,7 +135,7 @@ fn only_the_confirm_page_may_post() {
         action: "/",
         token_field: "sso",
         token: &token,
-        return_to: &return_to,
+        return_to: Some(&return_to),
         site: "s",
     };
     assert!(!confirm.content_security_policy().contains("form-action"));

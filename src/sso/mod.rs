@@ -15,11 +15,13 @@ pub use issue::{Issued, Member, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
+use crate::domain::state::BrowserKey;
 use crate::store::Stores;
 use sites::Sites;
 use throttle::Throttle;
@@ -33,7 +35,9 @@ pub struct Sso {
     /// Holds back whoever presents tokens that were never issued.
     pub guesses: Throttle,
     /// Stops a browser and a login page from sending each other in circles.
-    pub bounces: Throttle,
+    bounces: Throttle,
+    /// The same for browsers without cookies, of which there may be many at one address.
+    cookieless_bounces: Throttle,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -47,6 +51,7 @@ impl Sso {
             wrong_keys: Throttle::new(30, Duration::from_secs(2)),
             guesses: Throttle::new(60, Duration::from_secs(1)),
             bounces: Throttle::new(3, Duration::from_secs(20)),
+            cookieless_bounces: Throttle::new(30, Duration::from_secs(2)),
             stores,
             clock,
             entropy,
@@ -61,6 +66,23 @@ impl Sso {
     /// The source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.entropy.as_ref()
+    }
+
+    /// Whether a visitor with a bad token has been sent back to the login page too often: by the
+    /// key of the browser, or by its address if it has none.
+    pub fn is_bouncing(&self, browser: Option<&BrowserKey>, address: IpAddr) -> bool {
+        let now = self.now();
+        match browser {
+            Some(browser) => self.bounces.check(browser.into(), now).is_err(),
+            None => self.cookieless_bounces.check(address.into(), now).is_err(),
+        }
+    }
+
+    /// Notes that a visitor with a bad token is sent back to the login page with the key
+    /// `browser`, which it may or may not keep.
+    pub fn note_bounce(&self, browser: &BrowserKey, address: IpAddr) {
+        self.bounces.note_failure(browser.into(), self.now());
+        self.cookieless_bounces.note_failure(address.into(), self.now());
     }
 
     /// Remembers the nonce of a signed request; `false` if it was used before.
@@ -86,7 +108,7 @@ impl Sso {
 
     /// Forgets who has long stopped failing.
     pub fn sweep_throttles(&self) {
-        for throttle in [&self.wrong_keys, &self.guesses, &self.bounces] {
+        for throttle in [&self.wrong_keys, &self.guesses, &self.bounces, &self.cookieless_bounces] {
             throttle.sweep(self.now());
         }
     }

@@ -4,23 +4,22 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use sha2::{Digest, Sha256};
 
 use crate::domain::clock::Timestamp;
+use crate::domain::state::BrowserKey;
 
 /// Who is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Culprit {
     /// An IPv4 address, or the /64 network of an IPv6 address: a single customer has all of it.
     Address(u128),
-    /// A browser, by a hash of its state.
+    /// A browser, by the hash of its key.
     Browser([u8; 32]),
 }
 
-impl Culprit {
-    /// The browser that has `state`.
-    pub fn browser(state: &str) -> Self {
-        Self::Browser(Sha256::digest(state).into())
+impl From<&BrowserKey> for Culprit {
+    fn from(browser: &BrowserKey) -> Self {
+        Self::Browser(browser.hash())
     }
 }
 

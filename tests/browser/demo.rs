@@ -36,17 +36,9 @@ impl Demo {
                 drop(tell.send(line));
             }
         });
-        let mut demo = Self {
-            process,
-            addresses: HashMap::new(),
-        };
-        while !["gateway", "site", "login", "control"]
-            .iter()
-            .all(|who| demo.addresses.contains_key(*who))
-        {
-            let line = told
-                .recv_timeout(PATIENCE)
-                .expect("the demo prints its four addresses");
+        let mut demo = Self { process, addresses: HashMap::new() };
+        while !["gateway", "site", "login", "control"].iter().all(|who| demo.addresses.contains_key(*who)) {
+            let line = told.recv_timeout(PATIENCE).expect("the demo prints its four addresses");
             if let [who, url, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
                 && url.starts_with("http://")
             {

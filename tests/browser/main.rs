@@ -26,11 +26,7 @@ fn a_stranger_signs_in_elsewhere_comes_back_to_the_same_page_and_logs_out() {
     browser.open(&article);
     assert_at_login_page(&browser, &demo);
     let told = browser.url();
-    let parameter = |name: &str| {
-        told.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
-    };
+    let parameter = |name: &str| told.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
     assert_eq!(parameter("return_url").as_deref(), Some(article.as_str()));
     assert!(parameter("state").is_some(), "{told}");
     assert!(parameter("error").is_none(), "{told}");
@@ -45,26 +41,17 @@ fn a_stranger_signs_in_elsewhere_comes_back_to_the_same_page_and_logs_out() {
     assert!(browser.text(".visitor").contains("Zoë O’Neill"));
     assert_eq!(browser.text("dl"), "page\n2\nfrom\ndemo");
     let received = browser.text("table");
-    for told in [
-        "x-forwarded-email zoe@example.com",
-        "x-forwarded-name Zoë O’Neill",
-        "x-forwarded-role editor",
-    ] {
+    for told in
+        ["x-forwarded-email zoe@example.com", "x-forwarded-name Zoë O’Neill", "x-forwarded-role editor"]
+    {
         assert!(received.contains(told), "{told} in {received}");
     }
-    assert!(
-        !received.contains("\ncookie"),
-        "the gateway keeps its cookies to itself: {received}"
-    );
+    assert!(!received.contains("\ncookie"), "the gateway keeps its cookies to itself: {received}");
     browser.screenshot(&artifact("2-back-at-the-article.png"));
 
     // The session goes for the whole site, and the visitor can look at it.
     browser.follow("Members");
-    assert!(
-        browser
-            .text("main")
-            .contains("Your chair is free, Zoë O’Neill.")
-    );
+    assert!(browser.text("main").contains("Your chair is free, Zoë O’Neill."));
     browser.open(&demo.url("gateway", "/.tollgate/session"));
     assert!(browser.text("body").contains("zoe@example.com"));
 
@@ -96,33 +83,17 @@ fn a_dead_link_leads_back_to_the_login_page_and_in_the_end_to_an_explanation() {
     for _ in 0..3 {
         browser.open(&dead);
         assert_at_login_page(&browser, &demo);
-        assert!(
-            browser
-                .text("[role=alert]")
-                .contains("did not open the gate")
-        );
+        assert!(browser.text("[role=alert]").contains("did not open the gate"));
     }
     browser.open(&dead);
-    assert_eq!(
-        browser.url().host_str(),
-        Some("127.0.0.1"),
-        "the browser stays with the gateway"
-    );
+    assert_eq!(browser.url().host_str(), Some("127.0.0.1"), "the browser stays with the gateway");
     assert!(browser.text("h1").contains("did not work"));
     browser.screenshot(&artifact("7-dead-link.png"));
 
     // The page is dressed: its one style passes its own Content-Security-Policy.
-    assert_eq!(
-        browser.evaluate("getComputedStyle(document.querySelector('main')).maxWidth"),
-        "528px"
-    );
+    assert_eq!(browser.evaluate("getComputedStyle(document.querySelector('main')).maxWidth"), "528px");
     let console = browser.console();
-    assert!(
-        !console
-            .iter()
-            .any(|line| line.contains("Content Security Policy")),
-        "{console:?}"
-    );
+    assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
     browser.become_a_dark_phone();
     browser.screenshot(&artifact("8-dead-link-dark-phone.png"));
 
@@ -133,9 +104,6 @@ fn a_dead_link_leads_back_to_the_login_page_and_in_the_end_to_an_explanation() {
 #[track_caller]
 fn assert_at_login_page(browser: &Browser, demo: &Demo) {
     let url = browser.url();
-    assert!(
-        url.as_str().starts_with(&demo.url("login", "/login?")),
-        "{url}"
-    );
+    assert!(url.as_str().starts_with(&demo.url("login", "/login?")), "{url}");
     assert!(browser.text("h1").starts_with("Sign in to"), "{url}");
 }

@@ -34,10 +34,7 @@ impl Browser {
     /// Starts a browser that no walk has used before.
     pub(crate) fn start() -> Self {
         for program in [CHROMIUM, CHROMEDRIVER] {
-            assert!(
-                Path::new(program).exists(),
-                "{program} is missing: `tests/run` installs it"
-            );
+            assert!(Path::new(program).exists(), "{program} is missing: `tests/run` installs it");
         }
         let profile = TempDir::new().unwrap();
         let driver = Driver::start();
@@ -53,16 +50,9 @@ impl Browser {
         }}});
         let answer = driver.call("POST", "/session", &capabilities).unwrap();
         let session = format!("/session/{}", answer["sessionId"].as_str().unwrap());
-        let browser = Self {
-            driver,
-            session,
-            _profile: profile,
-        };
+        let browser = Self { driver, session, _profile: profile };
         // An element that is not there yet is waited for.
-        browser.command(
-            "/timeouts",
-            &json!({"implicit": 10_000, "pageLoad": 30_000}),
-        );
+        browser.command("/timeouts", &json!({"implicit": 10_000, "pageLoad": 30_000}));
         browser
     }
 
@@ -73,10 +63,7 @@ impl Browser {
 
     /// What the address bar shows.
     pub(crate) fn url(&self) -> url::Url {
-        let url = self
-            .driver
-            .call("GET", &format!("{}/url", self.session), &Value::Null)
-            .unwrap();
+        let url = self.driver.call("GET", &format!("{}/url", self.session), &Value::Null).unwrap();
         url.as_str().unwrap().parse().unwrap()
     }
 
@@ -100,30 +87,21 @@ impl Browser {
     pub(crate) fn text(&self, css: &str) -> String {
         let element = self.element("css selector", css);
         let path = format!("{}/element/{element}/text", self.session);
-        self.driver
-            .call("GET", &path, &Value::Null)
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.driver.call("GET", &path, &Value::Null).unwrap().as_str().unwrap().to_owned()
     }
 
     /// The value of a JavaScript expression.
     pub(crate) fn evaluate(&self, expression: &str) -> Value {
-        self.command(
-            "/execute/sync",
-            &json!({"script": format!("return {expression}"), "args": []}),
-        )
+        self.command("/execute/sync", &json!({"script": format!("return {expression}"), "args": []}))
     }
 
     /// Shows pages as a phone with a dark theme would.
     pub(crate) fn become_a_dark_phone(&self) {
         let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
         let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true});
-        for (cmd, params) in [
-            ("Emulation.setEmulatedMedia", dark),
-            ("Emulation.setDeviceMetricsOverride", phone),
-        ] {
+        for (cmd, params) in
+            [("Emulation.setEmulatedMedia", dark), ("Emulation.setDeviceMetricsOverride", phone)]
+        {
             self.command("/goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
         }
     }
@@ -154,9 +132,7 @@ impl Browser {
 
     #[track_caller]
     fn command(&self, path: &str, parameters: &Value) -> Value {
-        self.driver
-            .call("POST", &format!("{}{path}", self.session), parameters)
-            .unwrap()
+        self.driver.call("POST", &format!("{}{path}", self.session), parameters).unwrap()
     }
 }
 
@@ -185,35 +161,21 @@ impl Driver {
         let greeting = BufReader::new(process.stdout.take().unwrap());
         let port = greeting.lines().find_map(|line| {
             let line = line.unwrap();
-            line.rsplit_once("started successfully on port ")?
-                .1
-                .trim_end_matches('.')
-                .parse()
-                .ok()
+            line.rsplit_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
         });
-        Self {
-            process,
-            port: port.expect("chromedriver says on which port it listens"),
-        }
+        Self { process, port: port.expect("chromedriver says on which port it listens") }
     }
 
     /// Sends one command. `Err` holds the driver's own words.
     fn call(&self, method: &str, path: &str, parameters: &Value) -> Result<Value, String> {
-        let body = if parameters.is_null() {
-            String::new()
-        } else {
-            parameters.to_string()
-        };
-        let answer = self
-            .exchange(method, path, &body)
-            .map_err(|error| format!("{path}: {error}"))?;
+        let body = if parameters.is_null() { String::new() } else { parameters.to_string() };
+        let answer = self.exchange(method, path, &body).map_err(|error| format!("{path}: {error}"))?;
         let value: Value =
             serde_json::from_str(&answer).map_err(|error| format!("{path}: {error}: {answer}"))?;
         match &value["value"] {
-            Value::Object(failure) if failure.contains_key("error") => Err(format!(
-                "{method} {path} {body}: {} {}",
-                failure["error"], failure["message"]
-            )),
+            Value::Object(failure) if failure.contains_key("error") => {
+                Err(format!("{method} {path} {body}: {} {}", failure["error"], failure["message"]))
+            }
             value => Ok(value.clone()),
         }
     }

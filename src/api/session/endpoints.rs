@@ -166,7 +166,7 @@ impl Api {
             return Ok(Caller { key: Some(key) });
         }
         let authorization: Vec<&[u8]> =
-            call.head.headers.get_all(AUTHORIZATION).into_iter().map(|value| value.as_bytes()).collect();
+            call.head.headers.get_all(AUTHORIZATION).into_iter().map(http::HeaderValue::as_bytes).collect();
         let request = oauth1::Request {
             method: &call.head.method,
             origin: &via.origin,

@@ -42,16 +42,8 @@ pub enum FormFault {
 
 /// The parameters of a request: those of the form body on POST, else those of the query. The
 /// query of a POST is not looked at, whatever it says.
-pub fn read(
-    method: &Method,
-    query: Option<&str>,
-    form: Option<&[u8]>,
-) -> Result<Vec<Pair>, FormFault> {
-    let encoded = if method == Method::POST {
-        form
-    } else {
-        query.map(str::as_bytes)
-    };
+pub fn read(method: &Method, query: Option<&str>, form: Option<&[u8]>) -> Result<Vec<Pair>, FormFault> {
+    let encoded = if method == Method::POST { form } else { query.map(str::as_bytes) };
     encoded.map_or(Ok(Vec::new()), decode)
 }
 
@@ -61,43 +53,26 @@ pub fn decode(encoded: &[u8]) -> Result<Vec<Pair>, FormFault> {
     if encoded.len() > MAX_BYTES {
         return Err(FormFault::TooLong);
     }
-    let segments = encoded
-        .split(|byte| *byte == b'&')
-        .filter(|segment| !segment.is_empty());
+    let segments = encoded.split(|byte| *byte == b'&').filter(|segment| !segment.is_empty());
     let pairs: Vec<Pair> = segments.take(MAX_PAIRS + 1).map(pair).collect();
-    if pairs.len() > MAX_PAIRS {
-        Err(FormFault::TooMany)
-    } else {
-        Ok(pairs)
-    }
+    if pairs.len() > MAX_PAIRS { Err(FormFault::TooMany) } else { Ok(pairs) }
 }
 
 fn pair(segment: &[u8]) -> Pair {
     let mut halves = segment.splitn(2, |byte| *byte == b'=').map(unescape);
-    Pair {
-        name: halves.next().unwrap_or_default(),
-        value: halves.next().unwrap_or_default(),
-    }
+    Pair { name: halves.next().unwrap_or_default(), value: halves.next().unwrap_or_default() }
 }
 
 fn unescape(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced).collect()
 }
 
 /// Whether a `Content-Type` says that the body is a form. Its parameters, such as a charset, do
 /// not matter.
 pub fn is_form(content_type: &[u8]) -> bool {
-    let media_type = content_type
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default();
-    media_type
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]
@@ -106,10 +81,7 @@ mod tests {
 
     fn decoded(encoded: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let pairs = decode(encoded).expect("short enough");
-        pairs
-            .into_iter()
-            .map(|pair| (pair.name, pair.value))
-            .collect()
+        pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
     }
 
     #[test]
@@ -127,37 +99,17 @@ mod tests {
             (b"a=%%32%35", &[(b"a", b"%25")]),
             ("ü=ü".as_bytes(), &[("ü".as_bytes(), "ü".as_bytes())]),
         ] {
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|(n, v)| (n.to_vec(), v.to_vec()))
-                .collect();
-            assert_eq!(
-                decoded(encoded),
-                expected,
-                "{:?}",
-                String::from_utf8_lossy(encoded)
-            );
+            let expected: Vec<_> = expected.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+            assert_eq!(decoded(encoded), expected, "{:?}", String::from_utf8_lossy(encoded));
         }
     }
 
     #[test]
     fn a_form_has_its_bounds() {
-        assert_eq!(
-            decode(&vec![b'a'; MAX_BYTES]).map(|pairs| pairs.len()),
-            Ok(1)
-        );
-        assert_eq!(
-            decode(&vec![b'a'; MAX_BYTES + 1]).err(),
-            Some(FormFault::TooLong)
-        );
-        assert_eq!(
-            decode("a&".repeat(MAX_PAIRS).as_bytes()).map(|pairs| pairs.len()),
-            Ok(MAX_PAIRS)
-        );
-        assert_eq!(
-            decode("a&".repeat(MAX_PAIRS + 1).as_bytes()).err(),
-            Some(FormFault::TooMany)
-        );
+        assert_eq!(decode(&vec![b'a'; MAX_BYTES]).map(|pairs| pairs.len()), Ok(1));
+        assert_eq!(decode(&vec![b'a'; MAX_BYTES + 1]).err(), Some(FormFault::TooLong));
+        assert_eq!(decode("a&".repeat(MAX_PAIRS).as_bytes()).map(|pairs| pairs.len()), Ok(MAX_PAIRS));
+        assert_eq!(decode("a&".repeat(MAX_PAIRS + 1).as_bytes()).err(), Some(FormFault::TooMany));
     }
 
     #[test]
@@ -168,14 +120,8 @@ mod tests {
         };
         assert_eq!(names(&Method::GET), [b"query"]);
         assert_eq!(names(&Method::POST), [b"form"]);
-        assert_eq!(
-            read(&Method::POST, Some("query=1"), None).map(|pairs| pairs.len()),
-            Ok(0)
-        );
-        assert_eq!(
-            read(&Method::GET, None, Some(b"form=1")).map(|pairs| pairs.len()),
-            Ok(0)
-        );
+        assert_eq!(read(&Method::POST, Some("query=1"), None).map(|pairs| pairs.len()), Ok(0));
+        assert_eq!(read(&Method::GET, None, Some(b"form=1")).map(|pairs| pairs.len()), Ok(0));
     }
 
     #[test]
@@ -187,12 +133,9 @@ mod tests {
         ] {
             assert!(is_form(content_type.as_bytes()), "{content_type}");
         }
-        for content_type in [
-            "",
-            "multipart/form-data; boundary=x",
-            "application/json",
-            "application/x-www-form",
-        ] {
+        for content_type in
+            ["", "multipart/form-data; boundary=x", "application/json", "application/x-www-form"]
+        {
             assert!(!is_form(content_type.as_bytes()), "{content_type}");
         }
     }

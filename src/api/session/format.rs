@@ -48,14 +48,10 @@ impl Format {
             return Ok(Self::Bare);
         }
         if let Some(name) = parameters.first("callback") {
-            return ScriptName::of_function(name)
-                .map(Self::Callback)
-                .ok_or(FormatFault::Callback);
+            return ScriptName::of_function(name).map(Self::Callback).ok_or(FormatFault::Callback);
         }
         match parameters.first("varname") {
-            Some(name) => ScriptName::of_variable(name)
-                .map(Self::Variable)
-                .ok_or(FormatFault::Variable),
+            Some(name) => ScriptName::of_variable(name).map(Self::Variable).ok_or(FormatFault::Variable),
             None => Ok(Self::Variable(ScriptName::visual())),
         }
     }
@@ -92,8 +88,7 @@ impl ScriptName {
 
     /// One ASCII identifier, or several joined by dots.
     pub fn of_function(text: &str) -> Option<Self> {
-        (text.len() <= MAX_NAME && text.split('.').all(is_identifier))
-            .then(|| Self(text.to_owned()))
+        (text.len() <= MAX_NAME && text.split('.').all(is_identifier)).then(|| Self(text.to_owned()))
     }
 
     /// The name as text.
@@ -130,10 +125,7 @@ mod tests {
             ("raw", Format::Xml),
             ("format=json", Format::Variable(name("visual"))),
             ("format=json&varname=a1", Format::Variable(name("a1"))),
-            (
-                "format=json&callback=a.b.$c&varname=x",
-                Format::Callback(name("a.b.$c")),
-            ),
+            ("format=json&callback=a.b.$c&varname=x", Format::Callback(name("a.b.$c"))),
             ("format=json&raw&callback=f", Format::Bare),
             ("raw=0&format=json", Format::Bare),
         ] {
@@ -161,21 +153,11 @@ mod tests {
             "a[0]",
             &long,
         ] {
-            let query = format!(
-                "format=json&callback={}",
-                bad.replace('\n', "%0a").replace(' ', "%20")
-            );
+            let query = format!("format=json&callback={}", bad.replace('\n', "%0a").replace(' ', "%20"));
             assert_eq!(format(&query), Err(FormatFault::Callback), "{bad:?}");
-            assert_eq!(
-                format(&query.replace("callback", "varname")),
-                Err(FormatFault::Variable),
-                "{bad:?}"
-            );
+            assert_eq!(format(&query.replace("callback", "varname")), Err(FormatFault::Variable), "{bad:?}");
         }
-        assert_eq!(
-            format("format=json&varname=a.b"),
-            Err(FormatFault::Variable)
-        );
+        assert_eq!(format("format=json&varname=a.b"), Err(FormatFault::Variable));
         assert_eq!(format("format=yaml"), Err(FormatFault::Format));
         assert!(ScriptName::of_function(&"a".repeat(MAX_NAME)).is_some());
     }
@@ -183,9 +165,6 @@ mod tests {
     #[test]
     fn a_fault_is_told_without_the_name_at_fault() {
         assert_eq!(FormatFault::Format.format(), Format::Xml);
-        assert_eq!(
-            FormatFault::Callback.format(),
-            Format::Variable(name("visual"))
-        );
+        assert_eq!(FormatFault::Callback.format(), Format::Variable(name("visual")));
     }
 }

@@ -12,30 +12,20 @@ pub struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// Reads the form body of a POST (`form` is the body, if it is a form at all), or the query
     /// of any other request.
-    pub fn read(
-        method: &Method,
-        query: Option<&str>,
-        form: Option<&[u8]>,
-    ) -> Result<Self, FormFault> {
-        let pairs = form::read(method, query, form)?
-            .into_iter()
-            .filter(|pair| !pair.is_protocol());
+    pub fn read(method: &Method, query: Option<&str>, form: Option<&[u8]>) -> Result<Self, FormFault> {
+        let pairs = form::read(method, query, form)?.into_iter().filter(|pair| !pair.is_protocol());
         let texts = pairs.map(|pair| Ok((text(pair.name)?, text(pair.value)?)));
         texts.collect::<Result<_, _>>().map(Self)
     }
 
     /// The value of the parameter `name`; of several, the first.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(own, _)| *own == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

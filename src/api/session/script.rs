@@ -46,22 +46,13 @@ mod tests {
     fn nothing_ends_the_script_or_the_line() {
         let hostile = "</script><!--&\u{2028}\u{2029}\u{7f}\n\"\\'é";
         let json = text(hostile);
-        assert_eq!(
-            json,
-            r#""\u003c/script\u003e\u003c!--\u0026\u2028\u2029\u007f\n\"\\'é""#
-        );
+        assert_eq!(json, r#""\u003c/script\u003e\u003c!--\u0026\u2028\u2029\u007f\n\"\\'é""#);
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), hostile);
-        assert_eq!(
-            value(&serde_json::json!({ "<": ["&", 1, null] })),
-            r#"{"\u003c":["\u0026",1,null]}"#
-        );
+        assert_eq!(value(&serde_json::json!({ "<": ["&", 1, null] })), r#"{"\u003c":["\u0026",1,null]}"#);
     }
 
     #[test]
     fn members_keep_their_order() {
-        assert_eq!(
-            object([("b", text("1")), ("a<", object([]))]),
-            r#"{"b":"1","a\u003c":{}}"#
-        );
+        assert_eq!(object([("b", text("1")), ("a<", object([]))]), r#"{"b":"1","a\u003c":{}}"#);
     }
 }

@@ -29,11 +29,7 @@ pub(super) fn push_attribute(xml: &mut String, name: &str, value: &str) {
 /// Appends `<name>text</name>`, or `<parameter name="…">text</parameter>` if no element can have
 /// that name.
 pub(super) fn push_element(xml: &mut String, name: &str, text: &str) {
-    let element = if is_element_name(name) {
-        name
-    } else {
-        "parameter"
-    };
+    let element = if is_element_name(name) { name } else { "parameter" };
     xml.extend(["<", element]);
     if element != name {
         push_attribute(xml, "name", name);
@@ -46,9 +42,7 @@ pub(super) fn push_element(xml: &mut String, name: &str, text: &str) {
 /// `Name` of XML 1.0 §2.3 without colons, which would ask for a namespace, and without what
 /// begins like `xml`, which is reserved.
 fn is_element_name(name: &str) -> bool {
-    let reserved = name
-        .get(..3)
-        .is_some_and(|start| start.eq_ignore_ascii_case("xml"));
+    let reserved = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("xml"));
     name.starts_with(starts_name) && name.chars().all(continues_name) && !reserved
 }
 
@@ -72,11 +66,7 @@ mod tests {
     #[test]
     fn text_cannot_leave_its_place() {
         let mut xml = String::new();
-        push_attribute(
-            &mut xml,
-            "a",
-            "\" b='<c>&amp;]]>'\t\r\n\0\u{1f}\u{7f}\u{fffe}\u{ffff}é😀",
-        );
+        push_attribute(&mut xml, "a", "\" b='<c>&amp;]]>'\t\r\n\0\u{1f}\u{7f}\u{fffe}\u{ffff}é😀");
         let expected = " a=\"&quot; b='&lt;c&gt;&amp;amp;]]&gt;'&#9;&#13;&#10;\u{fffd}\u{fffd}\u{7f}\u{fffd}\u{fffd}é😀\"";
         assert_eq!(xml, expected);
     }

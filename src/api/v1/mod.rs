@@ -77,7 +77,7 @@ impl ListQuery {
             match &*name {
                 "email" => list.email_key = Some(value.trim().to_lowercase().into()),
                 "site" => {
-                    list.site = Some(SiteName::parse(&value).ok_or_else(|| invalid("it is no site's name"))?)
+                    list.site = Some(SiteName::parse(&value).ok_or_else(|| invalid("it is no site's name"))?);
                 }
                 "cursor" if !value.is_empty() => list.cursor = Some(value.into_owned()),
                 "limit" => {

@@ -57,8 +57,7 @@ async fn login_page(control: SocketAddr) -> SocketAddr {
 #[tokio::test]
 async fn the_form_carries_on_what_the_gateway_sent_along() {
     let page = login_page(FakeControl::issuing().await.address).await;
-    let target =
-        "/login?return_url=http%3A%2F%2F127.0.0.1%3A8080%2Fa%3Fb%3D%22%3E&site=ledger&state=s%3Ct";
+    let target = "/login?return_url=http%3A%2F%2F127.0.0.1%3A8080%2Fa%3Fb%3D%22%3E&site=ledger&state=s%3Ct";
     let html = exchange(page, &format!("GET {target} HTTP/1.1"), "").await;
     assert_eq!(status(&html), "200 OK");
     for part in [
@@ -70,20 +69,14 @@ async fn the_form_carries_on_what_the_gateway_sent_along() {
     ] {
         assert!(html.contains(part), "{part} in {html}");
     }
-    assert!(
-        !html.contains("role=\"alert\"") && !html.contains("<script"),
-        "{html}"
-    );
+    assert!(!html.contains("role=\"alert\"") && !html.contains("<script"), "{html}");
 }
 
 #[tokio::test]
 async fn whoever_comes_back_with_a_dead_token_is_told() {
     let page = login_page(FakeControl::issuing().await.address).await;
     let html = exchange(page, "GET /login?error=token_invalid&state=s HTTP/1.1", "").await;
-    assert!(
-        html.contains("role=\"alert\">The last ticket did not open the gate"),
-        "{html}"
-    );
+    assert!(html.contains("role=\"alert\">The last ticket did not open the gate"), "{html}");
 }
 
 #[tokio::test]
@@ -99,10 +92,7 @@ async fn signing_in_asks_for_a_token_and_sends_the_visitor_back_with_it() {
     assert_eq!(field(&answer, "referrer-policy"), Some("no-referrer"));
 
     let (head, asked) = control.was_asked();
-    assert_eq!(
-        (head.method.as_str(), head.uri.path()),
-        ("POST", "/v1/sso_tokens")
-    );
+    assert_eq!((head.method.as_str(), head.uri.path()), ("POST", "/v1/sso_tokens"));
     assert_eq!(head.headers["authorization"], "Bearer the-key");
     assert_eq!(head.headers["content-type"], "application/json");
     let expected = json!({
@@ -133,84 +123,51 @@ async fn nobody_is_sent_elsewhere_with_a_token() {
         "http://127.0.0.1:8080/\r\nSet-Cookie: a=b",
     ] {
         let mut form = form_urlencoded::Serializer::new("email=a%40b.example".to_owned());
-        let answer = exchange(
-            page,
-            SIGN_IN,
-            &form.append_pair("return_url", elsewhere).finish(),
-        )
-        .await;
+        let answer = exchange(page, SIGN_IN, &form.append_pair("return_url", elsewhere).finish()).await;
         let home = format!("http://127.0.0.1:8080/?sso={TOKEN}");
-        assert_eq!(
-            field(&answer, "location"),
-            Some(home.as_str()),
-            "{elsewhere:?}"
-        );
+        assert_eq!(field(&answer, "location"), Some(home.as_str()), "{elsewhere:?}");
         let (_, asked) = control.was_asked();
-        assert_eq!(
-            asked["return_url"], "http://127.0.0.1:8080/",
-            "{elsewhere:?}"
-        );
+        assert_eq!(asked["return_url"], "http://127.0.0.1:8080/", "{elsewhere:?}");
         assert!(asked.get("state").is_none());
     }
 }
 
 #[tokio::test]
 async fn a_refusal_is_shown_and_the_form_keeps_what_was_typed() {
-    let refusal = json!({"error": {"code": "parameter_invalid", "message": "email: <no> address", "details": {}}});
+    let refusal =
+        json!({"error": {"code": "parameter_invalid", "message": "email: <no> address", "details": {}}});
     let page = login_page(FakeControl::answering(422, refusal).await.address).await;
-    let html = exchange(
-        page,
-        SIGN_IN,
-        "email=nobody%22%3E&first_name=No&last_name=Body&state=kept",
-    )
-    .await;
+    let html = exchange(page, SIGN_IN, "email=nobody%22%3E&first_name=No&last_name=Body&state=kept").await;
     assert_eq!(status(&html), "422 Unprocessable Entity");
-    for part in [
-        "email: &#60;no&#62; address",
-        "value=\"nobody&#34;&#62;\"",
-        "value=\"No\"",
-        "value=\"kept\"",
-    ] {
+    for part in
+        ["email: &#60;no&#62; address", "value=\"nobody&#34;&#62;\"", "value=\"No\"", "value=\"kept\""]
+    {
         assert!(html.contains(part), "{part} in {html}");
     }
 }
 
 #[tokio::test]
 async fn trouble_with_the_api_is_told_and_never_redirects() {
-    let unauthorized =
-        json!({"error": {"code": "missing_token", "message": "No such key.", "details": {}}});
+    let unauthorized = json!({"error": {"code": "missing_token", "message": "No such key.", "details": {}}});
     let (silent, nobody) = free_port().await;
     drop(silent);
     for (control, told) in [
+        (FakeControl::answering(401, unauthorized).await.address, "said no (401 Unauthorized): No such key."),
         (
-            FakeControl::answering(401, unauthorized).await.address,
-            "said no (401 Unauthorized): No such key.",
-        ),
-        (
-            FakeControl::answering(201, json!({"token": "short"}))
-                .await
-                .address,
+            FakeControl::answering(201, json!({"token": "short"})).await.address,
             "something other than a token",
         ),
         (
-            FakeControl::answering(201, json!({"token": format!("{TOKEN}#")}))
-                .await
-                .address,
+            FakeControl::answering(201, json!({"token": format!("{TOKEN}#")})).await.address,
             "other than a token",
         ),
-        (
-            FakeControl::answering(500, json!("?")).await.address,
-            "something other than a token",
-        ),
+        (FakeControl::answering(500, json!("?")).await.address, "something other than a token"),
         (nobody, "The control API cannot be reached"),
     ] {
         let html = exchange(login_page(control).await, SIGN_IN, "email=a%40b.example").await;
         assert_eq!(status(&html), "502 Bad Gateway", "{told}");
         assert!(html.contains(told), "{told} in {html}");
-        assert!(
-            field(&html, "location").is_none() && !html.contains("the-key"),
-            "{html}"
-        );
+        assert!(field(&html, "location").is_none() && !html.contains("the-key"), "{html}");
     }
 }
 
@@ -218,10 +175,7 @@ async fn trouble_with_the_api_is_told_and_never_redirects() {
 async fn every_other_request_meets_a_clear_answer() {
     let page = login_page(FakeControl::issuing().await.address).await;
     let answer = exchange(page, "GET / HTTP/1.1", "").await;
-    assert_eq!(
-        (status(&answer), field(&answer, "location")),
-        ("303 See Other", Some("/login"))
-    );
+    assert_eq!((status(&answer), field(&answer, "location")), ("303 See Other", Some("/login")));
     let answer = exchange(page, "GET /favicon.ico HTTP/1.1", "").await;
     assert_eq!(status(&answer), "404 Not Found");
     let answer = exchange(page, "PUT /login HTTP/1.1", "").await;

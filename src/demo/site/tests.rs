@@ -33,10 +33,7 @@ async fn a_visitor_is_greeted_by_the_name_that_the_gateway_told() {
 #[tokio::test]
 async fn the_editors_desk_shows_the_role() {
     let html = page("GET /admin/ HTTP/1.1\r\nX-Forwarded-Role: editor").await;
-    assert!(
-        html.contains("your role here is <strong>editor</strong>"),
-        "{html}"
-    );
+    assert!(html.contains("your role here is <strong>editor</strong>"), "{html}");
     let html = page("GET /admin/ HTTP/1.1").await;
     assert!(html.contains("The gate names no role for you."), "{html}");
 }
@@ -57,17 +54,10 @@ async fn an_article_echoes_its_query_and_a_stranger_can_sign_in_to_come_back() {
 
 #[tokio::test]
 async fn headers_are_shown_as_they_came_and_none_is_markup() {
-    let html = page(
-        "GET / HTTP/1.1\r\nX-One: 1\r\nX-Forwarded-Name: <script>alert(1)</script>\r\nX-Two: \"&",
-    )
-    .await;
-    let place = |text: &str| {
-        html.find(text)
-            .unwrap_or_else(|| panic!("{text} in {html}"))
-    };
-    assert!(
-        place("x-one") < place(">x-forwarded-name") && place(">x-forwarded-name") < place("x-two")
-    );
+    let html =
+        page("GET / HTTP/1.1\r\nX-One: 1\r\nX-Forwarded-Name: <script>alert(1)</script>\r\nX-Two: \"&").await;
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} in {html}"));
+    assert!(place("x-one") < place(">x-forwarded-name") && place(">x-forwarded-name") < place("x-two"));
     assert!(html.contains("<td>&#34;&#38;</td>"), "{html}");
     assert!(!html.contains("<script"), "{html}");
 }
@@ -86,13 +76,7 @@ async fn each_page_stands_on_its_own() {
     ] {
         let html = page(&format!("GET {target} HTTP/1.1")).await;
         assert_eq!(status(&html), expected, "{target}");
-        for once in [
-            "<h1>",
-            "<main>",
-            "<title>",
-            "name=\"viewport\"",
-            "lang=\"en\"",
-        ] {
+        for once in ["<h1>", "<main>", "<title>", "name=\"viewport\"", "lang=\"en\""] {
             assert_eq!(html.matches(once).count(), 1, "{once} in {html}");
         }
         for foreign in ["<script", "://", "url(", " src=", "<b>"] {
@@ -104,19 +88,11 @@ async fn each_page_stands_on_its_own() {
 #[tokio::test]
 async fn echo_tells_a_program_what_arrived() {
     let site = running_site().await;
-    let answer = exchange(
-        site,
-        "POST /echo?a=b HTTP/1.1\r\nX-Forwarded-User: ada",
-        "twelve bytes",
-    )
-    .await;
+    let answer = exchange(site, "POST /echo?a=b HTTP/1.1\r\nX-Forwarded-User: ada", "twelve bytes").await;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     let echo: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(field(&answer, "content-type"), Some("application/json"));
-    assert_eq!(
-        (&echo["method"], &echo["target"]),
-        (&json!("POST"), &json!("/echo?a=b"))
-    );
+    assert_eq!((&echo["method"], &echo["target"]), (&json!("POST"), &json!("/echo?a=b")));
     assert_eq!(echo["headers"][0], json!(["x-forwarded-user", "ada"]));
     assert_eq!(echo["body_bytes"], 12);
 }
@@ -124,10 +100,7 @@ async fn echo_tells_a_program_what_arrived() {
 #[tokio::test]
 async fn pages_take_no_other_method() {
     let answer = page("DELETE /members/ HTTP/1.1").await;
-    assert_eq!(
-        (status(&answer), field(&answer, "allow")),
-        ("405 Method Not Allowed", Some("GET, HEAD"))
-    );
+    assert_eq!((status(&answer), field(&answer, "allow")), ("405 Method Not Allowed", Some("GET, HEAD")));
 }
 
 #[tokio::test]

@@ -15,26 +15,14 @@ pub(super) struct Escapes {
 }
 
 /// RFC 5849 §3.6.
-pub(super) const STANDARD: Escapes = Escapes {
-    space: "%20",
-    tilde: "~",
-};
+pub(super) const STANDARD: Escapes = Escapes { space: "%20", tilde: "~" };
 
 /// The standard first, then what PHP's `urlencode` makes, then the mixtures.
 const SPELLINGS: [Escapes; 4] = [
     STANDARD,
-    Escapes {
-        space: "+",
-        tilde: "%7E",
-    },
-    Escapes {
-        space: "%20",
-        tilde: "%7E",
-    },
-    Escapes {
-        space: "+",
-        tilde: "~",
-    },
+    Escapes { space: "+", tilde: "%7E" },
+    Escapes { space: "%20", tilde: "%7E" },
+    Escapes { space: "+", tilde: "~" },
 ];
 
 /// Longer requests are tried in the standard spelling alone: nobody should be able to have a server
@@ -64,9 +52,7 @@ impl Escapes {
 }
 
 fn digit(nibble: u8) -> char {
-    char::from_digit(u32::from(nibble), 16)
-        .unwrap_or('0')
-        .to_ascii_uppercase()
+    char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 /// What a signature covers.
@@ -92,17 +78,12 @@ impl Signed<'_> {
 
     /// Those of the spellings that differ for these parameters.
     fn spellings(&self) -> impl Iterator<Item = Escapes> {
-        let short = self
-            .parameters
-            .iter()
-            .map(|pair| pair.name.len() + pair.value.len())
-            .sum::<usize>()
+        let short = self.parameters.iter().map(|pair| pair.name.len() + pair.value.len()).sum::<usize>()
             <= MAX_RESPELLED;
         let spaces = short && self.contains(b' ');
         let tildes = short && self.contains(b'~');
         let differs = move |escapes: &Escapes| {
-            (spaces || escapes.space == STANDARD.space)
-                && (tildes || escapes.tilde == STANDARD.tilde)
+            (spaces || escapes.space == STANDARD.space) && (tildes || escapes.tilde == STANDARD.tilde)
         };
         SPELLINGS.into_iter().filter(differs)
     }
@@ -113,8 +94,7 @@ impl Signed<'_> {
     }
 
     fn base_string(&self, parameters: &str, escapes: Escapes) -> String {
-        let mut text =
-            String::with_capacity(self.method.len() + self.uri.len() + parameters.len() * 2);
+        let mut text = String::with_capacity(self.method.len() + self.uri.len() + parameters.len() * 2);
         escapes.push(&mut text, self.method.as_bytes());
         text.push('&');
         escapes.push(&mut text, self.uri.as_bytes());
@@ -149,25 +129,13 @@ mod tests {
     use super::*;
 
     fn base_strings(parameters: &[(&str, &str)]) -> Vec<String> {
-        let pair = |(name, value): &(&str, &str)| Pair {
-            name: (*name).into(),
-            value: (*value).into(),
-        };
+        let pair = |(name, value): &(&str, &str)| Pair { name: (*name).into(), value: (*value).into() };
         let parameters: Vec<Pair> = parameters.iter().map(pair).collect();
-        Signed {
-            method: "POST",
-            uri: "http://a/b",
-            parameters: &parameters,
-        }
-        .base_strings()
-        .collect()
+        Signed { method: "POST", uri: "http://a/b", parameters: &parameters }.base_strings().collect()
     }
 
     fn parameters_of(base_strings: &[String]) -> Vec<&str> {
-        base_strings
-            .iter()
-            .map(|text| text.strip_prefix("POST&http%3A%2F%2Fa%2Fb&").expect(text))
-            .collect()
+        base_strings.iter().map(|text| text.strip_prefix("POST&http%3A%2F%2Fa%2Fb&").expect(text)).collect()
     }
 
     #[test]
@@ -199,31 +167,15 @@ mod tests {
     fn a_request_has_as_many_spellings_as_differ() {
         for (parameters, expected) in [
             (&[("b", "2"), ("a", "1")][..], &["a%3D1%26b%3D2"][..]),
-            (
-                &[("a", "é*!'()/")],
-                &["a%3D%25C3%25A9%252A%2521%2527%2528%2529%252F"],
-            ),
+            (&[("a", "é*!'()/")], &["a%3D%25C3%25A9%252A%2521%2527%2528%2529%252F"]),
             (&[("a", "b c")], &["a%3Db%2520c", "a%3Db%2Bc"]),
             (&[("a", "~")], &["a%3D~", "a%3D%257E"]),
-            (
-                &[("~", " ")],
-                &["~%3D%2520", "%257E%3D%2B", "%257E%3D%2520", "~%3D%2B"],
-            ),
-            (
-                &[("aB", ""), ("a[0]", "")],
-                &["a%255B0%255D%3D%26aB%3D", "aB%3D%26a%255B0%255D%3D"],
-            ),
-            (
-                &[("a-", ""), ("a b", "")],
-                &["a%2520b%3D%26a-%3D", "a%2Bb%3D%26a-%3D"],
-            ),
+            (&[("~", " ")], &["~%3D%2520", "%257E%3D%2B", "%257E%3D%2520", "~%3D%2B"]),
+            (&[("aB", ""), ("a[0]", "")], &["a%255B0%255D%3D%26aB%3D", "aB%3D%26a%255B0%255D%3D"]),
+            (&[("a-", ""), ("a b", "")], &["a%2520b%3D%26a-%3D", "a%2Bb%3D%26a-%3D"]),
             (&[], &[""]),
         ] {
-            assert_eq!(
-                parameters_of(&base_strings(parameters)),
-                expected,
-                "{parameters:?}"
-            );
+            assert_eq!(parameters_of(&base_strings(parameters)), expected, "{parameters:?}");
         }
     }
 
@@ -236,15 +188,8 @@ mod tests {
 
     #[test]
     fn a_tilde_in_the_path_has_spellings_too() {
-        let signed = Signed {
-            method: "GET",
-            uri: "http://a/~b",
-            parameters: &[],
-        };
+        let signed = Signed { method: "GET", uri: "http://a/~b", parameters: &[] };
         let spellings: Vec<_> = signed.base_strings().collect();
-        assert_eq!(
-            spellings,
-            ["GET&http%3A%2F%2Fa%2F~b&", "GET&http%3A%2F%2Fa%2F%7Eb&"]
-        );
+        assert_eq!(spellings, ["GET&http%3A%2F%2Fa%2F~b&", "GET&http%3A%2F%2Fa%2F%7Eb&"]);
     }
 }

@@ -66,10 +66,7 @@ fn parse(text: &[u8]) -> Result<Vec<Pair>, HeaderFault> {
         if pairs.len() == MAX_PAIRS {
             return Err(HeaderFault::TooMany);
         }
-        pairs.push(Pair {
-            name: unescape(name)?,
-            value: unescape(&value)?,
-        });
+        pairs.push(Pair { name: unescape(name)?, value: unescape(&value)? });
     }
 }
 
@@ -79,11 +76,7 @@ struct Cursor<'a>(&'a [u8]);
 impl<'a> Cursor<'a> {
     fn name(&mut self) -> Result<&'a [u8], HeaderFault> {
         let name = self.take_while(|byte| !is_space(byte) && !matches!(byte, b',' | b'=' | b'"'));
-        if name.is_empty() {
-            Err(HeaderFault::NoName)
-        } else {
-            Ok(name)
-        }
+        if name.is_empty() { Err(HeaderFault::NoName) } else { Ok(name) }
     }
 
     fn value(&mut self) -> Result<Vec<u8>, HeaderFault> {
@@ -95,9 +88,7 @@ impl<'a> Cursor<'a> {
         if self.skip(b'"') {
             return self.quoted();
         }
-        Ok(self
-            .take_while(|byte| !is_space(byte) && !matches!(byte, b',' | b'"'))
-            .to_vec())
+        Ok(self.take_while(|byte| !is_space(byte) && !matches!(byte, b',' | b'"')).to_vec())
     }
 
     fn quoted(&mut self) -> Result<Vec<u8>, HeaderFault> {
@@ -120,19 +111,11 @@ impl<'a> Cursor<'a> {
 
     fn end(&mut self) -> Result<(), HeaderFault> {
         self.take_while(is_space);
-        if matches!(self.0.first(), None | Some(b',')) {
-            Ok(())
-        } else {
-            Err(HeaderFault::NoComma)
-        }
+        if matches!(self.0.first(), None | Some(b',')) { Ok(()) } else { Err(HeaderFault::NoComma) }
     }
 
     fn take_while(&mut self, belongs: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self
-            .0
-            .iter()
-            .position(|byte| !belongs(*byte))
-            .unwrap_or(self.0.len());
+        let end = self.0.iter().position(|byte| !belongs(*byte)).unwrap_or(self.0.len());
         let (taken, rest) = self.0.split_at(end);
         self.0 = rest;
         taken
@@ -152,15 +135,8 @@ fn is_space(byte: u8) -> bool {
 /// Here a `+` stands for itself, and an escape that is none is a fault: nobody types a header.
 fn unescape(text: &[u8]) -> Result<Vec<u8>, HeaderFault> {
     let mut behind_percent = text.split(|byte| *byte == b'%').skip(1);
-    let digits = |part: &[u8]| {
-        part.get(..2)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if behind_percent.all(digits) {
-        Ok(percent_decode(text).collect())
-    } else {
-        Err(HeaderFault::Escape)
-    }
+    let digits = |part: &[u8]| part.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    if behind_percent.all(digits) { Ok(percent_decode(text).collect()) } else { Err(HeaderFault::Escape) }
 }
 
 #[cfg(test)]
@@ -170,18 +146,12 @@ mod tests {
     fn parsed(value: &str) -> Result<Option<Vec<(String, String)>>, HeaderFault> {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let pairs = read(&[value.as_bytes()])?;
-        Ok(pairs.map(|pairs| {
-            pairs
-                .into_iter()
-                .map(|pair| (text(pair.name), text(pair.value)))
-                .collect()
-        }))
+        Ok(pairs.map(|pairs| pairs.into_iter().map(|pair| (text(pair.name), text(pair.value))).collect()))
     }
 
     #[test]
     fn a_header_is_read_however_it_is_laid_out() {
-        let expected =
-            [("oauth_a", "1/="), ("oauth_b", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let expected = [("oauth_a", "1/="), ("oauth_b", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         for value in [
             r#"OAuth oauth_a="1%2F%3D",oauth_b="""#,
             r#"oauth oauth_a="1/%3D", oauth_b="""#,
@@ -191,30 +161,15 @@ mod tests {
             "OAuth oauth_a=1/%3D,oauth_b=",
             r#"  OAuth   oauth%5Fa="1%2F%3D",oauth_b="""#,
         ] {
-            assert_eq!(
-                parsed(value).as_ref().map(Option::as_deref),
-                Ok(Some(&expected[..])),
-                "{value}"
-            );
+            assert_eq!(parsed(value).as_ref().map(Option::as_deref), Ok(Some(&expected[..])), "{value}");
         }
         assert_eq!(parsed("OAuth"), Ok(Some(vec![])));
-        assert_eq!(
-            parsed("OAuth oauth_a=1+2"),
-            Ok(Some(vec![("oauth_a".into(), "1+2".into())]))
-        );
+        assert_eq!(parsed("OAuth oauth_a=1+2"), Ok(Some(vec![("oauth_a".into(), "1+2".into())])));
     }
 
     #[test]
     fn another_scheme_is_not_ours() {
-        for value in [
-            "",
-            "Bearer x",
-            "OAuth2 x",
-            "OAut",
-            "OAuthoauth_a=1",
-            "Basic OAuth",
-            "é",
-        ] {
+        for value in ["", "Bearer x", "OAuth2 x", "OAut", "OAuthoauth_a=1", "Basic OAuth", "é"] {
             assert_eq!(parsed(value), Ok(None), "{value}");
         }
     }
@@ -238,17 +193,8 @@ mod tests {
         ] {
             assert_eq!(parsed(value), Err(fault), "{value}");
         }
-        assert_eq!(
-            parsed(&format!("OAuth {}", "a=1,".repeat(MAX_PAIRS + 1))),
-            Err(HeaderFault::TooMany)
-        );
-        assert_eq!(
-            read(&[b"OAuth a=1", b"OAuth a=1"]).err(),
-            Some(HeaderFault::Several)
-        );
-        assert_eq!(
-            read(&[b"Bearer x", b"OAuth a=1"]).err(),
-            Some(HeaderFault::Several)
-        );
+        assert_eq!(parsed(&format!("OAuth {}", "a=1,".repeat(MAX_PAIRS + 1))), Err(HeaderFault::TooMany));
+        assert_eq!(read(&[b"OAuth a=1", b"OAuth a=1"]).err(), Some(HeaderFault::Several));
+        assert_eq!(read(&[b"Bearer x", b"OAuth a=1"]).err(), Some(HeaderFault::Several));
     }
 }

@@ -108,11 +108,8 @@ pub fn read(request: &Request<'_>) -> Result<Option<Presented>, SignatureFault> 
     }
 
     parameters.retain(is_signed);
-    let parameters_and_query =
-        unread_query(request).map(|query| [parameters.as_slice(), &query].concat());
-    let path = Some(request.path)
-        .filter(|path| !path.is_empty())
-        .unwrap_or("/");
+    let parameters_and_query = unread_query(request).map(|query| [parameters.as_slice(), &query].concat());
+    let path = Some(request.path).filter(|path| !path.is_empty()).unwrap_or("/");
     Ok(Some(Presented {
         method: request.method.clone(),
         uri: format!("{}{path}", request.origin),
@@ -137,11 +134,8 @@ fn refuse_repetition(parameters: &[Pair]) -> Result<(), SignatureFault> {
         "oauth_nonce",
         "oauth_version",
     ];
-    let mut names: Vec<&[u8]> = parameters
-        .iter()
-        .filter(|pair| pair.is_protocol())
-        .map(|pair| &*pair.name)
-        .collect();
+    let mut names: Vec<&[u8]> =
+        parameters.iter().filter(|pair| pair.is_protocol()).map(|pair| &*pair.name).collect();
     names.sort_unstable();
     let repeated = names.windows(2).find_map(|window| match window {
         [one, other] if one == other => Some(*one),
@@ -151,18 +145,14 @@ fn refuse_repetition(parameters: &[Pair]) -> Result<(), SignatureFault> {
         return Ok(());
     };
     let name = NAMED.into_iter().find(|name| name.as_bytes() == repeated);
-    Err(SignatureFault::Repeated(
-        name.unwrap_or("a parameter of OAuth"),
-    ))
+    Err(SignatureFault::Repeated(name.unwrap_or("a parameter of OAuth")))
 }
 
 fn text<'a>(parameters: &'a [Pair], name: &'static str) -> Result<Option<&'a str>, SignatureFault> {
     let Some(pair) = parameters.iter().find(|pair| pair.name == name.as_bytes()) else {
         return Ok(None);
     };
-    str::from_utf8(&pair.value)
-        .map(Some)
-        .map_err(|_| SignatureFault::NotText(name))
+    str::from_utf8(&pair.value).map(Some).map_err(|_| SignatureFault::NotText(name))
 }
 
 fn signature(text: &str) -> Option<[u8; 20]> {
@@ -171,10 +161,7 @@ fn signature(text: &str) -> Option<[u8; 20]> {
 
 fn seconds(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|seconds| *seconds > 0)
+    digits.then(|| text.parse().ok()).flatten().filter(|seconds| *seconds > 0)
 }
 
 fn is_signed(pair: &Pair) -> bool {
@@ -214,37 +201,24 @@ impl Presented {
         if sent_at.until(now).max(now.until(sent_at)) > TOLERANCE {
             return Err(SignatureFault::Stale { now: now.as_secs() });
         }
-        let own = credentials
-            .filter(|own| own.consumer_key == self.consumer_key && own.access_token == self.token);
-        let (consumer_secret, access_secret) = own.map_or(("", ""), |own| {
-            (own.consumer_secret.expose(), own.access_secret.expose())
-        });
+        let own =
+            credentials.filter(|own| own.consumer_key == self.consumer_key && own.access_token == self.token);
+        let (consumer_secret, access_secret) =
+            own.map_or(("", ""), |own| (own.consumer_secret.expose(), own.access_secret.expose()));
         let matches = self.is_signed_with(consumer_secret, access_secret);
         if own.is_none() || !matches {
-            return Err(SignatureFault::Mismatch {
-                method: self.method.clone(),
-                uri: self.uri.clone(),
-            });
+            return Err(SignatureFault::Mismatch { method: self.method.clone(), uri: self.uri.clone() });
         }
         let expires_at = sent_at.after(TOLERANCE + Duration::from_millis(1));
-        Ok(Nonce {
-            key: self.nonce_key(),
-            expires_at,
-        })
+        Ok(Nonce { key: self.nonce_key(), expires_at })
     }
 
     fn is_signed_with(&self, consumer_secret: &str, access_secret: &str) -> bool {
         let keys = signing_keys(consumer_secret, access_secret);
         let sets = [Some(&self.parameters), self.parameters_and_query.as_ref()];
         sets.into_iter().flatten().any(|parameters| {
-            let signed = Signed {
-                method: self.method.as_str(),
-                uri: &self.uri,
-                parameters,
-            };
-            signed
-                .base_strings()
-                .any(|text| keys.iter().any(|key| self.is_mac_of(&text, key)))
+            let signed = Signed { method: self.method.as_str(), uri: &self.uri, parameters };
+            signed.base_strings().any(|text| keys.iter().any(|key| self.is_mac_of(&text, key)))
         })
     }
 
@@ -257,12 +231,7 @@ impl Presented {
     /// Each part is led by its length, so that no two requests can have the same key.
     fn nonce_key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for part in [
-            &self.consumer_key,
-            &self.token,
-            &self.seconds.to_string(),
-            &self.nonce,
-        ] {
+        for part in [&self.consumer_key, &self.token, &self.seconds.to_string(), &self.nonce] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
@@ -273,16 +242,11 @@ impl Presented {
 /// The HMAC key (RFC 5849 §3.4.2), and the one that clients make who leave the secrets as they
 /// are.
 fn signing_keys(consumer_secret: &str, access_secret: &str) -> Vec<Zeroizing<String>> {
-    let mut escaped = Zeroizing::new(String::with_capacity(
-        (consumer_secret.len() + access_secret.len()) * 3 + 1,
-    ));
+    let mut escaped =
+        Zeroizing::new(String::with_capacity((consumer_secret.len() + access_secret.len()) * 3 + 1));
     STANDARD.push(&mut escaped, consumer_secret.as_bytes());
     escaped.push('&');
     STANDARD.push(&mut escaped, access_secret.as_bytes());
     let plain = Zeroizing::new(format!("{consumer_secret}&{access_secret}"));
-    if plain == escaped {
-        vec![escaped]
-    } else {
-        vec![escaped, plain]
-    }
+    if plain == escaped { vec![escaped] } else { vec![escaped, plain] }
 }

@@ -22,16 +22,9 @@ pub struct Reply {
 }
 
 enum Outcome {
-    Granted {
-        object: &'static str,
-        message: &'static str,
-        fields: Vec<(&'static str, String)>,
-    },
+    Granted { object: &'static str, message: &'static str, fields: Vec<(&'static str, String)> },
     Echo(Vec<(String, String)>),
-    Refused {
-        code: ErrorCode,
-        message: String,
-    },
+    Refused { code: ErrorCode, message: String },
 }
 
 /// What JSON answers tell of the site.
@@ -83,21 +76,13 @@ impl Reply {
             Outcome::Granted {
                 object: "sessiontoken",
                 message: "The session access token is ready to use",
-                fields: vec![
-                    ("access_token", token.expose()),
-                    ("return_url", return_url.to_owned()),
-                ],
+                fields: vec![("access_token", token.expose()), ("return_url", return_url.to_owned())],
             },
         )
     }
 
     /// A token that logs a user in.
-    pub fn login_token(
-        level: PermissionLevel,
-        token: &LoginToken,
-        return_url: &str,
-        user: UserId,
-    ) -> Self {
+    pub fn login_token(level: PermissionLevel, token: &LoginToken, return_url: &str, user: UserId) -> Self {
         Self::new(
             level,
             Outcome::Granted {
@@ -120,13 +105,7 @@ impl Reply {
 
     /// An error.
     pub fn refused(level: PermissionLevel, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self::new(
-            level,
-            Outcome::Refused {
-                code,
-                message: message.into(),
-            },
-        )
+        Self::new(level, Outcome::Refused { code, message: message.into() })
     }
 
     /// The error of a caller at `level` where `required` is needed.
@@ -135,11 +114,7 @@ impl Reply {
     }
 
     fn new(level: PermissionLevel, outcome: Outcome) -> Self {
-        Self {
-            level,
-            site: None,
-            outcome,
-        }
+        Self { level, site: None, outcome }
     }
 
     /// Adds what is told of the site.
@@ -164,17 +139,13 @@ impl Reply {
         xml::push_attribute(&mut text, "status", self.status());
         xml::push_attribute(&mut text, "permission_level", self.level.as_str());
         match &self.outcome {
-            Outcome::Granted {
-                message, fields, ..
-            } => {
+            Outcome::Granted { message, fields, .. } => {
                 xml::push_attribute(&mut text, "message", message);
                 let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
                 finish_with_elements(&mut text, fields);
             }
             Outcome::Echo(parameters) => {
-                let parameters = parameters
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str()));
+                let parameters = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 finish_with_elements(&mut text, parameters);
             }
             Outcome::Refused { code, message } => {
@@ -189,14 +160,8 @@ impl Reply {
     fn json(&self, endpoint: &str) -> String {
         let mut members: Vec<(&str, String)> = vec![("status", script::text(self.status()))];
         match &self.outcome {
-            Outcome::Granted {
-                object,
-                message,
-                fields,
-            } => {
-                let fields = fields
-                    .iter()
-                    .map(|(name, value)| (*name, script::text(value)));
+            Outcome::Granted { object, message, fields } => {
+                let fields = fields.iter().map(|(name, value)| (*name, script::text(value)));
                 members.push(("message", script::text(message)));
                 members.push(("permission_level", script::text(self.level.as_str())));
                 members.push(("cached", script::text("0")));
@@ -254,9 +219,7 @@ const ECHO_MEMBERS: [&str; 5] = ["status", "permission_level", "cached", "site",
 /// What a caller is told whose level does not suffice.
 pub fn denial(required: PermissionLevel) -> String {
     let level = required.as_str();
-    format!(
-        "You don't have the necessary permissions to perform this action (required level: '{level}')"
-    )
+    format!("You don't have the necessary permissions to perform this action (required level: '{level}')")
 }
 
 fn finish_with_elements<'a>(text: &mut String, elements: impl Iterator<Item = (&'a str, &'a str)>) {

@@ -13,12 +13,7 @@ fn token() -> LoginToken {
 fn site() -> SiteCard {
     let [domain, product_key, site_id, site_name] =
         ["intranet.example", "tollgate", "intranet", "intranet"].map(str::to_owned);
-    SiteCard {
-        domain,
-        product_key,
-        site_id,
-        site_name,
-    }
+    SiteCard { domain, product_key, site_id, site_name }
 }
 
 fn echo(query: &str) -> Reply {
@@ -69,17 +64,13 @@ fn a_login_token_names_its_user() {
         ),
     );
     let expected = json!({ "login_token": text, "return_url": "/", "user_id": "12" });
-    assert_eq!(
-        json_of(&reply, "/api/user/get-login-token")["logintoken"],
-        expected
-    );
+    assert_eq!(json_of(&reply, "/api/user/get-login-token")["logintoken"], expected);
 }
 
 #[test]
 fn an_error_names_its_code_and_the_level() {
     let reply = Reply::denied(PermissionLevel::None, PermissionLevel::Super);
-    let message =
-        "You don't have the necessary permissions to perform this action (required level: 'super')";
+    let message = "You don't have the necessary permissions to perform this action (required level: 'super')";
     assert_eq!(
         reply.render(&Format::Xml, ""),
         format!(
@@ -110,19 +101,14 @@ fn json_is_wrapped_as_asked() {
         ("format=json&raw", bare.clone()),
     ] {
         let parameters = Parameters::read(&Method::GET, Some(query), None).expect("is text");
-        assert_eq!(
-            reply.render(&Format::read(&parameters).unwrap(), "/"),
-            expected,
-            "{query}"
-        );
+        assert_eq!(reply.render(&Format::read(&parameters).unwrap(), "/"), expected, "{query}");
     }
 }
 
 #[test]
 fn an_echo_has_every_parameter_and_cannot_pretend() {
-    let reply = echo(
-        "apples=oranges&foo=bar&foo=2&a+b=%3C&status=error&permission_level=super&site=x&endpoint=y",
-    );
+    let reply =
+        echo("apples=oranges&foo=bar&foo=2&a+b=%3C&status=error&permission_level=super&site=x&endpoint=y");
     assert_eq!(
         reply.render(&Format::Xml, "/api/echo"),
         "<response status=\"ok\" permission_level=\"anonymous\" cached=\"0\"><apples>oranges</apples>\

@@ -39,10 +39,7 @@ fn what_oauthlib_signs_is_believed() {
              &oauth_signature={signature}"
         )
     };
-    let (get, post) = (
-        "hFuV5%2F%2FfY6w%2BsCF3pVvQpJvOFNA%3D",
-        "X%2FSumByYXPX5JHXWoQEVYRLtlbE%3D",
-    );
+    let (get, post) = ("hFuV5%2F%2FfY6w%2BsCF3pVvQpJvOFNA%3D", "X%2FSumByYXPX5JHXWoQEVYRLtlbE%3D");
     let (first, second) = PYTHON.split_once("&return_url").unwrap();
     let own = credentials(("consumer key", SECRETS.0), ("token", SECRETS.1));
     for sent in [
@@ -50,9 +47,7 @@ fn what_oauthlib_signs_is_believed() {
         Sent::post(ENDPOINT).header(&header(post)).form(PYTHON),
         Sent::post(ENDPOINT).form(&in_form(post)),
         Sent::get(&format!("{ENDPOINT}?{}", in_form(get))),
-        Sent::post(&format!("{ENDPOINT}?{first}"))
-            .header(&header(post))
-            .form(&format!("return_url{second}")),
+        Sent::post(&format!("{ENDPOINT}?{first}")).header(&header(post)).form(&format!("return_url{second}")),
     ] {
         assert!(sent.verify(&own, 1_700_000_000).is_ok(), "{sent:?}");
     }
@@ -71,11 +66,8 @@ fn what_the_php_client_signs_is_believed() {
     let encoded = PYTHON.replace('~', "%7E");
     let own = credentials(("consumer-key", SECRETS.0), ("token", SECRETS.1));
     for sent in [
-        Sent::get(&format!("{ENDPOINT}?{encoded}"))
-            .header(&header("713qmFuJInM8q1ZzLaZVkXnIzZ8%3D")),
-        Sent::post(ENDPOINT)
-            .header(&header("yJnBaO3dhYVQsC6ZTQ42%2B2dHucc%3D"))
-            .form(&encoded),
+        Sent::get(&format!("{ENDPOINT}?{encoded}")).header(&header("713qmFuJInM8q1ZzLaZVkXnIzZ8%3D")),
+        Sent::post(ENDPOINT).header(&header("yJnBaO3dhYVQsC6ZTQ42%2B2dHucc%3D")).form(&encoded),
     ] {
         assert!(sent.verify(&own, 1_700_000_000).is_ok(), "{sent:?}");
     }
@@ -98,22 +90,10 @@ fn what_the_node_client_signs_is_believed() {
 fn the_ports_of_both_clients_sign_as_the_clients_do() {
     let signer = Signer::new(SECRETS.0, SECRETS.1);
     let mut parameters = awkward();
-    assert!(
-        signer
-            .php("GET", ENDPOINT, &parameters)
-            .contains("713qmFuJInM8q1ZzLaZVkXnIzZ8%3D")
-    );
-    assert!(
-        signer
-            .php("POST", ENDPOINT, &parameters)
-            .contains("yJnBaO3dhYVQsC6ZTQ42%2B2dHucc%3D")
-    );
+    assert!(signer.php("GET", ENDPOINT, &parameters).contains("713qmFuJInM8q1ZzLaZVkXnIzZ8%3D"));
+    assert!(signer.php("POST", ENDPOINT, &parameters).contains("yJnBaO3dhYVQsC6ZTQ42%2B2dHucc%3D"));
     parameters.extend(owned(&[("format", "json"), ("raw", "1")]));
-    assert!(
-        signer
-            .node("POST", ENDPOINT, &parameters)
-            .contains("V2gfHaXXl9PL%2BZqH0yMsjI6GSAw%3D")
-    );
+    assert!(signer.node("POST", ENDPOINT, &parameters).contains("V2gfHaXXl9PL%2BZqH0yMsjI6GSAw%3D"));
 }
 
 #[test]
@@ -127,21 +107,11 @@ fn every_mixture_of_spaces_tildes_and_raw_secrets_is_believed() {
             let twice = [("%", "%25"), ("&", "%26"), ("=", "%3D"), ("+", "%2B")]
                 .iter()
                 .fold(once, |text, (plain, escaped)| text.replace(plain, escaped));
-            let twice = if tilde == "~" {
-                twice
-            } else {
-                twice.replace('~', "%7E")
-            };
-            let text = format!(
-                "POST&https%3A%2F%2Fintranet.example.com%2Fapi%2Fsession%2Fget-token&{twice}"
-            );
+            let twice = if tilde == "~" { twice } else { twice.replace('~', "%7E") };
+            let text = format!("POST&https%3A%2F%2Fintranet.example.com%2Fapi%2Fsession%2Fget-token&{twice}");
             let signature = signers::mac(key, &text).replace('+', "%2B");
-            let sent =
-                Sent::post(ENDPOINT).form(&format!("a=b+c~&{oauth}&oauth_signature={signature}"));
-            assert!(
-                sent.verify(&signer.credentials(), 1_700_000_000).is_ok(),
-                "{space} {tilde} {key}"
-            );
+            let sent = Sent::post(ENDPOINT).form(&format!("a=b+c~&{oauth}&oauth_signature={signature}"));
+            assert!(sent.verify(&signer.credentials(), 1_700_000_000).is_ok(), "{space} {tilde} {key}");
         }
     }
 }
@@ -149,27 +119,14 @@ fn every_mixture_of_spaces_tildes_and_raw_secrets_is_believed() {
 #[test]
 fn a_post_may_be_signed_with_its_query_or_without() {
     let signer = Signer::new("a", "b");
-    let (query, body) = (
-        owned(&[("email", "q@example.com")]),
-        owned(&[("email", "b@example.com")]),
-    );
+    let (query, body) = (owned(&[("email", "q@example.com")]), owned(&[("email", "b@example.com")]));
     for signed in [&body, &[query.clone(), body.clone()].concat()] {
         let header = signers::header(&signer.rfc("POST", ENDPOINT, signed));
-        let sent = Sent::post(&format!("{ENDPOINT}?{}", form(&query)))
-            .header(&header)
-            .form(&form(&body));
-        assert!(
-            sent.verify(&signer.credentials(), 1_700_000_000).is_ok(),
-            "{signed:?}"
-        );
+        let sent = Sent::post(&format!("{ENDPOINT}?{}", form(&query))).header(&header).form(&form(&body));
+        assert!(sent.verify(&signer.credentials(), 1_700_000_000).is_ok(), "{signed:?}");
     }
     // The query cannot stand in for the body.
     let header = signers::header(&signer.rfc("POST", ENDPOINT, &query));
-    let sent = Sent::post(&format!("{ENDPOINT}?{}", form(&query)))
-        .header(&header)
-        .form(&form(&body));
-    assert_eq!(
-        sent.verify(&signer.credentials(), 1_700_000_000),
-        Err(sent.mismatch())
-    );
+    let sent = Sent::post(&format!("{ENDPOINT}?{}", form(&query))).header(&header).form(&form(&body));
+    assert_eq!(sent.verify(&signer.credentials(), 1_700_000_000), Err(sent.mismatch()));
 }

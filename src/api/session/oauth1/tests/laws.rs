@@ -20,22 +20,14 @@ fn parameters() -> impl Strategy<Value = Parameters> {
 }
 
 fn signer() -> impl Strategy<Value = Signer> {
-    (
-        text(),
-        text(),
-        text(),
-        text(),
-        "[!-~]{1,40}",
-        NOW - 300..=NOW + 300,
+    (text(), text(), text(), text(), "[!-~]{1,40}", NOW - 300..=NOW + 300).prop_map(
+        |(consumer_key, consumer_secret, token, access_secret, nonce, seconds)| Signer {
+            consumer: (consumer_key, consumer_secret),
+            access: (token, access_secret),
+            seconds,
+            nonce,
+        },
     )
-        .prop_map(
-            |(consumer_key, consumer_secret, token, access_secret, nonce, seconds)| Signer {
-                consumer: (consumer_key, consumer_secret),
-                access: (token, access_secret),
-                seconds,
-                nonce,
-            },
-        )
 }
 
 /// Bytes that get some way into the parser before they fail, or do not fail.

@@ -31,14 +31,9 @@ impl Sent {
     }
 
     fn to(method: Method, url: &str) -> Self {
-        let (address, query) = url
-            .split_once('?')
-            .map_or((url, None), |(before, query)| (before, Some(query)));
-        let path = address
-            .match_indices('/')
-            .nth(2)
-            .expect("an absolute URL with a path")
-            .0;
+        let (address, query) =
+            url.split_once('?').map_or((url, None), |(before, query)| (before, Some(query)));
+        let path = address.match_indices('/').nth(2).expect("an absolute URL with a path").0;
         Self {
             method,
             origin: address[..path].to_owned(),
@@ -82,10 +77,7 @@ impl Sent {
 
     /// What is presented is right but for the signature.
     fn mismatch(&self) -> SignatureFault {
-        SignatureFault::Mismatch {
-            method: self.method.clone(),
-            uri: format!("{}{}", self.origin, self.path),
-        }
+        SignatureFault::Mismatch { method: self.method.clone(), uri: format!("{}{}", self.origin, self.path) }
     }
 }
 

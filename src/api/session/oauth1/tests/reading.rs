@@ -17,10 +17,8 @@ const PROTOCOL: [(&str, &str); 7] = [
 /// [`PROTOCOL`] with another value for `name`, or without it.
 fn form_with(name: &str, value: Option<&str>) -> String {
     let others = PROTOCOL.into_iter().filter(|(own, _)| *own != name);
-    let all: Vec<_> = others
-        .chain(value.map(|value| (name, value)))
-        .map(|(n, v)| format!("{n}={v}"))
-        .collect();
+    let all: Vec<_> =
+        others.chain(value.map(|value| (name, value))).map(|(n, v)| format!("{n}={v}")).collect();
     all.join("&")
 }
 
@@ -54,18 +52,11 @@ fn oauth_is_found_in_each_of_its_places_and_spread_over_them() {
         Sent::post(URL).form(&form),
         Sent::get(URL).header(&header),
         Sent::post(URL).header(&header).form("a=1"),
-        Sent::post(URL)
-            .header(&format!("OAuth {}", half.replace('&', ",")))
-            .form(&other_half),
-        Sent::get(&format!("{URL}?{half}"))
-            .header(&format!("OAuth {}", other_half.replace('&', ","))),
+        Sent::post(URL).header(&format!("OAuth {}", half.replace('&', ","))).form(&other_half),
+        Sent::get(&format!("{URL}?{half}")).header(&format!("OAuth {}", other_half.replace('&', ","))),
     ] {
         let presented = sent.presented();
-        assert_eq!(
-            (presented.consumer_key(), presented.token()),
-            ("c", "t"),
-            "{sent:?}"
-        );
+        assert_eq!((presented.consumer_key(), presented.token()), ("c", "t"), "{sent:?}");
     }
 }
 
@@ -75,17 +66,9 @@ fn what_is_missing_or_malformed_is_named() {
     let long = "n".repeat(256);
     for (name, value, expected) in [
         ("oauth_consumer_key", None, Missing("oauth_consumer_key")),
-        (
-            "oauth_consumer_key",
-            Some("%ff"),
-            NotText("oauth_consumer_key"),
-        ),
+        ("oauth_consumer_key", Some("%ff"), NotText("oauth_consumer_key")),
         ("oauth_token", Some("%ff"), NotText("oauth_token")),
-        (
-            "oauth_signature_method",
-            None,
-            Missing("oauth_signature_method"),
-        ),
+        ("oauth_signature_method", None, Missing("oauth_signature_method")),
         ("oauth_signature_method", Some("PLAINTEXT"), Method),
         ("oauth_signature_method", Some("RSA-SHA1"), Method),
         ("oauth_signature_method", Some("HMAC-SHA256"), Method),
@@ -93,16 +76,8 @@ fn what_is_missing_or_malformed_is_named() {
         ("oauth_signature", None, Missing("oauth_signature")),
         ("oauth_signature", Some(""), Signature),
         ("oauth_signature", Some("AAAA"), Signature),
-        (
-            "oauth_signature",
-            Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-            Signature,
-        ),
-        (
-            "oauth_signature",
-            Some("AAAAAAAAAAAAAAAAAAAAAAAAAAB%3D"),
-            Signature,
-        ),
+        ("oauth_signature", Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA"), Signature),
+        ("oauth_signature", Some("AAAAAAAAAAAAAAAAAAAAAAAAAAB%3D"), Signature),
         ("oauth_signature", Some("%26%26"), Signature),
         ("oauth_timestamp", None, Missing("oauth_timestamp")),
         ("oauth_timestamp", Some(""), Timestamp),
@@ -120,27 +95,12 @@ fn what_is_missing_or_malformed_is_named() {
         ("oauth_version", Some("2.0"), Version),
         ("oauth_version", Some(""), Version),
     ] {
-        assert_eq!(
-            fault(&Sent::post(URL).form(&form_with(name, value))),
-            Some(expected),
-            "{name}={value:?}"
-        );
+        assert_eq!(fault(&Sent::post(URL).form(&form_with(name, value))), Some(expected), "{name}={value:?}");
     }
-    for (name, value) in [
-        ("oauth_version", None),
-        ("oauth_token", None),
-        ("oauth_nonce", Some(&long[1..])),
-    ] {
-        assert_eq!(
-            fault(&Sent::post(URL).form(&form_with(name, value))),
-            None,
-            "{name}={value:?}"
-        );
+    for (name, value) in [("oauth_version", None), ("oauth_token", None), ("oauth_nonce", Some(&long[1..]))] {
+        assert_eq!(fault(&Sent::post(URL).form(&form_with(name, value))), None, "{name}={value:?}");
     }
-    assert_eq!(
-        fault(&Sent::get(URL).header("OAuth")),
-        Some(Missing("oauth_consumer_key"))
-    );
+    assert_eq!(fault(&Sent::get(URL).header("OAuth")), Some(Missing("oauth_consumer_key")));
     let garbled = fault(&Sent::get(URL).header("OAuth oauth_nonce=\"")).unwrap();
     assert_eq!(
         garbled.to_string(),
@@ -161,23 +121,13 @@ fn nothing_of_oauth_may_come_twice() {
             Sent::post(URL).header(&header).form(&form),
             Sent::get(&format!("{URL}?{form}")).header(&header),
         ] {
-            assert_eq!(
-                fault(&sent),
-                Some(SignatureFault::Repeated(name)),
-                "{sent:?}"
-            );
+            assert_eq!(fault(&sent), Some(SignatureFault::Repeated(name)), "{sent:?}");
         }
     }
     let others = Sent::post(URL).form(&format!("{form}&oauth_x=1&oauth_x=2"));
-    assert_eq!(
-        fault(&others).unwrap().to_string(),
-        "a parameter of OAuth was sent twice"
-    );
+    assert_eq!(fault(&others).unwrap().to_string(), "a parameter of OAuth was sent twice");
     // The query of a POST is not one of the places.
-    assert_eq!(
-        fault(&Sent::post(&format!("{URL}?{form}")).form(&form)),
-        None
-    );
+    assert_eq!(fault(&Sent::post(&format!("{URL}?{form}")).form(&form)), None);
 }
 
 #[test]
@@ -192,18 +142,8 @@ fn a_request_has_five_minutes() {
     assert_eq!(verify(early), Ok(nonce));
     assert_eq!(verify(sent_at.after(TOLERANCE)), Ok(nonce));
     let too_early = Timestamp::from_millis(early.as_millis() - 1);
-    assert_eq!(
-        verify(too_early),
-        Err(SignatureFault::Stale {
-            now: signer.seconds - 301
-        })
-    );
-    assert_eq!(
-        verify(nonce.expires_at),
-        Err(SignatureFault::Stale {
-            now: signer.seconds + 300
-        })
-    );
+    assert_eq!(verify(too_early), Err(SignatureFault::Stale { now: signer.seconds - 301 }));
+    assert_eq!(verify(nonce.expires_at), Err(SignatureFault::Stale { now: signer.seconds + 300 }));
     assert_eq!(
         SignatureFault::Stale { now: 5 }.to_string(),
         "oauth_timestamp is more than 300 seconds off: it is 5 here"
@@ -228,9 +168,7 @@ fn a_nonce_is_known_by_all_that_makes_it_unique() {
         signer.seconds = seconds;
         signer.nonce = nonce.to_owned();
         let sent = Sent::get(URL).header(&signers::header(&signer.rfc("GET", URL, &vec![])));
-        sent.verify(&signer.credentials(), seconds)
-            .expect("believed")
-            .key
+        sent.verify(&signer.credentials(), seconds).expect("believed").key
     };
     let keys = [
         key("c", "t", 11, "n"),

@@ -27,10 +27,7 @@ impl Signer {
     }
 
     pub(super) fn credentials(&self) -> OAuth1Credentials {
-        credentials(
-            (&self.consumer.0, &self.consumer.1),
-            (&self.access.0, &self.access.1),
-        )
+        credentials((&self.consumer.0, &self.consumer.1), (&self.access.0, &self.access.1))
     }
 
     fn protocol(&self) -> Parameters {
@@ -49,21 +46,12 @@ impl Signer {
     pub(super) fn rfc(&self, method: &str, uri: &str, parameters: &Parameters) -> Parameters {
         let mut protocol = self.protocol();
         let all = [parameters.as_slice(), &protocol].concat();
-        let mut pairs: Vec<_> = all
-            .iter()
-            .map(|(name, value)| (rawurlencode(name), rawurlencode(value)))
-            .collect();
+        let mut pairs: Vec<_> =
+            all.iter().map(|(name, value)| (rawurlencode(name), rawurlencode(value))).collect();
         pairs.sort();
-        let pairs: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let text = [method, &rawurlencode(uri), &rawurlencode(&pairs.join("&"))].join("&");
-        let key = format!(
-            "{}&{}",
-            rawurlencode(&self.consumer.1),
-            rawurlencode(&self.access.1)
-        );
+        let key = format!("{}&{}", rawurlencode(&self.consumer.1), rawurlencode(&self.access.1));
         protocol.push(("oauth_signature".into(), mac(&key, &text)));
         protocol
     }
@@ -73,15 +61,8 @@ impl Signer {
     pub(super) fn php(&self, method: &str, uri: &str, parameters: &Parameters) -> String {
         let mut all = [parameters.as_slice(), &self.protocol()].concat();
         all.sort();
-        let pairs: Vec<_> = all
-            .iter()
-            .map(|(n, v)| format!("{}={}", urlencode(n), urlencode(v)))
-            .collect();
-        let text = format!(
-            "{method}&{}&{}",
-            urlencode(uri),
-            urlencode(&pairs.join("&"))
-        );
+        let pairs: Vec<_> = all.iter().map(|(n, v)| format!("{}={}", urlencode(n), urlencode(v))).collect();
+        let text = format!("{method}&{}&{}", urlencode(uri), urlencode(&pairs.join("&")));
         let signature = mac(&format!("{}&{}", self.consumer.1, self.access.1), &text);
         format!(
             "OAuth realm=\"http://{uri}\", oauth_consumer_key=\"{}\", oauth_token=\"{}\", \
@@ -100,16 +81,10 @@ impl Signer {
     pub(super) fn node(&self, method: &str, uri: &str, parameters: &Parameters) -> String {
         let mut all = [parameters.as_slice(), &self.protocol()].concat();
         all.sort_by_key(|(name, _)| name.encode_utf16().collect::<Vec<_>>());
-        let pairs: Vec<_> = all
-            .iter()
-            .map(|(n, v)| format!("{}={}", rawurlencode(n), rawurlencode(v)))
-            .collect();
+        let pairs: Vec<_> =
+            all.iter().map(|(n, v)| format!("{}={}", rawurlencode(n), rawurlencode(v))).collect();
         let text = [method, &rawurlencode(uri), &rawurlencode(&pairs.join("&"))].join("&");
-        let key = format!(
-            "{}&{}",
-            rawurlencode(&self.consumer.1),
-            rawurlencode(&self.access.1)
-        );
+        let key = format!("{}&{}", rawurlencode(&self.consumer.1), rawurlencode(&self.access.1));
         let mut protocol = self.protocol();
         protocol.push(("oauth_signature".into(), mac(&key, &text)));
         header(&protocol)
@@ -119,26 +94,18 @@ impl Signer {
 /// `parameters` as an Authorization header.
 pub(super) fn header(parameters: &Parameters) -> String {
     let quoted = |(name, value): &(String, String)| format!("{name}=\"{}\"", rawurlencode(value));
-    format!(
-        "OAuth {}",
-        parameters.iter().map(quoted).collect::<Vec<_>>().join(", ")
-    )
+    format!("OAuth {}", parameters.iter().map(quoted).collect::<Vec<_>>().join(", "))
 }
 
 /// `parameters` as a query or form, with `+` for a space.
 pub(super) fn form(parameters: &Parameters) -> String {
-    let pairs: Vec<_> = parameters
-        .iter()
-        .map(|(n, v)| format!("{}={}", urlencode(n), urlencode(v)))
-        .collect();
+    let pairs: Vec<_> =
+        parameters.iter().map(|(n, v)| format!("{}={}", urlencode(n), urlencode(v))).collect();
     pairs.join("&")
 }
 
 pub(super) fn owned(parameters: &[(&str, &str)]) -> Parameters {
-    parameters
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub(super) fn mac(key: &str, text: &str) -> String {
@@ -155,7 +122,5 @@ fn rawurlencode(text: &str) -> String {
 }
 
 fn urlencode(text: &str) -> String {
-    percent_encode(text.as_bytes(), &PHP_RESERVED)
-        .to_string()
-        .replace("%20", "+")
+    percent_encode(text.as_bytes(), &PHP_RESERVED).to_string().replace("%20", "+")
 }

@@ -7,11 +7,7 @@ const URL: &str = "https://intranet.example.com:8443/api/session/get-token";
 const NOW: u64 = 1_700_000_000;
 
 fn parameters() -> Parameters {
-    owned(&[
-        ("email", "a+b@example.com"),
-        ("return_url", "/x y?z=~&w=1"),
-        ("raw", ""),
-    ])
+    owned(&[("email", "a+b@example.com"), ("return_url", "/x y?z=~&w=1"), ("raw", "")])
 }
 
 fn signer() -> Signer {
@@ -20,16 +16,11 @@ fn signer() -> Signer {
 
 /// One request for each place that a signature and the parameters can be in.
 fn signed_everywhere() -> [Sent; 4] {
-    let (get, post) = (
-        signer().rfc("GET", URL, &parameters()),
-        signer().rfc("POST", URL, &parameters()),
-    );
+    let (get, post) = (signer().rfc("GET", URL, &parameters()), signer().rfc("POST", URL, &parameters()));
     let with = |protocol: &Parameters| form(&[parameters(), protocol.clone()].concat());
     [
         Sent::get(&format!("{URL}?{}", form(&parameters()))).header(&header(&get)),
-        Sent::post(URL)
-            .header(&header(&post))
-            .form(&form(&parameters())),
+        Sent::post(URL).header(&header(&post)).form(&form(&parameters())),
         Sent::get(&format!("{URL}?{}", with(&get))),
         Sent::post(URL).form(&with(&post)),
     ]
@@ -57,17 +48,8 @@ fn variations(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         let own = text[at];
         let replaced = *b"0aA%&=+~ ;,\"\\\xff";
         let mut all: Vec<Vec<u8>> = replaced.iter().map(|other| with(at, &[*other])).collect();
-        all.extend([
-            with(at, &[own ^ 1]),
-            with(at, &[own ^ 0x20]),
-            with(at, &[]),
-            with(at, &[own, own]),
-        ]);
-        all.extend([
-            with(at, &[own, b'0']),
-            with(at, &[own, b'&']),
-            with(at, &[own, b'%', b'2', b'0']),
-        ]);
+        all.extend([with(at, &[own ^ 1]), with(at, &[own ^ 0x20]), with(at, &[]), with(at, &[own, own])]);
+        all.extend([with(at, &[own, b'0']), with(at, &[own, b'&']), with(at, &[own, b'%', b'2', b'0'])]);
         all.retain(|other| other != text);
         all
     })
@@ -79,46 +61,20 @@ fn a_change_of_any_byte_is_noticed_unless_it_changes_nothing() {
         assert!(is_believed(&sent), "{sent:?}");
         let original = meaning(&sent);
         let mut changed = Vec::new();
-        for header in sent
-            .authorization
-            .iter()
-            .flat_map(|header| variations(header))
-        {
-            changed.push(Sent {
-                authorization: vec![header],
-                ..sent.clone()
-            });
+        for header in sent.authorization.iter().flat_map(|header| variations(header)) {
+            changed.push(Sent { authorization: vec![header], ..sent.clone() });
         }
         for body in sent.form.iter().flat_map(|form| variations(form)) {
-            changed.push(Sent {
-                form: Some(body),
-                ..sent.clone()
-            });
+            changed.push(Sent { form: Some(body), ..sent.clone() });
         }
-        let queries = sent
-            .query
-            .iter()
-            .flat_map(|query| variations(query.as_bytes()));
+        let queries = sent.query.iter().flat_map(|query| variations(query.as_bytes()));
         for query in queries.filter_map(|query| String::from_utf8(query).ok()) {
-            changed.push(Sent {
-                query: Some(query),
-                ..sent.clone()
-            });
+            changed.push(Sent { query: Some(query), ..sent.clone() });
         }
-        let noticed = changed
-            .iter()
-            .filter(|changed| !is_believed(changed))
-            .count();
-        assert!(
-            noticed * 100 > changed.len() * 95,
-            "{noticed} of {}",
-            changed.len()
-        );
+        let noticed = changed.iter().filter(|changed| !is_believed(changed)).count();
+        assert!(noticed * 100 > changed.len() * 95, "{noticed} of {}", changed.len());
         for changed in changed.iter().filter(|changed| is_believed(changed)) {
-            assert!(
-                meaning(changed).is_some() && meaning(changed) == original,
-                "{changed:?}"
-            );
+            assert!(meaning(changed).is_some() && meaning(changed) == original, "{changed:?}");
         }
     }
 }
@@ -127,15 +83,8 @@ fn a_change_of_any_byte_is_noticed_unless_it_changes_nothing() {
 fn another_address_or_method_is_noticed() {
     let [get, post, in_query, in_form] = signed_everywhere();
     for sent in [&get, &post, &in_query, &in_form] {
-        for path in variations(sent.path.as_bytes()).filter_map(|path| String::from_utf8(path).ok())
-        {
-            assert!(
-                !is_believed(&Sent {
-                    path: path.clone(),
-                    ..sent.clone()
-                }),
-                "{path}"
-            );
+        for path in variations(sent.path.as_bytes()).filter_map(|path| String::from_utf8(path).ok()) {
+            assert!(!is_believed(&Sent { path: path.clone(), ..sent.clone() }), "{path}");
         }
         for origin in [
             "http://intranet.example.com:8443",
@@ -143,29 +92,13 @@ fn another_address_or_method_is_noticed() {
             "https://intranet.example.com:8444",
             "https://intranet.example.org:8443",
         ] {
-            assert!(
-                !is_believed(&Sent {
-                    origin: origin.to_owned(),
-                    ..sent.clone()
-                }),
-                "{origin}"
-            );
+            assert!(!is_believed(&Sent { origin: origin.to_owned(), ..sent.clone() }), "{origin}");
         }
-        let upper = Sent {
-            origin: "HTTPS://Intranet.Example.COM:8443".to_owned(),
-            ..sent.clone()
-        };
+        let upper = Sent { origin: "HTTPS://Intranet.Example.COM:8443".to_owned(), ..sent.clone() };
         assert!(is_believed(&upper));
     }
-    assert!(!is_believed(&Sent {
-        method: Method::HEAD,
-        ..get.clone()
-    }));
-    let as_post = Sent {
-        method: Method::POST,
-        form: get.query.clone().map(String::into_bytes),
-        ..get
-    };
+    assert!(!is_believed(&Sent { method: Method::HEAD, ..get.clone() }));
+    let as_post = Sent { method: Method::POST, form: get.query.clone().map(String::into_bytes), ..get };
     assert!(!is_believed(&as_post));
 }
 
@@ -174,24 +107,12 @@ fn other_secrets_and_other_names_are_refused_alike() {
     let own = signer();
     for sent in signed_everywhere() {
         for (consumer, access) in [
-            (
-                ("consumer-key", "Consumer secret"),
-                ("token", "access~secret"),
-            ),
-            (
-                ("consumer-key", "consumer secret"),
-                ("token", "access~secret "),
-            ),
+            (("consumer-key", "Consumer secret"), ("token", "access~secret")),
+            (("consumer-key", "consumer secret"), ("token", "access~secret ")),
             (("consumer-key", ""), ("token", "")),
-            (
-                ("consumer-key", "access~secret"),
-                ("token", "consumer secret"),
-            ),
+            (("consumer-key", "access~secret"), ("token", "consumer secret")),
             // The right secrets under another name were looked up wrongly.
-            (
-                ("Consumer-key", "consumer secret"),
-                ("token", "access~secret"),
-            ),
+            (("Consumer-key", "consumer secret"), ("token", "access~secret")),
             (("consumer-key", "consumer secret"), ("", "access~secret")),
         ] {
             assert_eq!(
@@ -200,9 +121,7 @@ fn other_secrets_and_other_names_are_refused_alike() {
                 "{consumer:?}"
             );
         }
-        let stranger = sent
-            .presented()
-            .verify(None, Timestamp::from_millis(NOW * 1000));
+        let stranger = sent.presented().verify(None, Timestamp::from_millis(NOW * 1000));
         assert_eq!(stranger, Err(sent.mismatch()));
         assert!(sent.verify(&own.credentials(), NOW).is_ok());
     }
@@ -220,10 +139,7 @@ fn whoever_has_no_credentials_cannot_sign_with_empty_secrets() {
 #[test]
 fn a_refusal_tells_what_should_have_been_signed_and_no_secret() {
     let [sent, ..] = signed_everywhere();
-    let refusal = sent
-        .presented()
-        .verify(None, Timestamp::from_millis(NOW * 1000))
-        .unwrap_err();
+    let refusal = sent.presented().verify(None, Timestamp::from_millis(NOW * 1000)).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "the consumer key, the token or the signature is wrong, or what was signed is not \

@@ -1,0 +1,201 @@
+//! Putting it all together: settings → stores → use cases → surfaces → servers.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use crate::api::Api;
+use crate::config::{Settings, Site, StoreKind};
+use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::entropy::{Entropy, SystemEntropy};
+use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
+use crate::gateway::{Arrival, Front, Gateway, Shared};
+use crate::http::Response;
+use crate::http::client::Client;
+use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
+use crate::sso::Sso;
+use crate::sso::sites::Sites;
+use crate::store::Stores;
+
+/// Time and randomness for the whole program.
+#[derive(Clone)]
+pub struct Ambient {
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What makes secrets.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Ambient {
+    /// The operating system's.
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+    }
+}
+
+/// A gateway that is running. It stops when it is told to, or dropped.
+pub struct Running {
+    /// The public listeners, in the order of the configuration.
+    pub http: Vec<SocketAddr>,
+    /// The control listener.
+    pub control: SocketAddr,
+    crew: Crew,
+}
+
+impl Running {
+    /// Refuses new connections, lets running requests finish within `drain_timeout`, and returns
+    /// when all is quiet.
+    pub async fn stop(self) {
+        self.crew.stop().await;
+    }
+}
+
+/// How often workers look after their idle upstream connections.
+const POOL_CHORE: Duration = Duration::from_secs(5);
+
+/// How often what is over is forgotten, a slice at a time.
+const SWEEP_CHORE: Duration = Duration::from_millis(100);
+
+/// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
+const SLICES_IN_A_ROW: usize = 8;
+
+/// Connections to the control listener at one time.
+const CONTROL_CONNECTIONS: usize = 512;
+
+/// Starts the gateway with the store that the settings name.
+pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> {
+    let stores = match settings.store {
+        StoreKind::Memory => Stores::in_memory(),
+    };
+    start_with(settings, ambient, stores).await
+}
+
+/// Starts the gateway with the given stores.
+pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) -> io::Result<Running> {
+    let server = settings.server;
+    let public: Vec<TcpListener> =
+        server.http.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
+    let control = bind(settings.control.listen)?;
+    let http: Vec<SocketAddr> = public.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let control_address = control.local_addr()?;
+
+    let homes = settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http)?)));
+    let homes = homes.collect();
+    let fronts =
+        settings.sites.iter().map(|site| (site.name.clone(), Arc::new(Front::new(Arc::clone(site)))));
+    let fronts: HashMap<_, _> = fronts.collect();
+    let sites = Sites::new(settings.sites);
+    let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
+    let api = Arc::new(Api::new(Arc::clone(&sso), settings.api_keys, homes));
+    let shared = Arc::new(Shared {
+        sso: Arc::clone(&sso),
+        api: Arc::clone(&api),
+        trusted_proxies: server.trusted_proxies.clone(),
+        fronts,
+        clock: ambient.clock,
+    });
+
+    let mut crew = Crew::new(server.drain_timeout);
+    let limits = |connections| Limits {
+        connections: Arc::new(Semaphore::new(connections)),
+        head_bytes: server.max_header_bytes,
+        head_time: server.header_timeout,
+    };
+    let public_limits = limits(server.max_connections);
+    let workers = match server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    for number in 0..workers {
+        let shared = Arc::clone(&shared);
+        let listeners = public.iter().map(TcpListener::try_clone).collect::<Result<_, _>>()?;
+        crew.hire(
+            format!("worker-{number}"),
+            Work {
+                listeners,
+                limits: public_limits.clone(),
+                answer: Box::new(move || Rc::new(Gateway::new(shared))),
+                chore: Chore { every: POOL_CHORE, run: Gateway::sweep },
+            },
+        )
+        .await?;
+    }
+    let operator = ControlSurface { api, sso, trusted_proxies: server.trusted_proxies };
+    crew.hire(
+        "control".to_owned(),
+        Work {
+            listeners: vec![control],
+            limits: limits(CONTROL_CONNECTIONS),
+            answer: Box::new(move || Rc::new(operator)),
+            chore: Chore { every: SWEEP_CHORE, run: ControlSurface::sweep },
+        },
+    )
+    .await?;
+    Ok(Running { http, control: control_address, crew })
+}
+
+/// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or
+/// its first plain host at the first listener's port.
+fn home_of(site: &Site, listeners: &[SocketAddr]) -> Option<Origin> {
+    if let Some(origin) = &site.public_url {
+        return Some(origin.clone());
+    }
+    let listener = listeners.first()?;
+    let named = site.hosts.iter().find_map(|pattern| match pattern {
+        HostPattern::Exact(host) => Some(host.clone()),
+        HostPattern::Any | HostPattern::OneLevel(_) => None,
+    });
+    let host = named.unwrap_or_else(|| match reachable(listener.ip()) {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
+    Some(Origin::new(Scheme::Http, &Authority::parse(&format!("{host}:{}", listener.port()))?))
+}
+
+/// An address that a client on this machine can connect to, for a listener on all of them.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    }
+}
+
+impl Answer for Gateway {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        self.handle(request, Arrival { peer, scheme: Scheme::Http }).await
+    }
+}
+
+/// What answers on the control listener.
+struct ControlSurface {
+    api: Arc<Api>,
+    sso: Arc<Sso>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl ControlSurface {
+    fn sweep(&self) {
+        self.sso.sweep_throttles();
+        for _ in 0..SLICES_IN_A_ROW {
+            if !self.sso.sweep() {
+                return;
+            }
+        }
+    }
+}
+
+impl Answer for ControlSurface {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let client = Client::of(peer, Scheme::Http, request.headers(), &self.trusted_proxies);
+        self.api.handle_control(request, client).await
+    }
+}

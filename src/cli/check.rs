@@ -1,0 +1,41 @@
+//! `tollgate check`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::{say, say_error};
+use crate::config::{self, Environment, Settings};
+
+/// Validates a file; its faults go to stderr, one a line.
+pub(super) fn run(file: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {
+    match read(file, environment)? {
+        Ok(settings) => {
+            let (sites, keys) = (settings.sites.len(), settings.api_keys.len());
+            say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(faults) => {
+            print(&faults);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Reads and validates a file.
+pub(super) fn read(
+    file: &Path,
+    environment: &Environment,
+) -> anyhow::Result<Result<Settings, config::Faults>> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = String::from_utf8(text).with_context(|| format!("{} is not UTF-8", file.display()))?;
+    Ok(config::load(&text, &file.display().to_string(), environment))
+}
+
+/// Prints every fault.
+pub(super) fn print(faults: &config::Faults) {
+    for line in faults.to_string().lines() {
+        say_error(format_args!("{line}"));
+    }
+}

@@ -1,0 +1,112 @@
+//! `tollgate demo`: everything on one machine, with nothing to set up.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::{say, serve};
+use crate::app::{self, Ambient};
+use crate::config::{self, Environment, RemoteUrl, Settings, Site};
+use crate::demo::login::LoginPage;
+use crate::demo::site;
+use crate::domain::entropy::SystemEntropy;
+use crate::domain::host::{Authority, Origin, Scheme};
+use crate::domain::opaque::SessionKey;
+use crate::domain::secret::Secret;
+
+/// The repository's own configuration.
+const CONFIG: &str = include_str!("../../config.toml");
+
+/// The variable from which that configuration takes the login page's key.
+const KEY_VARIABLE: &str = "LOGIN_PAGE_KEY";
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Take whatever ports are free instead of those of config.toml.
+    #[arg(long)]
+    any_port: bool,
+}
+
+impl Demo {
+    pub(super) fn run(self, environment: Environment) -> anyhow::Result<ExitCode> {
+        let key = match environment.lookup(KEY_VARIABLE) {
+            Some(key) => key.to_owned(),
+            None => SessionKey::mint(&SystemEntropy).expose(),
+        };
+        let environment = environment.with(KEY_VARIABLE, &key);
+        let settings = config::load(CONFIG, "config.toml", &environment)?;
+        super::runtime()?.block_on(self.stage(settings, Secret::new(key)))
+    }
+
+    async fn stage(&self, mut settings: Settings, key: Secret) -> anyhow::Result<ExitCode> {
+        let configured = settings.sites.first().context("config.toml has no site")?;
+        let mut demo_site = Site::clone(configured);
+        let login_port = url::Url::parse(demo_site.login_url.as_str())?.port_or_known_default();
+        let site_listener = self.listen(demo_site.upstream.port).await?;
+        let login_listener = self.listen(login_port.unwrap_or_default()).await?;
+        let (site_address, login_address) = (site_listener.local_addr()?, login_listener.local_addr()?);
+        if self.any_port {
+            let any = |address: &mut SocketAddr| address.set_port(0);
+            settings.server.http.iter_mut().for_each(any);
+            any(&mut settings.control.listen);
+            demo_site.upstream.port = site_address.port();
+            demo_site.upstream.authority = site_address.to_string();
+            demo_site.login_url = moved(&demo_site.login_url, login_address.port())?;
+        }
+        let login_page = url::Url::parse(demo_site.login_url.as_str())?.origin().ascii_serialization();
+        let site_name = demo_site.name.clone();
+        settings.sites = vec![Arc::new(demo_site)];
+        let running = app::start(settings, Ambient::system()).await?;
+        let gateway = running.http.first().context("config.toml has no listener")?.to_string();
+        let gateway = Authority::parse(&gateway).context("the listener has no address")?;
+        let gateway = Origin::new(Scheme::Http, &gateway);
+
+        let (stop, stopped) = watch::channel(false);
+        let until_stop = || {
+            let mut stopped = stopped.clone();
+            async move { drop(stopped.wait_for(|stop| *stop).await) }
+        };
+        let serving_site = tokio::spawn(site::serve(site_listener, until_stop()));
+        let page = LoginPage { control: running.control, key, gateway: gateway.clone(), site: site_name };
+        let serving_login = tokio::spawn(page.serve(login_listener, until_stop()));
+
+        say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control)));
+        serve::stop_signal().await?;
+        stop.send_replace(true);
+        running.stop().await;
+        serving_site.await??;
+        serving_login.await??;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn listen(&self, port: u16) -> anyhow::Result<TcpListener> {
+        let port = if self.any_port { 0 } else { port };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        listener
+            .with_context(|| format!("cannot listen on 127.0.0.1:{port} (try `tollgate demo --any-port`)"))
+    }
+}
+
+fn moved(page: &RemoteUrl, port: u16) -> anyhow::Result<RemoteUrl> {
+    let mut url = url::Url::parse(page.as_str())?;
+    url.set_port(Some(port)).ok().context("login_url cannot have a port")?;
+    RemoteUrl::parse(url.as_str()).context("login_url is none")
+}
+
+fn invitation(gateway: &Origin, site: SocketAddr, login: &str, control: SocketAddr) -> String {
+    format!(
+        "tollgate demo: a closed site, its login page, and the gate between them.\n\
+         \n  gateway  {gateway}/\n  login    {login}/\n  site     http://{site}/\n  control  http://{control}/\n\
+         \n\
+         1. Open {gateway}/articles/tolls?page=2 in a browser: you are sent to the login page.\n\
+         2. Sign in as anybody: you are back on the page, and it shows what the site was told of you.\n\
+         3. Follow \"Log out\", and the page is closed again. {gateway}/public/ is open to all.\n\
+         \n\
+         Ctrl-C ends it; everything is forgotten then."
+    )
+}

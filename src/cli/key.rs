@@ -1,0 +1,27 @@
+//! `tollgate key`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::say;
+use crate::domain::entropy::SystemEntropy;
+use crate::domain::opaque::SessionKey;
+use crate::domain::secret::SecretHash;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make a 256-bit API key and print it once, with its hash for the configuration.
+    New,
+}
+
+impl Key {
+    #[expect(clippy::unnecessary_wraps, reason = "one shape for all commands")]
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self::New = self;
+        let key = SessionKey::mint(&SystemEntropy).expose();
+        let hash = SecretHash::of(key.as_bytes()).to_hex();
+        say(format_args!("key            {key}\nsecret_sha256  {hash}"));
+        Ok(ExitCode::SUCCESS)
+    }
+}

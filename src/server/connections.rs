@@ -1,0 +1,112 @@
+//! Accepting connections and speaking HTTP/1.1 on them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::http::Response;
+
+/// What answers requests: whatever a worker was made for.
+pub trait Answer {
+    /// Answers one request from `peer`.
+    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response>;
+}
+
+/// What a connection may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at one time, over all who share it.
+    pub connections: Arc<Semaphore>,
+    /// Bytes in a request's head.
+    pub head_bytes: usize,
+    /// Time for a whole request head.
+    pub head_time: Duration,
+}
+
+/// hyper cannot make its buffer smaller than this.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// After running out of file descriptors, how long to wait before trying again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until `shutdown` says so, then lets what runs come to an end.
+pub(super) async fn serve<A: Answer + 'static>(
+    listener: TcpListener,
+    answer: Rc<A>,
+    limits: Limits,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            accepted = accept(&listener, &limits.connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, permit)) => {
+                let talk = converse(stream, peer, Rc::clone(&answer), limits.clone(), shutdown.clone());
+                tokio::task::spawn_local(async move {
+                    talk.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(target: "tollgate::server", %error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits for a place first, so that who has to wait waits in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+async fn converse<A: Answer + 'static>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    answer: Rc<A>,
+    limits: Limits,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    // Failing to set an option is no reason to turn a visitor away.
+    let _latency_only = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let answer = Rc::clone(&answer);
+        async move { Ok::<_, Infallible>(answer.answer(request, peer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        _ = shutdown.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
+    }
+}

@@ -1,0 +1,13 @@
+//! Listeners, workers and their end.
+//!
+//! A worker is one thread with a single-threaded runtime: what it serves never leaves it, so
+//! nothing on a request's path takes a lock for another thread's sake. The control listener is a
+//! worker of its own, and answers however busy the others are.
+
+mod connections;
+mod listen;
+mod worker;
+
+pub use connections::{Answer, Limits};
+pub use listen::bind;
+pub use worker::{Chore, Crew, Work};
