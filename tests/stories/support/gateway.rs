@@ -1,0 +1,230 @@
+//! A whole gateway for one story: configured by TOML as in production, on ports of its own, with
+//! a clock that only the story moves.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate::app::{self, Ambient, Running};
+use tollgate::config::{self, Environment};
+use tollgate::domain::clock::{ManualClock, Timestamp};
+use tollgate::domain::entropy::SystemEntropy;
+
+use super::api::{ApiClient, LoginPage};
+use super::upstream::FakeUpstream;
+
+/// Where visitors find the site of most stories.
+pub(crate) const SITE: &str = "http://site.test";
+/// Where its strangers are sent.
+pub(crate) const LOGIN_URL: &str = "https://login.test/signin";
+/// Where those who log out are sent.
+pub(crate) const LOGOUT_URL: &str = "https://login.test/bye";
+/// The key of a login page that may do everything.
+pub(crate) const MASTER_KEY: &str = "master-key-of-the-stories-0123456789-abcdefghij";
+
+/// Keys of a TOML table with their values as TOML, in order.
+#[derive(Clone, Debug, Default)]
+struct Table(Vec<(String, String)>);
+
+impl Table {
+    fn set(&mut self, key: &str, value: &str) {
+        self.0.retain(|(own, _)| own != key);
+        self.0.push((key.to_owned(), value.to_owned()));
+    }
+
+    fn write(&self, heading: &str, to: &mut String) {
+        let _infallible = writeln!(to, "{heading}");
+        for (key, value) in &self.0 {
+            let _infallible = writeln!(to, "{key} = {value}");
+        }
+    }
+}
+
+/// One site of a [`Plan`].
+#[derive(Clone, Debug)]
+pub(crate) struct SitePlan {
+    keys: Table,
+    cookie: Table,
+    identity: Table,
+    headers: Table,
+    routes: Vec<Table>,
+}
+
+impl SitePlan {
+    /// A closed site with an open corner: `/public/` is off, `/optional/` is optional.
+    pub(crate) fn new(name: &str, host: &str, upstream: SocketAddr) -> Self {
+        let mut keys = Table::default();
+        keys.set("name", &format!("{name:?}"));
+        keys.set("hosts", &format!("[{host:?}]"));
+        keys.set("upstream", &format!("[\"http://{upstream}\"]"));
+        keys.set("login_url", &format!("{LOGIN_URL:?}"));
+        keys.set("logout_url", &format!("{LOGOUT_URL:?}"));
+        let plan = Self {
+            keys,
+            cookie: Table::default(),
+            identity: Table::default(),
+            headers: Table::default(),
+            routes: Vec::new(),
+        };
+        plan.route("/public/", "off").route("/optional/", "optional")
+    }
+
+    /// Sets `key` to `value`, which is TOML.
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
+        self.keys.set(key, value);
+        self
+    }
+
+    /// Adds a route for all methods.
+    pub(crate) fn route(mut self, path: &str, access: &str) -> Self {
+        let mut route = Table::default();
+        route.set("path", &format!("{path:?}"));
+        route.set("access", &format!("{access:?}"));
+        self.routes.push(route);
+        self
+    }
+
+    /// Sets a key of `[site.cookie]`.
+    pub(crate) fn cookie(mut self, key: &str, value: &str) -> Self {
+        self.cookie.set(key, value);
+        self
+    }
+
+    /// Sets a key of `[site.identity]`.
+    pub(crate) fn identity(mut self, key: &str, value: &str) -> Self {
+        self.identity.set(key, value);
+        self
+    }
+
+    /// Adds a line to `[site.identity.headers]`.
+    pub(crate) fn identity_header(mut self, name: &str, template: &str) -> Self {
+        self.headers.set(&format!("{name:?}"), &format!("{template:?}"));
+        self
+    }
+
+    fn write(&self, to: &mut String) {
+        self.keys.write("[[site]]", to);
+        self.cookie.write("[site.cookie]", to);
+        for route in &self.routes {
+            route.write("[[site.route]]", to);
+        }
+        self.identity.write("[site.identity]", to);
+        self.headers.write("[site.identity.headers]", to);
+    }
+}
+
+/// The configuration of a [`TestGateway`].
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    server: Table,
+    keys: Vec<String>,
+    sites: Vec<SitePlan>,
+}
+
+impl Plan {
+    /// The site `intranet` at [`SITE`] before `upstream`, and one API key.
+    pub(crate) fn new(upstream: &FakeUpstream) -> Self {
+        Self::of(SitePlan::new("intranet", "site.test", upstream.address()))
+    }
+
+    /// A gateway for `site`, with one API key.
+    pub(crate) fn of(site: SitePlan) -> Self {
+        let mut server = Table::default();
+        server.set("http", "[\"127.0.0.1:0\"]");
+        server.set("workers", "1");
+        let plan = Self { server, keys: Vec::new(), sites: vec![site] };
+        plan.key(&format!(
+            "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
+        ))
+    }
+
+    /// Sets a key of `[server]`.
+    pub(crate) fn server(mut self, key: &str, value: &str) -> Self {
+        self.server.set(key, value);
+        self
+    }
+
+    /// Adds an `[[api_key]]` with these lines.
+    pub(crate) fn key(mut self, lines: &str) -> Self {
+        self.keys.push(lines.to_owned());
+        self
+    }
+
+    /// Changes the first site.
+    pub(crate) fn site(mut self, change: impl FnOnce(SitePlan) -> SitePlan) -> Self {
+        let site = self.sites.remove(0);
+        self.sites.insert(0, change(site));
+        self
+    }
+
+    /// Adds a site.
+    pub(crate) fn and_site(mut self, site: SitePlan) -> Self {
+        self.sites.push(site);
+        self
+    }
+
+    /// The plan as `config.toml` has it.
+    pub(crate) fn to_toml(&self) -> String {
+        let mut toml = String::new();
+        self.server.write("[server]", &mut toml);
+        toml.push_str("[control]\nlisten = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n");
+        for key in &self.keys {
+            let _infallible = writeln!(toml, "[[api_key]]\n{key}");
+        }
+        for site in &self.sites {
+            site.write(&mut toml);
+        }
+        toml
+    }
+
+    /// Starts the gateway.
+    pub(crate) async fn start(self) -> TestGateway {
+        let toml = self.to_toml();
+        let settings = config::load(&toml, "story.toml", &Environment::empty())
+            .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
+        // 2025-11-22, some time in the morning: late enough that nothing is before the epoch.
+        let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_763_800_000_000)));
+        let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
+        let running = app::start(settings, ambient).await.expect("starts");
+        let http = *running.http.first().expect("has a public listener");
+        TestGateway { http, control: running.control, clock, running }
+    }
+}
+
+/// A running gateway.
+pub(crate) struct TestGateway {
+    /// The public listener.
+    pub(crate) http: SocketAddr,
+    /// The control listener.
+    pub(crate) control: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    running: Running,
+}
+
+impl TestGateway {
+    /// A gateway with one closed site before `upstream`.
+    pub(crate) async fn before(upstream: &FakeUpstream) -> Self {
+        Plan::new(upstream).start().await
+    }
+
+    /// Moves the gateway's clock and the visitors'.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// A client of the control API with all rights.
+    pub(crate) fn api(&self) -> ApiClient {
+        ApiClient::new(self.control, Some(MASTER_KEY))
+    }
+
+    /// The login page of the site `intranet`.
+    pub(crate) fn login_page(&self) -> LoginPage {
+        LoginPage::new(self.api(), "intranet")
+    }
+
+    /// Drains and stops.
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
+    }
+}

@@ -1,0 +1,83 @@
+//! The cast of the stories: a gateway on real sockets with a clock that stands still, the
+//! upstream behind it, the login page that talks to its control API, and visitors of all kinds.
+
+pub(crate) mod api;
+pub(crate) mod gateway;
+pub(crate) mod jar;
+pub(crate) mod upstream;
+pub(crate) mod visitor;
+pub(crate) mod wire;
+
+use std::time::Duration;
+
+pub(crate) use api::{ApiClient, LoginPage};
+pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use upstream::{Answer, FakeUpstream, Received};
+pub(crate) use visitor::{Ask, Visitor};
+pub(crate) use wire::{Connection, Headers, Response};
+
+/// How long anything may take before a story gives up. No story claims to be quicker.
+pub(crate) const HANG: Duration = Duration::from_secs(60);
+
+/// Waits until nothing that was already on its way can still be unread.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+pub(crate) fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// The query parameters of `url`, decoded, in order.
+pub(crate) fn query_of(url: &str) -> Vec<(String, String)> {
+    let url = url::Url::parse(url).unwrap_or_else(|fault| panic!("{url:?} is no URL: {fault}"));
+    url.query_pairs().into_owned().collect()
+}
+
+/// The value of the query parameter `name` of `url`, which must be there exactly once.
+pub(crate) fn parameter(url: &str, name: &str) -> String {
+    let mut values: Vec<String> =
+        query_of(url).into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect();
+    assert_eq!(values.len(), 1, "one `{name}` in {url}");
+    values.remove(0)
+}
+
+/// `text` percent-encoded so that it survives as the value of a query parameter.
+pub(crate) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Where a browser goes that meets `location` at `request_url`.
+pub(crate) fn resolved(request_url: &str, location: &str) -> url::Url {
+    let base = url::Url::parse(request_url).unwrap_or_else(|fault| panic!("{request_url:?}: {fault}"));
+    base.join(location).unwrap_or_else(|fault| panic!("{location:?}: {fault}"))
+}
+
+/// The path and query of `location`, which lies on the site of most stories.
+pub(crate) fn local(location: &str) -> &str {
+    let target = location.strip_prefix(SITE).unwrap_or(location);
+    assert!(target.starts_with('/') && !target.starts_with("//"), "{location:?} lies on the site");
+    target
+}
+
+/// The target and the fields of the one form in `html`, as a browser would send it.
+pub(crate) fn form_of(html: &str) -> (String, Vec<(String, String)>) {
+    let attribute = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+        Some(rest.split('"').next().unwrap_or_default().replace("&amp;", "&").replace("&#38;", "&"))
+    };
+    let (_, form) = html.split_once("<form").unwrap_or_else(|| panic!("no form in {html}"));
+    let (form, _) = form.split_once("</form>").expect("the form ends");
+    let (start, inside) = form.split_once('>').expect("the form's tag ends");
+    assert_eq!(attribute(start, "method").map(|m| m.to_lowercase()).as_deref(), Some("post"), "{html}");
+    let fields = inside
+        .split('<')
+        .filter(|tag| tag.starts_with("input") || tag.starts_with("button"))
+        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
+        .collect();
+    (attribute(start, "action").unwrap_or_default(), fields)
+}
