@@ -26,15 +26,22 @@ pub fn extract_token(query: &str, name: &str) -> Option<Extracted> {
     let mut found = false;
     let mut rest: Vec<&str> = Vec::new();
     for parameter in query.split('&') {
-        if let Some(value) = value_of(parameter, name) {
+        let mut kept = parameter;
+        let mut newest = None;
+        while let Some((before, glued)) = glued_token(kept, name) {
             found = true;
-            token = parse(value);
-        } else if let Some((before, glued)) = glued_token(parameter, name) {
-            found = true;
-            token = Some(glued);
-            rest.push(before);
-        } else {
-            rest.push(parameter);
+            newest = newest.or(Some(glued));
+            kept = before;
+        }
+        match value_of(kept, name) {
+            Some(value) => {
+                found = true;
+                token = newest.or_else(|| parse(value));
+            }
+            None => {
+                token = newest.or(token);
+                rest.push(kept);
+            }
         }
     }
     let rest = (!rest.is_empty()).then(|| rest.join("&"));
@@ -92,8 +99,10 @@ mod tests {
             ("x=1?sso=T", Some("x=1")),
             ("x=1?sso=T&y=2", Some("x=1&y=2")),
             ("x=a?b?sso=T", Some("x=a?b")),
+            ("sso=stale?sso=T", None),
+            ("x=1?sso=OOOO?sso=T&y", Some("x=1&y")),
         ] {
-            let found = extract_token(&query.replace('T', &text), "sso").expect(query);
+            let found = extract_token(&query.replace("OOOO", &"A".repeat(43)).replace('T', &text), "sso").expect(query);
             assert_eq!(found.token.map(|t| t.hash()), Some(token.hash()), "{query}");
             assert_eq!(found.rest.as_deref(), rest, "{query}");
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Gateway;
 use super::fault::Fault;
@@ -112,10 +113,10 @@ pub(super) fn signed_in(
 ) -> Response {
     let site = &visit.front.site;
     let mut response = match site.cookie.same_site {
-        SameSite::Lax | SameSite::None => reply::redirect(status, target.as_str()),
-        // A strict cookie is not sent along a chain of redirects that began on another site;
-        // a page of this site that moves on by itself begins a new chain.
-        SameSite::Strict => moving_on(target),
+        // A strict cookie is not sent along a chain of redirects that began on another site; a
+        // page of this site that moves on by itself begins a new chain.
+        SameSite::Strict if visit.is_from_elsewhere => moving_on(target),
+        SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
     };
     let cookie = cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
     response.headers_mut().append(SET_COOKIE, cookie);
@@ -137,17 +138,17 @@ pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option
     reply::page(page.status(), page.render(None), page.content_security_policy())
 }
 
-/// A look ahead at a URL with a token. Whatever else were answered, a browser might keep it and
-/// show it in place of the real thing: 503 makes it throw the answer away.
+/// A look ahead at a URL with a token. A browser might keep a good answer, or a redirect, and use
+/// it in place of the real thing: an error makes it throw the answer away.
 fn refuse_prefetch() -> Response {
-    reply::empty(StatusCode::SERVICE_UNAVAILABLE)
+    reply::empty(StatusCode::FORBIDDEN)
 }
 
 /// The path at which a login begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
-    let query: String =
-        form_urlencoded::Serializer::new(String::new()).append_pair("return_url", target.as_str()).finish();
-    format!("/.tollgate/login?{query}")
+    /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
+    const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
+    format!("/.tollgate/login?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

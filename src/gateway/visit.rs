@@ -17,7 +17,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
-use crate::http::navigation::is_navigation;
+use crate::http::navigation::{is_from_elsewhere, is_navigation};
 use crate::proxy::origin_form;
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
@@ -73,6 +73,8 @@ pub(super) struct Visit<'a> {
     /// What the token parameter held, if the query had one.
     pub(super) token: Option<Extracted>,
     pub(super) cookie_names: &'a CookieNames,
+    /// Whether another site sent the visitor here.
+    pub(super) is_from_elsewhere: bool,
     query: Option<&'a str>,
     cookies: GatewayCookies,
 }
@@ -94,7 +96,8 @@ impl<'a> Visit<'a> {
         let query = target.uri.query();
         let token = query.and_then(|query| extract_token(query, &site.token_param));
         let cookies = GatewayCookies::read(headers, cookie_names);
-        Ok(Self { front, client, now, origin, path, token, cookie_names, query, cookies })
+        let is_from_elsewhere = is_from_elsewhere(headers);
+        Ok(Self { front, client, now, origin, path, token, cookie_names, query, cookies, is_from_elsewhere })
     }
 
     /// The query, less the token parameter, every other byte as it came.
