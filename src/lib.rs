@@ -4,4 +4,5 @@
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request. The groups below stand
 //! in the order of their layers: each imports only from those above it.
 
+pub mod config;
 pub mod domain;

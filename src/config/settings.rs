@@ -177,6 +177,7 @@ pub struct OAuth1Credentials {
 
 /// One `[[site]]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Site {
     /// Its name in the APIs and logs.
     pub name: SiteName,
