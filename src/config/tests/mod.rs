@@ -162,3 +162,30 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);
 }
+
+#[test]
+fn the_repositorys_own_file_is_valid() {
+    let settings = read(include_str!("../../../config.toml")).unwrap();
+    assert_eq!(settings.sites[0].name.as_str(), "demo");
+    assert_eq!(settings.api_keys[0].secret, Some(SecretHash::of(SECRET.as_bytes())));
+}
+
+#[test]
+fn the_documentations_examples_are_valid_and_name_every_key() {
+    let text = include_str!("../../../docs/configuration.md");
+    let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let complete = examples.next().unwrap();
+    assert!(read(complete).is_ok(), "{complete}");
+    // The second shows single lines; the others together are one file.
+    let file: String = examples.skip(1).collect();
+    let secrets = ["OLD_CLIENT_CONSUMER_SECRET", "OLD_CLIENT_ACCESS_SECRET"];
+    let environment = Environment::new(secrets.map(|name| (name.to_owned(), SECRET.to_owned())));
+    let settings =
+        load(&file, "docs/configuration.md", &environment).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(settings.sites[0].rules.routes.len(), 1);
+
+    for key in FULL.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
+        let header = key.starts_with('"');
+        assert!(header || text.contains(&format!("`{key}`")), "{key} is not documented");
+    }
+}
