@@ -92,7 +92,8 @@ pub fn run() -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> Environment {
     // A variable that is not text cannot be named in the configuration, and is no reason to stop.
-    let texts = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Environment::new(texts)
 }
 

@@ -1,4 +1,66 @@
-//! Configuration.
+//! `config.toml` -> [`Settings`]: read once at the start, with every fault at once.
+//!
+//! The file is read as a tree of values that know their places. A [`section`] reader asks for
+//! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
+//! There is one module for each section of the file, and nothing here looks at the real
+//! environment or the disk.
 
-pub mod settings;
+mod api_key;
+mod claims;
+mod control;
+mod cookie;
+mod document;
+mod environment;
+mod faults;
+mod identity;
+mod route;
+mod section;
+mod server;
+mod settings;
+mod site;
+mod spelling;
+mod store;
+mod text;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use toml::de::DeTable;
+
+pub use environment::Environment;
+pub use faults::{Fault, Faults};
 pub use settings::*;
+
+use document::{Document, Read, Reported};
+use section::Section;
+
+/// Reads the configuration in `text`, which faults call `file`.
+pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Settings, Faults> {
+    let document = Document::new(text, file, environment);
+    let outcome = match DeTable::parse(text) {
+        Ok(root) => read(Section::root(&document, root.get_ref())),
+        Err(error) => Err(document.refuse_syntax(&error)),
+    };
+    document.conclude(outcome)
+}
+
+fn read(mut root: Section<'_>) -> Read<Settings> {
+    let server = root.section("server").and_then(server::read);
+    let control = root.section("control").and_then(|section| control::read(section, &server));
+    let store = root.section("store").and_then(store::read);
+    // Keys name sites, so the sites come first.
+    let mut sites_taken = site::SiteClaims::new();
+    let sites = root.tables("site", |section| site::read(section, &mut sites_taken));
+    let sites = sites.and_then(|sites| if sites.is_empty() { Err(no_site(&root)) } else { Ok(sites) });
+    let mut keys_taken = api_key::KeyClaims::new();
+    let api_keys =
+        root.tables("api_key", |section| api_key::read(section, &mut keys_taken, &sites_taken.names));
+    root.finish();
+    Ok(Settings { server: server?, control: control?, store: store?, api_keys: api_keys?, sites: sites? })
+}
+
+fn no_site(root: &Section<'_>) -> Reported {
+    root.place_of("site")
+        .fault("there is nothing to protect", "add a [[site]] with name, hosts, upstream and login_url")
+}

@@ -102,7 +102,8 @@ mod tests {
             ("sso=stale?sso=T", None),
             ("x=1?sso=OOOO?sso=T&y", Some("x=1&y")),
         ] {
-            let found = extract_token(&query.replace("OOOO", &"A".repeat(43)).replace('T', &text), "sso").expect(query);
+            let found = extract_token(&query.replace("OOOO", &"A".repeat(43)).replace('T', &text), "sso")
+                .expect(query);
             assert_eq!(found.token.map(|t| t.hash()), Some(token.hash()), "{query}");
             assert_eq!(found.rest.as_deref(), rest, "{query}");
         }

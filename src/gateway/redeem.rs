@@ -147,7 +147,8 @@ fn refuse_prefetch() -> Response {
 /// The path at which a login begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
     /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
-    const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
+    const RESERVED: &AsciiSet =
+        &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
     format!("/.tollgate/login?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
 }
 

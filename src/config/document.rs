@@ -1,0 +1,95 @@
+//! The file that is being read: which line a value stands on, and the faults found so far.
+//!
+//! Readers do not stop at a fault. They record it, hand back [`Reported`], and go on with the
+//! next key, so that one run tells everything.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::faults::{Fault, Faults};
+
+/// A fault has been recorded, and there is nothing to add. Only [`Place::fault`] makes one, so an
+/// outcome that is missing is always explained.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported(());
+
+/// What was read, unless a fault was recorded instead.
+pub(super) type Read<T> = Result<T, Reported>;
+
+/// One configuration file.
+pub(super) struct Document<'a> {
+    file: Arc<str>,
+    newlines: Vec<usize>,
+    pub(super) environment: &'a Environment,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(text: &str, file: &str, environment: &'a Environment) -> Self {
+        let newlines = text.match_indices('\n').map(|(offset, _)| offset).collect();
+        Self { file: file.into(), newlines, environment, faults: RefCell::default() }
+    }
+
+    /// The key `key` at the bytes of `span`.
+    pub(super) fn place(&'a self, key: String, span: &Range<usize>) -> Place<'a> {
+        let line = self.newlines.partition_point(|newline| *newline < span.start) + 1;
+        Place { document: self, key, line }
+    }
+
+    /// Records that the file is no TOML. Of the parser's error only what it says is taken: its
+    /// Display quotes the line, and that may have a secret in it.
+    pub(super) fn refuse_syntax(&'a self, error: &toml::de::Error) -> Reported {
+        let end = self.newlines.last().map_or(0, |newline| newline + 1);
+        let place = self.place(String::new(), &error.span().unwrap_or(end..end));
+        let message = error.message().replace('\n', ", ");
+        place.fault(format!("this is not TOML: {message}"), "see https://toml.io for how it is written")
+    }
+
+    /// The settings, if not one fault was found.
+    pub(super) fn conclude<T>(self, outcome: Read<T>) -> Result<T, Faults> {
+        let faults = self.faults.into_inner();
+        outcome.ok().filter(|_| faults.is_empty()).ok_or_else(|| Faults::new(faults))
+    }
+}
+
+/// A key of the file and the line it stands on.
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    pub(super) document: &'a Document<'a>,
+    pub(super) key: String,
+    pub(super) line: usize,
+}
+
+impl Place<'_> {
+    /// Records a fault at this place.
+    pub(super) fn fault(&self, problem: impl Into<String>, remedy: impl Into<String>) -> Reported {
+        let Self { document, key, line } = self;
+        let fault = Fault {
+            file: document.file.clone(),
+            line: *line,
+            key: key.clone(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        };
+        document.faults.borrow_mut().push(fault);
+        Reported(())
+    }
+}
+
+/// `name` as one step of a key path: quoted if TOML would quote it.
+pub(super) fn step(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(bare) { shorten(name) } else { format!("{:?}", shorten(name)) }
+}
+
+/// At most 80 characters of `text`: a fault is one line.
+pub(super) fn shorten(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    let mut shown: String = text.chars().take(MAX_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

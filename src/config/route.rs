@@ -1,0 +1,51 @@
+//! `[[site.route]]`: the paths of a site that ask something else than the rest.
+
+use http::Method;
+
+use super::document::Read;
+use super::section::Section;
+use super::text::Text;
+use crate::domain::access::{AccessLevel, Route};
+use crate::domain::path::PathPrefix;
+
+/// What a site or a route can ask.
+pub(super) const LEVELS: [(&str, AccessLevel); 3] =
+    [("required", AccessLevel::Required), ("optional", AccessLevel::Optional), ("off", AccessLevel::Off)];
+
+/// Reads one `[[site.route]]`.
+pub(super) fn read(mut section: Section<'_>) -> Read<Route> {
+    let prefix = section.required_text("path", "\"/public/\"").and_then(|text| prefix(&text));
+    let methods = section.list("methods", |text| method(&text));
+    let level = section.required_text("access", "\"off\"").and_then(|text| text.choose(&LEVELS));
+    section.finish();
+    Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level: level? })
+}
+
+fn prefix(text: &Text<'_>) -> Read<PathPrefix> {
+    if text.as_str().contains(['?', '#']) {
+        return Err(text.refuse("has a query or a fragment, and rules judge the path alone", "leave it out"));
+    }
+    let remedy = "write it plainly, with a slash first, such as \"/public/\"";
+    PathPrefix::parse(text.as_str())
+        .map_err(|fault| text.refuse(&format!("cannot be matched: {fault}"), remedy))
+}
+
+fn method(text: &Text<'_>) -> Read<Method> {
+    let name = text.as_str();
+    let method = text.parse(
+        |name| Method::from_bytes(name.as_bytes()).ok(),
+        "is not an HTTP method",
+        "write one such as \"GET\"; an empty list stands for all",
+    )?;
+    let upper = name.to_ascii_uppercase();
+    if name != upper && STANDARD.contains(&upper.as_str()) {
+        return Err(text.refuse("would never match: methods are upper-case", &format!("write {upper:?}")));
+    }
+    if matches!(method, Method::CONNECT | Method::TRACE) {
+        return Err(text.refuse("never reaches a site: the gateway refuses it", "leave it out"));
+    }
+    Ok(method)
+}
+
+/// The methods whose spelling is known (RFC 9110 §9.3, RFC 5789).
+const STANDARD: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];

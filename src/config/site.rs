@@ -1,0 +1,208 @@
+//! `[[site]]`: what is protected, and how visitors get in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claims::Claims;
+use super::document::Read;
+use super::section::Section;
+use super::settings::{RedeemMode, RemoteUrl, Site, SiteApis, Upstream};
+use super::text::Text;
+use super::{cookie, identity, route};
+use crate::domain::access::{AccessLevel, Rules};
+use crate::domain::host::{Authority, HostPattern, Origin};
+use crate::domain::site::SiteName;
+
+const SECOND: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confirm", RedeemMode::Confirm)];
+
+/// What only one site can have.
+pub(super) struct SiteClaims {
+    pub(super) names: Claims<SiteName>,
+    hosts: Claims<HostPattern>,
+}
+
+impl SiteClaims {
+    pub(super) fn new() -> Self {
+        Self { names: Claims::new(), hosts: Claims::new() }
+    }
+}
+
+/// Reads one `[[site]]`.
+pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims) -> Read<Arc<Site>> {
+    let name = name(&mut section, taken);
+    let hosts = hosts(&mut section, taken);
+    let public_url = optional(&mut section, "public_url", |text| origin(&text));
+    let upstream = upstream(&mut section);
+    let login_url = section.required_text("login_url", "\"https://login.example.com/\"");
+    let login_url = login_url.and_then(|text| remote_url(&text));
+    let logout_url = optional(&mut section, "logout_url", |text| remote_url(&text));
+    let default = section.choice("access", AccessLevel::Required, &route::LEVELS);
+    let token_ttl = section.duration("token_ttl", SECOND..=Duration::from_hours(1));
+    let lifetime = lifetime(&mut section);
+    let allow_backend_login = section.flag("allow_backend_login", false);
+    let token_param = token_param(&mut section);
+    let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
+    let require_state = section.flag("require_state", false);
+    let apis = apis(&mut section);
+    let preserve_host = section.flag("preserve_host", true);
+    let upstream_timeout =
+        section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
+    let max_body = section.size("max_body", 0, 0..=u64::MAX);
+    let allow_encoded_slash = section.flag("allow_encoded_slash", false);
+    let cors_origins = section.list("cors_origins", |text| origin(&text));
+    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
+    let routes = section.tables("route", route::read);
+    let identity = section.section("identity").and_then(identity::read);
+    section.finish();
+    let (session_idle, session_max) = lifetime?;
+    Ok(Arc::new(Site {
+        name: name?,
+        hosts: hosts?,
+        public_url: public_url?,
+        upstream: upstream?,
+        login_url: login_url?,
+        logout_url: logout_url?,
+        rules: Rules { default: default?, routes: routes? },
+        token_ttl: token_ttl?,
+        session_idle,
+        session_max,
+        allow_backend_login: allow_backend_login?,
+        token_param: token_param?,
+        redeem: redeem?,
+        require_state: require_state?,
+        apis: apis?,
+        preserve_host: preserve_host?,
+        upstream_timeout: upstream_timeout?.unwrap_or(Duration::from_mins(1)),
+        max_body: Some(max_body?).filter(|bytes| *bytes != 0),
+        allow_encoded_slash: allow_encoded_slash?,
+        cors_origins: cors_origins?.unwrap_or_default(),
+        cookie: cookie?,
+        identity: identity?,
+    }))
+}
+
+fn optional<'a, T>(
+    section: &mut Section<'a>,
+    name: &'static str,
+    read: impl FnOnce(Text<'a>) -> Read<T>,
+) -> Read<Option<T>> {
+    section.text(name)?.map(read).transpose()
+}
+
+fn name(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<SiteName> {
+    let text = section.required_text("name", "\"intranet\"")?;
+    let name = text.parse(SiteName::parse, "cannot name a site", "use 1 to 64 letters, digits, ., _ or -")?;
+    if let Some(other) = taken.names.owner(&name) {
+        return Err(text.refuse(&format!("is the name of {other} already"), "give each site its own"));
+    }
+    section.go_by("site", &text);
+    taken.names.add(name.clone(), section.place());
+    Ok(name)
+}
+
+fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<Vec<HostPattern>> {
+    let owner = section.place().clone();
+    section.required_list("hosts", "[\"intranet.example.com\"]", |text| {
+        let remedy =
+            "write a name without scheme, port or path, \"*.example.com\" for one level, or \"*\" for any";
+        let pattern = text.parse(HostPattern::parse, "is not a host", remedy)?;
+        if let Some(other) = taken.hosts.owner(&pattern) {
+            return Err(text.refuse(&format!("belongs to {other} already"), "list each host once"));
+        }
+        taken.hosts.add(pattern.clone(), &owner);
+        Ok(pattern)
+    })
+}
+
+fn origin(text: &Text<'_>) -> Read<Origin> {
+    text.parse(
+        Origin::parse,
+        "is not an origin",
+        "write scheme and host, such as \"https://intranet.example.com\"",
+    )
+}
+
+fn remote_url(text: &Text<'_>) -> Read<RemoteUrl> {
+    let remedy = "write an absolute http or https URL without user name and password";
+    text.parse(RemoteUrl::parse, "is not the URL of a page", remedy)
+}
+
+fn upstream(section: &mut Section<'_>) -> Read<Upstream> {
+    const EXAMPLE: &str = "[\"http://127.0.0.1:9000\"]";
+    let upstreams = section.required_list("upstream", EXAMPLE, |text| {
+        let later = ["https:", "h2c:", "unix:"].iter().any(|scheme| text.as_str().starts_with(scheme));
+        if later {
+            return Err(
+                text.refuse("is not available in this version", &format!("use plain HTTP, {EXAMPLE}"))
+            );
+        }
+        text.parse(
+            plain_http,
+            "is not an upstream",
+            "write http://, a host and perhaps a port, and nothing behind",
+        )
+    })?;
+    match <[Upstream; 1]>::try_from(upstreams) {
+        Ok([upstream]) => Ok(upstream),
+        Err(_several) => Err(section.place_of("upstream").fault(
+            "balancing over several upstreams is not available in this version",
+            format!("list one, such as {EXAMPLE}"),
+        )),
+    }
+}
+
+fn plain_http(text: &str) -> Option<Upstream> {
+    let authority = text.strip_prefix("http://")?;
+    let authority = Authority::parse(authority.strip_suffix('/').unwrap_or(authority))?;
+    let host = authority.host();
+    let named_port = authority.port().filter(|port| *port != 80);
+    Some(Upstream {
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: named_port.unwrap_or(80),
+        authority: named_port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+    })
+}
+
+/// `session_idle` and `session_max`.
+fn lifetime(section: &mut Section<'_>) -> Read<(Duration, Duration)> {
+    let idle = section.duration("session_idle", SECOND..=YEAR);
+    let max = section.duration("session_max", SECOND..=YEAR);
+    let idle = idle?.unwrap_or(Duration::from_mins(30));
+    let max = max?.unwrap_or(Duration::from_hours(24));
+    if idle <= max {
+        return Ok((idle, max));
+    }
+    let written = ["session_max", "session_idle"].into_iter().find(|name| section.has(name));
+    Err(section.place_of(written.unwrap_or("session_max")).fault(
+        "session_idle is longer than session_max",
+        "write both, session_idle no longer than session_max; left out they are \"30m\" and \"24h\"",
+    ))
+}
+
+fn token_param(section: &mut Section<'_>) -> Read<String> {
+    let Some(text) = section.text("token_param")? else {
+        return Ok("sso".to_owned());
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+    text.parse(
+        |name| is_name(name).then(|| name.to_owned()),
+        "cannot name a query parameter here",
+        "use 1 to 64 letters, digits, _ or -",
+    )
+}
+
+fn apis(section: &mut Section<'_>) -> Read<SiteApis> {
+    let session = SiteApis { session: true, sso_tokens: false };
+    let sso_tokens = SiteApis { session: false, sso_tokens: true };
+    let apis =
+        section.list("apis", |text| text.choose(&[("session", session), ("sso_tokens", sso_tokens)]))?;
+    let both = |a: SiteApis, b: SiteApis| SiteApis {
+        session: a.session || b.session,
+        sso_tokens: a.sso_tokens || b.sso_tokens,
+    };
+    Ok(apis.map_or(session, |apis| apis.into_iter().fold(SiteApis::default(), both)))
+}

@@ -1,0 +1,191 @@
+//! Whole files and what is read out of them.
+
+mod mistakes;
+mod properties;
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::access::AccessLevel;
+use crate::domain::email::Email;
+use crate::domain::identity::Identity;
+use crate::domain::path::RequestPath;
+use crate::domain::secret::SecretHash;
+use crate::domain::user::{PersonName, Role};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// The least that a file has to say.
+const SITE: &str = "[[site]]\nname = \"demo\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:9000\"]\n\
+                    login_url = \"https://login.example.com/\"\n";
+
+/// Every key there is, each with another value than its default.
+const FULL: &str = include_str!("full.toml");
+
+fn read(text: &str) -> Result<Settings, Faults> {
+    load(text, "config.toml", &Environment::empty().with("LOGIN_PAGE_KEY", SECRET).with("HIDDEN", "hunter2"))
+}
+
+fn shown<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+/// The headers that tell of a person of whom everything is known.
+fn identity_headers(site: &Site) -> Vec<String> {
+    let who = Identity {
+        email: Email::parse("jane@example.com"),
+        name: Some(PersonName { first: "Jane".into(), last: "Doe".into(), full: "Jane Doe".into() }),
+        role: Role::parse("editor"),
+        groups: vec!["staff".into()],
+        ..Identity::default()
+    };
+    let headers = site.identity.render(&who, "s1");
+    headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+}
+
+#[test]
+fn the_listeners_and_the_store_are_read() {
+    let settings = read(FULL).unwrap();
+    let server = &settings.server;
+    assert_eq!(shown(&server.http), ["0.0.0.0:80", "[::]:80", "127.0.0.1:0"]);
+    assert_eq!((server.workers, server.max_connections, server.max_header_bytes), (4, 500, 16_384));
+    assert_eq!(server.header_timeout, Duration::from_secs(5));
+    assert_eq!(server.drain_timeout, Duration::from_secs(90));
+    assert_eq!(shown(&server.trusted_proxies), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert_eq!(settings.control.listen.to_string(), "[::1]:9443");
+    assert_eq!(settings.store, StoreKind::Memory);
+}
+
+#[test]
+fn the_keys_are_read() {
+    let settings = read(FULL).unwrap();
+    let [login_page, old_client] = settings.api_keys.as_slice() else { panic!("{:?}", settings.api_keys) };
+    assert_eq!(login_page.name, "login-page");
+    assert_eq!(login_page.secret, Some(SecretHash::of(SECRET.as_bytes())));
+    assert_eq!(login_page.scopes, [Scope::WriteSso, Scope::ReadSessions]);
+    assert_eq!(login_page.permission, PermissionLevel::None);
+    assert_eq!(login_page.sites.as_deref().map(shown), Some(vec!["intranet".to_owned()]));
+    assert!(login_page.oauth1.is_none());
+
+    assert_eq!((old_client.secret, old_client.permission), (None, PermissionLevel::Super));
+    assert_eq!(old_client.sites, None);
+    let oauth1 = old_client.oauth1.as_ref().unwrap();
+    assert_eq!((oauth1.consumer_key.as_str(), oauth1.consumer_secret.expose()), ("ck", "kd94hf93k423kf44"));
+    assert_eq!((oauth1.access_token.as_str(), oauth1.access_secret.expose()), ("at", "pfkkdhi9sl3r4s00"));
+}
+
+#[test]
+fn the_sites_are_read() {
+    let settings = read(FULL).unwrap();
+    let [site, wiki] = settings.sites.as_slice() else { panic!("{:?}", settings.sites) };
+    assert_eq!((site.name.as_str(), wiki.name.as_str()), ("intranet", "wiki"));
+    assert_eq!(shown(&site.hosts), ["intranet.example.com", "*.intranet.example.com"]);
+    assert_eq!(shown(site.public_url.as_slice()), ["https://intranet.example.com"]);
+    assert_eq!(site.login_url.as_str(), "https://login.example.com/?from=intranet");
+    assert_eq!(site.logout_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/bye"));
+    assert_eq!(site.token_ttl, Some(Duration::from_mins(5)));
+    assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(10), Duration::from_hours(8)));
+    assert!(site.allow_backend_login && site.require_state && site.allow_encoded_slash);
+    assert!(!site.preserve_host);
+    assert_eq!((site.token_param.as_str(), site.redeem), ("token", RedeemMode::Confirm));
+    assert_eq!(site.apis, SiteApis { session: true, sso_tokens: true });
+    assert_eq!(wiki.apis, SiteApis { session: false, sso_tokens: false });
+    assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
+    assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
+    assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
+    assert_eq!(
+        site.upstream,
+        Upstream { host: "::1".to_owned(), port: 9000, authority: "[::1]:9000".to_owned() }
+    );
+    assert_eq!(
+        wiki.upstream,
+        Upstream { host: "wiki.internal".to_owned(), port: 80, authority: "wiki.internal".to_owned() }
+    );
+}
+
+#[test]
+fn the_routes_are_read() {
+    let settings = read(FULL).unwrap();
+    let rules = &settings.sites[0].rules;
+    assert_eq!(rules.default, AccessLevel::Optional);
+    for (method, path, level) in [
+        ("GET", "/", AccessLevel::Optional),
+        ("GET", "/public/x", AccessLevel::Off),
+        ("HEAD", "/public/x", AccessLevel::Off),
+        ("POST", "/public/x", AccessLevel::Optional),
+        ("POST", "/admin", AccessLevel::Required),
+    ] {
+        let parsed = RequestPath::parse(path, false).unwrap();
+        assert_eq!(rules.level(&parsed, &method.parse().unwrap()), level, "{method} {path}");
+    }
+}
+
+#[test]
+fn own_headers_come_on_top_of_the_preset() {
+    let settings = read(FULL).unwrap();
+    let [site, wiki] = settings.sites.as_slice() else { panic!("{:?}", settings.sites) };
+    let preset = [
+        "x-forwarded-user: jane@example.com",
+        "x-forwarded-email: jane@example.com",
+        "x-forwarded-name: Jane Doe",
+        "x-forwarded-role: editor",
+        "x-forwarded-groups: staff",
+    ];
+    assert_eq!(identity_headers(wiki), preset);
+    let [user, email, name, _emptied_role, groups] = preset;
+    assert_eq!(identity_headers(site), [user, email, name, groups, "x-webauth-user: jane@example.com"]);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let settings = read(SITE).unwrap();
+    let server = &settings.server;
+    assert_eq!((server.http.as_slice(), server.workers), (&["127.0.0.1:8080".parse().unwrap()][..], 0));
+    assert_eq!((server.max_connections, server.max_header_bytes), (20_000, 32_768));
+    assert_eq!(
+        (server.header_timeout, server.drain_timeout),
+        (Duration::from_secs(10), Duration::from_secs(30))
+    );
+    assert!(server.trusted_proxies.is_empty() && settings.api_keys.is_empty());
+    assert_eq!(settings.control.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(settings.store, StoreKind::Memory);
+    let site = &settings.sites[0];
+    assert_eq!((site.rules.default, site.rules.routes.len()), (AccessLevel::Required, 0));
+    assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(30), Duration::from_hours(24)));
+    assert_eq!((site.token_ttl, site.token_param.as_str()), (None, "sso"));
+    assert_eq!(site.redeem, RedeemMode::Direct);
+    assert!(!site.allow_backend_login && !site.require_state && !site.allow_encoded_slash);
+    assert!(site.preserve_host);
+    assert_eq!(site.apis, SiteApis { session: true, sso_tokens: false });
+    assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
+    assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
+    assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
+    assert_eq!(identity_headers(site).len(), 5);
+}
+
+#[test]
+fn the_repositorys_own_file_is_valid() {
+    let settings = read(include_str!("../../../config.toml")).unwrap();
+    assert_eq!(settings.sites[0].name.as_str(), "demo");
+    assert_eq!(settings.api_keys[0].secret, Some(SecretHash::of(SECRET.as_bytes())));
+}
+
+#[test]
+fn the_documentations_examples_are_valid_and_name_every_key() {
+    let text = include_str!("../../../docs/configuration.md");
+    let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let complete = examples.next().unwrap();
+    assert!(read(complete).is_ok(), "{complete}");
+    // The second shows single lines; the others together are one file.
+    let file: String = examples.skip(1).collect();
+    let secrets = ["OLD_CLIENT_CONSUMER_SECRET", "OLD_CLIENT_ACCESS_SECRET"];
+    let environment = Environment::new(secrets.map(|name| (name.to_owned(), SECRET.to_owned())));
+    let settings =
+        load(&file, "docs/configuration.md", &environment).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(settings.sites[0].rules.routes.len(), 1);
+
+    for key in FULL.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
+        let header = key.starts_with('"');
+        assert!(header || text.contains(&format!("`{key}`")), "{key} is not documented");
+    }
+}

@@ -1,0 +1,89 @@
+//! A string of the file, with its variables put in. Faults about it show it as it is written:
+//! what came from the environment may be a secret.
+
+use std::borrow::Cow;
+
+use super::document::{Place, Read, Reported, shorten};
+use super::environment::ExpansionFault;
+use crate::domain::secret::Secret;
+
+/// A string value and where it stands.
+pub(super) struct Text<'a> {
+    pub(super) place: Place<'a>,
+    written: &'a str,
+    value: Cow<'a, str>,
+}
+
+impl<'a> Text<'a> {
+    /// Puts the variables into `written`.
+    pub(super) fn expand(place: Place<'a>, written: &'a str) -> Read<Self> {
+        let report = |fault: ExpansionFault| place.fault(fault.problem(), fault.remedy());
+        let value = place.document.environment.expand(written, report)?;
+        Ok(Self { place, written, value })
+    }
+
+    /// The value.
+    pub(super) fn as_str(&self) -> &str {
+        &self.value
+    }
+
+    /// The value, if it stands in the file as it is: then it may be shown.
+    pub(super) fn literal(&self) -> Option<&str> {
+        matches!(self.value, Cow::Borrowed(_)).then_some(self.written)
+    }
+
+    /// The value as a secret, and the place for faults about it: nothing that could print it is
+    /// left.
+    pub(super) fn into_secret(self) -> (Place<'a>, Secret) {
+        (self.place, Secret::new(self.value.into_owned()))
+    }
+
+    /// What `parse` makes of the value; else a fault that reads `"value" PROBLEM`.
+    pub(super) fn parse<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Option<T>,
+        problem: &str,
+        remedy: &str,
+    ) -> Read<T> {
+        parse(&self.value).ok_or_else(|| self.refuse(problem, remedy))
+    }
+
+    /// The one of `options` that the value names.
+    pub(super) fn choose<T: Copy>(&self, options: &[(&str, T)]) -> Read<T> {
+        let chosen = options.iter().find(|(name, _)| *name == self.value);
+        chosen.map(|(_, option)| *option).ok_or_else(|| {
+            let names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
+            self.refuse(&format!("is not one of {}", names.join(", ")), "write one of these words")
+        })
+    }
+
+    /// Records a fault that reads `"value" PROBLEM`.
+    pub(super) fn refuse(&self, problem: &str, remedy: &str) -> Reported {
+        self.place.fault(format!("{:?} {problem}", shorten(&without_credentials(self.written))), remedy)
+    }
+}
+
+/// A URL's user name and password are no business of a log.
+fn without_credentials(text: &str) -> Cow<'_, str> {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => Cow::Owned(format!("{scheme}://…@{host}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_a_url_are_not_shown() {
+        for (text, shown) in [
+            ("http://jane:hunter2@127.0.0.1/", "http://…@127.0.0.1/"),
+            ("http://jane:hunter2@a@127.0.0.1", "http://…@127.0.0.1"),
+            ("http://127.0.0.1/", "http://127.0.0.1/"),
+            ("jane@example.com", "jane@example.com"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+}
