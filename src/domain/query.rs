@@ -33,15 +33,12 @@ pub fn extract_token(query: &str, name: &str) -> Option<Extracted> {
             newest = newest.or(Some(glued));
             kept = before;
         }
-        match value_of(kept, name) {
-            Some(value) => {
-                found = true;
-                token = newest.or_else(|| parse(value));
-            }
-            None => {
-                token = newest.or(token);
-                rest.push(kept);
-            }
+        if let Some(value) = value_of(kept, name) {
+            found = true;
+            token = newest.or_else(|| parse(value));
+        } else {
+            token = newest.or(token);
+            rest.push(kept);
         }
     }
     let rest = (!rest.is_empty()).then(|| rest.join("&"));

@@ -97,7 +97,7 @@ impl<'a> Visit<'a> {
         let token = query.and_then(|query| extract_token(query, &site.token_param));
         let cookies = GatewayCookies::read(headers, cookie_names);
         let is_from_elsewhere = is_from_elsewhere(headers);
-        Ok(Self { front, client, now, origin, path, token, cookie_names, query, cookies, is_from_elsewhere })
+        Ok(Self { front, client, now, origin, path, token, cookie_names, is_from_elsewhere, query, cookies })
     }
 
     /// The query, less the token parameter, every other byte as it came.
