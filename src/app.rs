@@ -19,7 +19,9 @@ use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::gateway::{Arrival, Front, Gateway, Shared};
 use crate::http::Response;
+use crate::http::access_log::AccessLine;
 use crate::http::client::Client;
+use crate::http::request_id::RequestId;
 use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -195,7 +197,12 @@ impl ControlSurface {
 
 impl Answer for ControlSurface {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let began = self.sso.now();
         let client = Client::of(peer, Scheme::Http, request.headers(), &self.trusted_proxies);
-        self.api.handle_control(request, client).await
+        let request_id = RequestId::of(request.headers(), &client, self.sso.entropy());
+        let line = AccessLine::of(&request, &client, &request_id, began);
+        let response = self.api.handle_control(request, client).await;
+        line.write(&response, self.sso.now());
+        response
     }
 }

@@ -25,7 +25,7 @@ use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
-use crate::http::body::Body;
+use crate::http::access_log::AccessLine;
 use crate::http::client::Client;
 use crate::http::forged::remove_forged;
 use crate::http::request_id::RequestId;
@@ -88,10 +88,13 @@ impl Gateway {
         let client = Client::of(arrival.peer, arrival.scheme, request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, self.shared.sso.entropy());
         let audience = Audience::of(request.headers());
-        let line = LogLine::of(&request, &client, &request_id, began);
+        let line = AccessLine::of(&request, &client, &request_id, began);
         let answered = self.answer(request, &client, &request_id, began).await;
         let response = answered.unwrap_or_else(|fault| {
-            line.fault(&fault);
+            if fault.is_ours() {
+                let request_id = request_id.as_str();
+                tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
+            }
             fault.into_response(audience, &request_id)
         });
         line.write(&response, self.shared.clock.now());
@@ -168,45 +171,5 @@ impl Gateway {
     fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
         let Some(key) = visit.session_key()? else { return Ok(None) };
         Ok(self.shared.sso.authenticate(&visit.front.site, key, visit.now)?)
-    }
-}
-
-/// What the access log tells of a request. The query is left out: it may hold a token.
-struct LogLine {
-    method: Method,
-    host: String,
-    path: String,
-    client: String,
-    request_id: String,
-    began: Timestamp,
-}
-
-impl LogLine {
-    fn of(request: &Request<Incoming>, client: &Client, request_id: &RequestId, began: Timestamp) -> Self {
-        let host = request.headers().get(http::header::HOST).map(http::HeaderValue::as_bytes);
-        Self {
-            method: request.method().clone(),
-            host: String::from_utf8_lossy(host.unwrap_or_default()).into_owned(),
-            path: request.uri().path().to_owned(),
-            client: client.address.to_string(),
-            request_id: request_id.as_str().to_owned(),
-            began,
-        }
-    }
-
-    fn fault(&self, fault: &Fault) {
-        if fault.is_ours() {
-            tracing::warn!(target: "tollgate::gateway", request_id = self.request_id, fault = %fault);
-        }
-    }
-
-    fn write(&self, response: &http::Response<Body>, now: Timestamp) {
-        let duration = self.began.until(now);
-        tracing::info!(
-            target: "tollgate::access",
-            method = %self.method, host = self.host, path = self.path, client = self.client,
-            request_id = self.request_id, status = response.status().as_u16(),
-            duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        );
     }
 }

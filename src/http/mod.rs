@@ -1,5 +1,6 @@
 //! What the gateway has to say about HTTP itself, one concern a file.
 
+pub mod access_log;
 pub mod body;
 pub mod client;
 pub mod connection;
