@@ -1,0 +1,141 @@
+//! One-time tokens: taken once, by whom they are for, while they are good.
+
+use std::sync::Arc;
+
+use tollgate::domain::clock::Timestamp;
+use tollgate::domain::entropy::SeededEntropy;
+use tollgate::domain::identity::Identity;
+use tollgate::domain::opaque::{LoginToken, TokenHash};
+use tollgate::domain::state::LoginState;
+use tollgate::domain::token::{Claim, Refusal, RolePolicy, TokenGrant, TokenKind};
+use tollgate::store::Stores;
+
+use crate::{START, after, all, site};
+
+pub(crate) fn grant(expires_at: Timestamp, state: Option<&str>) -> TokenGrant {
+    TokenGrant {
+        kind: TokenKind::Session,
+        site: site("intranet"),
+        identity: Identity::default(),
+        role_policy: RolePolicy::Always,
+        return_url: None,
+        state: state.and_then(LoginState::parse),
+        expires_at,
+        session_idle: None,
+        session_max: None,
+    }
+}
+
+pub(crate) fn claim(state: Option<&str>) -> Claim {
+    Claim {
+        kind: None,
+        site: site("intranet"),
+        state: state.and_then(LoginState::parse),
+        require_state: false,
+    }
+}
+
+pub(crate) fn token(seed: u64) -> TokenHash {
+    LoginToken::mint(&SeededEntropy::new(seed)).hash()
+}
+
+async fn take(stores: &Stores, hash: TokenHash, claim: Claim, now: Timestamp) -> Result<(), Refusal> {
+    stores.tokens.take(hash, claim, now).await.unwrap().map(drop)
+}
+
+#[tokio::test]
+async fn a_token_is_taken_once_and_then_known_as_used() {
+    for stores in all() {
+        let hash = token(1);
+        assert_eq!(take(&stores, hash, claim(None), START).await, Err(Refusal::Unknown));
+        stores.tokens.insert(hash, grant(after(300), None)).await.unwrap();
+        assert_eq!(stores.tokens.site_of(hash).await.unwrap(), Some(site("intranet")));
+        assert_eq!(take(&stores, hash, claim(None), after(299)).await, Ok(()));
+        assert_eq!(take(&stores, hash, claim(None), after(299)).await, Err(Refusal::Used));
+        assert_eq!(take(&stores, hash, claim(None), after(400)).await, Err(Refusal::Used));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_claim_leaves_the_token_as_it_was() {
+    for stores in all() {
+        let hash = token(2);
+        stores.tokens.insert(hash, grant(after(300), Some("mine"))).await.unwrap();
+        let other_site = Claim { site: site("wiki"), ..claim(Some("mine")) };
+        let other_kind = Claim { kind: Some(TokenKind::Login), ..claim(Some("mine")) };
+        for (wrong, refusal) in [
+            (other_site, Refusal::Unknown),
+            (other_kind, Refusal::Unknown),
+            (claim(Some("theirs")), Refusal::OtherBrowser),
+            (claim(None), Refusal::OtherBrowser),
+        ] {
+            assert_eq!(take(&stores, hash, wrong, START).await, Err(refusal));
+        }
+        assert_eq!(take(&stores, hash, claim(Some("mine")), START).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_site_may_insist_on_a_state() {
+    for stores in all() {
+        let hash = token(3);
+        stores.tokens.insert(hash, grant(after(300), None)).await.unwrap();
+        let strict = Claim { require_state: true, ..claim(Some("any")) };
+        assert_eq!(take(&stores, hash, strict, START).await, Err(Refusal::Unbound));
+        assert_eq!(take(&stores, hash, claim(Some("any")), START).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_token_expires_to_the_second_and_is_forgotten_later() {
+    for stores in all() {
+        let hash = token(4);
+        stores.tokens.insert(hash, grant(after(300), None)).await.unwrap();
+        assert_eq!(take(&stores, hash, claim(None), after(300)).await, Err(Refusal::Expired));
+        while stores.sweep(after(300), 10) {}
+        assert_eq!(take(&stores, hash, claim(None), after(301)).await, Err(Refusal::Expired));
+        while stores.sweep(after(24 * 3600), 10) {}
+        assert_eq!(take(&stores, hash, claim(None), after(24 * 3600)).await, Err(Refusal::Unknown));
+    }
+}
+
+#[tokio::test]
+async fn forgetting_goes_in_slices() {
+    for stores in all() {
+        for seed in 0..100 {
+            stores.tokens.insert(token(1000 + seed), grant(after(1), None)).await.unwrap();
+        }
+        let much_later = after(24 * 3600);
+        let slices: Vec<usize> = (0..5).map(|_| stores.tokens.sweep(much_later, 30)).collect();
+        assert_eq!(slices, [30, 30, 30, 10, 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_take_a_token_at_once_one_gets_it() {
+    const RACERS: usize = 8;
+    for stores in all() {
+        for seed in 0..500 {
+            let hash = token(5000 + seed);
+            stores.tokens.insert(hash, grant(after(300), None)).await.unwrap();
+            let gate = Arc::new(tokio::sync::Barrier::new(RACERS));
+            let racers: Vec<_> = (0..RACERS)
+                .map(|_| {
+                    let (stores, gate) = (stores.clone(), Arc::clone(&gate));
+                    tokio::spawn(async move {
+                        gate.wait().await;
+                        take(&stores, hash, claim(None), START).await
+                    })
+                })
+                .collect();
+            let mut won = 0;
+            for racer in racers {
+                match racer.await.unwrap() {
+                    Ok(()) => won += 1,
+                    Err(refusal) => assert_eq!(refusal, Refusal::Used),
+                }
+            }
+            assert_eq!(won, 1);
+        }
+    }
+}
