@@ -1,0 +1,51 @@
+//! What the upstream is told arrives whole, or not at all.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use tollgate::domain::identity::{HeaderTemplate, ValueEncoding};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_value_can_be_read_back_from_every_encoding(value in "\\PC{0,60}") {
+        prop_assume!(!value.contains(char::is_control));
+        let encoded = |encoding: ValueEncoding| encoding.encode(&value).unwrap().as_bytes().to_vec();
+        prop_assert_eq!(encoded(ValueEncoding::Utf8), value.as_bytes());
+        if value.is_ascii() {
+            for encoding in [ValueEncoding::Percent, ValueEncoding::Base64Url, ValueEncoding::Rfc2047] {
+                prop_assert_eq!(encoded(encoding), value.as_bytes());
+            }
+        } else {
+            let percent = encoded(ValueEncoding::Percent);
+            prop_assert_eq!(percent_encoding::percent_decode(&percent).collect::<Vec<u8>>(), value.as_bytes());
+            prop_assert_eq!(URL_SAFE_NO_PAD.decode(encoded(ValueEncoding::Base64Url)).unwrap(), value.as_bytes());
+            let words = String::from_utf8(encoded(ValueEncoding::Rfc2047)).unwrap();
+            let mut decoded = Vec::new();
+            for word in words.split(' ') {
+                prop_assert!(word.len() <= 75);
+                let text = word.strip_prefix("=?UTF-8?B?").and_then(|word| word.strip_suffix("?=")).unwrap();
+                let piece = STANDARD.decode(text).unwrap();
+                prop_assert!(std::str::from_utf8(&piece).is_ok(), "each word is whole characters");
+                decoded.extend(piece);
+            }
+            prop_assert_eq!(decoded, value.as_bytes());
+        }
+    }
+
+    #[test]
+    fn nothing_that_could_end_a_header_line_is_sent(value: String) {
+        for encoding in [ValueEncoding::Utf8, ValueEncoding::Percent, ValueEncoding::Base64Url, ValueEncoding::Rfc2047] {
+            if let Some(sent) = encoding.encode(&value) {
+                prop_assert!(!value.contains(char::is_control));
+                prop_assert!(!sent.as_bytes().iter().any(|byte| *byte < 0x20 || *byte == 0x7f));
+            }
+        }
+    }
+
+    #[test]
+    fn any_template_is_read_or_refused(text: String) {
+        let _either_way = HeaderTemplate::parse(&text);
+    }
+}
