@@ -17,11 +17,11 @@ use crate::config::{Settings, Site, StoreKind};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
-use crate::gateway::{Arrival, Front, Gateway, Shared};
+use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::Response;
 use crate::http::access_log::AccessLine;
-use crate::http::client::Client;
-use crate::http::request_id::RequestId;
+use crate::http::client::{Client, Peer};
+use crate::http::request_id::{RequestId, RequestIds};
 use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -130,7 +130,8 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         )
         .await?;
     }
-    let operator = ControlSurface { api, sso, trusted_proxies: server.trusted_proxies };
+    let request_ids = RequestIds::new(sso.entropy());
+    let operator = ControlSurface { api, sso, trusted_proxies: server.trusted_proxies, request_ids };
     crew.hire(
         "control".to_owned(),
         Work {
@@ -172,8 +173,14 @@ fn reachable(address: IpAddr) -> IpAddr {
 }
 
 impl Answer for Gateway {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
-        self.handle(request, Arrival { peer, scheme: Scheme::Http }).await
+    type Connection = Connection;
+
+    fn connect(&self, peer: SocketAddr) -> Connection {
+        self.accept(peer, Scheme::Http)
+    }
+
+    async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Response {
+        self.handle(request, connection).await
     }
 }
 
@@ -182,6 +189,7 @@ struct ControlSurface {
     api: Arc<Api>,
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
+    request_ids: RequestIds,
 }
 
 impl ControlSurface {
@@ -196,10 +204,16 @@ impl ControlSurface {
 }
 
 impl Answer for ControlSurface {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+    type Connection = Peer;
+
+    fn connect(&self, peer: SocketAddr) -> Peer {
+        Peer::new(peer, Scheme::Http, &self.trusted_proxies)
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response {
         let began = self.sso.now();
-        let client = Client::of(peer, Scheme::Http, request.headers(), &self.trusted_proxies);
-        let request_id = RequestId::of(request.headers(), &client, self.sso.entropy());
+        let client = Client::of(peer, request.headers(), &self.trusted_proxies);
+        let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let line = AccessLine::of(&request, &client, &request_id, began);
         let response = self.api.handle_control(request, client).await;
         line.write(&response, self.sso.now());

@@ -83,7 +83,7 @@ fn login_url(
     error: Option<&str>,
 ) -> String {
     let site = &visit.front.site;
-    let return_url = return_to.absolute(&visit.origin);
+    let return_url = return_to.absolute(visit.origin);
     let parameters = [
         Some(("return_url", return_url.as_str())),
         Some(("site", site.name.as_str())),

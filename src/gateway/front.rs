@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::cors::CorsOrigins;
 use crate::config::Site;
 use crate::domain::host::Scheme;
@@ -13,6 +15,8 @@ pub struct Front {
     pub site: Arc<Site>,
     /// Origins whose scripts may read the gateway's refusals.
     pub(super) cors: CorsOrigins,
+    /// The upstream's own Host.
+    pub(super) upstream_host: HeaderValue,
     plain_names: CookieNames,
     secure_names: CookieNames,
 }
@@ -22,6 +26,9 @@ impl Front {
     pub fn new(site: Arc<Site>) -> Self {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
+            // The configuration read it as a host and a port: it can stand in a header.
+            upstream_host: HeaderValue::from_str(&site.upstream.authority)
+                .unwrap_or(HeaderValue::from_static("")),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,

@@ -37,7 +37,7 @@ impl Gateway {
         let mut response = match (&site.logout_url, named) {
             (Some(url), None) => reply::redirect(status, url.as_str()),
             (Some(url), Some(target)) => {
-                let return_url = target.absolute(&visit.origin);
+                let return_url = target.absolute(visit.origin);
                 let parameters = [("return_url", return_url.as_str()), ("site", site.name.as_str())];
                 reply::redirect(status, &url.with(parameters))
             }

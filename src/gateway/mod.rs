@@ -1,5 +1,6 @@
 //! The life of a public request, top to bottom: see [`Gateway::handle`].
 
+mod address;
 mod challenge;
 mod cors;
 mod fault;
@@ -10,9 +11,11 @@ mod reserved;
 mod visit;
 mod who_am_i;
 
+pub use address::Connection;
 pub use front::Front;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,13 +26,14 @@ use ipnet::IpNet;
 use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::Scheme;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
+use crate::http::Response;
 use crate::http::access_log::AccessLine;
-use crate::http::client::Client;
-use crate::http::forged::remove_forged;
-use crate::http::request_id::RequestId;
-use crate::http::{Response, connection};
+use crate::http::client::{Client, Peer};
+use crate::http::connection::has_doubtful_length;
+use crate::http::request_id::{RequestId, RequestIds};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
@@ -54,15 +58,7 @@ pub struct Shared {
 pub struct Gateway {
     shared: Arc<Shared>,
     pools: HashMap<SiteName, Rc<Pool>>,
-}
-
-/// Where a request came in.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// The other end of the connection.
-    pub peer: std::net::SocketAddr,
-    /// The listener's scheme.
-    pub scheme: crate::domain::host::Scheme,
+    request_ids: RequestIds,
 }
 
 impl Gateway {
@@ -71,7 +67,13 @@ impl Gateway {
         let pool =
             |site: &Arc<crate::config::Site>| (site.name.clone(), Rc::new(Pool::new(site.upstream.clone())));
         let pools = shared.sso.sites.all().iter().map(pool).collect();
-        Self { shared, pools }
+        let request_ids = RequestIds::new(shared.sso.entropy());
+        Self { shared, pools, request_ids }
+    }
+
+    /// A new connection from `peer` over `scheme`.
+    pub fn accept(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
+        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies))
     }
 
     /// Closes upstream connections that have been idle for too long.
@@ -82,14 +84,14 @@ impl Gateway {
 
     /// Answers one request: the one place where faults become responses, and where the access log
     /// is written.
-    pub async fn handle(&self, request: Request<Incoming>, arrival: Arrival) -> Response {
+    pub async fn handle(&self, request: Request<Incoming>, connection: &Connection) -> Response {
         let began = self.shared.clock.now();
         let trusted = &self.shared.trusted_proxies;
-        let client = Client::of(arrival.peer, arrival.scheme, request.headers(), trusted);
-        let request_id = RequestId::of(request.headers(), &client, self.shared.sso.entropy());
+        let client = Client::of(&connection.peer, request.headers(), trusted);
+        let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let audience = Audience::of(request.headers());
         let line = AccessLine::of(&request, &client, &request_id, began);
-        let answered = self.answer(request, &client, &request_id, began).await;
+        let answered = self.answer(request, connection, &client, &request_id, began).await;
         let response = answered.unwrap_or_else(|fault| {
             if fault.is_ours() {
                 let request_id = request_id.as_str();
@@ -105,14 +107,15 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
+        connection: &Connection,
         client: &Client,
         request_id: &RequestId,
         now: Timestamp,
     ) -> Result<Response, Fault> {
         // 1. What is not a request for a resource of a site, or cannot be framed without doubt,
         //    goes no further.
-        if connection::has_doubtful_length(request.headers()) {
+        if has_doubtful_length(request.headers()) {
             return Err(Fault::DoubtfulLength);
         }
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -120,50 +123,50 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
-        let site = self.shared.sso.sites.by_host(target.authority.host()).ok_or(Fault::UnknownHost)?;
-        let front = self.shared.fronts.get(&site.name).ok_or(Fault::UnknownHost)?;
-        // 3. Forged headers go before any branch, so that no path can forget them.
-        remove_forged(request.headers_mut(), &site.identity, client);
-        // 4. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), front, client, &target, now)?;
-        // 5. The gateway's own paths are never forwarded, whatever the rules say.
+        let address = self.address(connection, &target, client.scheme)?;
+        let site = &address.front.site;
+        // 3. From here on the path is one that gateway and upstream read alike.
+        let visit = Visit::of(request.headers(), &address, client, &target, now)?;
+        // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             return self.reserved(endpoint, request, &visit).await;
         }
         if answers_at(site, visit.path.as_str()) {
-            let via = Via { client: *client, origin: visit.origin.clone(), site: Some(Arc::clone(site)) };
+            let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
             return Ok(self.shared.api.handle(request, via).await);
         }
-        // 6. A token is redeemed on whatever path it comes to, open ones too.
+        // 5. A token is redeemed on whatever path it comes to, open ones too.
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 7. Who is it? Open paths do not even ask.
+        // 6. Who is it? Open paths do not even ask.
         let level = site.rules.level(&visit.path, request.method());
         let visitor = match level {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit)?,
         };
-        // 8. Nothing passes this line without a permit.
+        // 7. Nothing passes this line without a permit.
         let permit = match decide(level, visitor) {
             Access::Allow(permit) => permit,
             Access::Challenge => return Ok(self.challenge(&request, &visit)),
         };
-        let pool = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
+        // 8. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
-            pool,
+            pool: &address.pool,
             client,
-            host: &target.host_field,
-            origin: &visit.origin,
+            host: &address.host,
+            own_host: &address.front.upstream_host,
+            whereabouts: &address.whereabouts,
+            hides_cookies: visit.hides_cookies(),
             request_id,
-            target: &visit.forwarded_target()?,
+            target: &visit.forwarded_target(&target)?,
             clock: &self.shared.clock,
         };
         let response = forward(permit, request, errand).await?;
-        front.cors.learn(origin_header.as_ref(), response.headers());
+        address.front.cors.learn(origin_header.as_ref(), response.headers());
         Ok(response)
     }
 

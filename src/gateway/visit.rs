@@ -1,11 +1,10 @@
 //! What a request says, read once and proven: its target, its path, its cookies.
 
-use std::sync::Arc;
-
 use http::header::{HOST, HeaderMap};
-use http::{Request, Uri, Version};
+use http::{HeaderValue, Request, Uri};
 
 use super::Front;
+use super::address::Address;
 use super::fault::Fault;
 use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
@@ -36,9 +35,8 @@ impl Audience {
 /// What a request is for.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) authority: Authority,
-    /// The authority as it came, for the upstream's Host.
-    pub(super) host_field: String,
+    /// The host as it came, with its port: not yet known to be one.
+    pub(super) host: HeaderValue,
     uri: Uri,
 }
 
@@ -47,28 +45,26 @@ impl Target {
     /// §3.2.2). There has to be exactly one Host, whoever wins, and it has to be one.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Fault> {
         let mut hosts = request.headers().get_all(HOST).into_iter();
-        let host = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => Some(host.to_str().map_err(|_| Fault::BadHost)?),
-            (None, _) if request.version() == Version::HTTP_2 => None,
-            _ => return Err(Fault::BadHost),
-        };
-        if host.is_some_and(|host| Authority::parse(host).is_none()) {
-            return Err(Fault::BadHost);
-        }
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Fault::BadHost) };
         let uri = request.uri().clone();
-        let field = uri.authority().map(http::uri::Authority::as_str).or(host).ok_or(Fault::BadHost)?;
-        let authority = Authority::parse(field).ok_or(Fault::BadHost)?;
-        Ok(Self { authority, host_field: field.to_owned(), uri })
+        let host = match uri.authority() {
+            None => host.clone(),
+            Some(named) => {
+                host.to_str().ok().and_then(Authority::parse).ok_or(Fault::BadHost)?;
+                HeaderValue::from_str(named.as_str()).map_err(|_| Fault::BadHost)?
+            }
+        };
+        Ok(Self { host, uri })
     }
 }
 
 /// A request to a site.
 pub(super) struct Visit<'a> {
-    pub(super) front: &'a Arc<Front>,
+    pub(super) front: &'a Front,
     pub(super) client: &'a Client,
     pub(super) now: Timestamp,
     /// Where the visitor finds the site.
-    pub(super) origin: Origin,
+    pub(super) origin: &'a Origin,
     pub(super) path: RequestPath<'a>,
     /// What the token parameter held, if the query had one.
     pub(super) token: Option<Extracted>,
@@ -80,24 +76,34 @@ pub(super) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// Reads a request with `headers` for `target`.
+    /// Reads a request with `headers` for `target` at `address`.
     pub(super) fn of(
         headers: &HeaderMap,
-        front: &'a Arc<Front>,
+        address: &'a Address,
         client: &'a Client,
         target: &'a Target,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let site = &front.site;
-        let path = RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?;
-        let own = || Origin::new(client.scheme, &target.authority);
-        let origin = site.public_url.clone().unwrap_or_else(own);
-        let cookie_names = front.cookie_names(origin.scheme());
+        let site = &address.front.site;
         let query = target.uri.query();
-        let token = query.and_then(|query| extract_token(query, &site.token_param));
-        let cookies = GatewayCookies::read(headers, cookie_names);
-        let is_from_elsewhere = is_from_elsewhere(headers);
-        Ok(Self { front, client, now, origin, path, token, cookie_names, is_from_elsewhere, query, cookies })
+        let cookie_names = address.front.cookie_names(address.origin.scheme());
+        Ok(Self {
+            front: &address.front,
+            client,
+            now,
+            origin: &address.origin,
+            path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
+            token: query.and_then(|query| extract_token(query, &site.token_param)),
+            cookie_names,
+            is_from_elsewhere: is_from_elsewhere(headers),
+            query,
+            cookies: GatewayCookies::read(headers, cookie_names),
+        })
+    }
+
+    /// Whether there are cookies that the upstream must not see.
+    pub(super) fn hides_cookies(&self) -> bool {
+        self.cookies.any
     }
 
     /// The query, less the token parameter, every other byte as it came.
@@ -113,14 +119,18 @@ impl<'a> Visit<'a> {
         self.return_to(&join(self.path.as_str(), self.clean_query()))
     }
 
-    /// What is forwarded: the path as it was judged, and the query less the token.
-    pub(super) fn forwarded_target(&self) -> Result<Uri, Fault> {
+    /// What is forwarded: the path as it was judged, and the query less the token, in
+    /// origin-form.
+    pub(super) fn forwarded_target(&self, target: &Target) -> Result<Uri, Fault> {
+        if self.token.is_none() && target.uri.authority().is_none() {
+            return Ok(target.uri.clone());
+        }
         origin_form(self.path.as_str(), self.clean_query()).ok_or(Fault::BadTarget)
     }
 
     /// A redirect target as a visitor or a login page named it; `/` unless it is the site's.
     pub(super) fn return_to(&self, input: &str) -> ReturnTo {
-        ReturnTo::parse(input, &self.origin, &self.front.site.hosts)
+        ReturnTo::parse(input, self.origin, &self.front.site.hosts)
     }
 
     /// Whether any reading of the path lies under `prefix`.

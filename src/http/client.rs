@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName};
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::domain::host::Scheme;
@@ -14,11 +14,32 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 /// `X-Forwarded-Proto`.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The client of a request.
+/// The other end of a connection, with what is made of it once and not for every request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// How it reached us.
+    pub scheme: Scheme,
+    /// Whether it is a trusted proxy.
+    pub is_trusted: bool,
+    /// Its address as a header value.
+    pub(super) text: HeaderValue,
+}
+
+impl Peer {
+    /// The peer at `socket`, which came in over `scheme`.
+    pub fn new(socket: SocketAddr, scheme: Scheme, trusted: &[IpNet]) -> Self {
+        let address = socket.ip().to_canonical();
+        // An address is visible ASCII: this cannot fail.
+        let text = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, scheme, is_trusted: trusts(trusted, &address), text }
+    }
+}
+
+/// The client of a request: the peer itself, or who is behind a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The other end of the connection: the client, or the last proxy before us.
-    pub peer: IpAddr,
     /// The client's own address, as far as it can be believed.
     pub address: IpAddr,
     /// How the client reached the first proxy that is believed, or us.
@@ -28,26 +49,28 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client of a request with `headers` that came from `peer` over `scheme`.
-    pub fn of(peer: SocketAddr, scheme: Scheme, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let peer = peer.ip().to_canonical();
-        let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-        if trusted.is_empty() || !is_trusted(&peer) {
-            return Self { peer, address: peer, scheme, by_trusted_proxy: false };
+    /// The client of a request with `headers` that came from `peer`.
+    pub fn of(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        if !peer.is_trusted {
+            return Self { address: peer.address, scheme: peer.scheme, by_trusted_proxy: false };
         }
         // From the nearest hop to the farthest: the first address that is no trusted proxy is the
         // client. What stands to the left of it was written by the client and proves nothing; the
         // same goes for whatever stands to the left of something unreadable.
-        let mut address = peer;
+        let mut address = peer.address;
         for hop in hops(headers).iter().rev() {
             let Some(hop) = hop else { break };
             address = *hop;
-            if !is_trusted(&address) {
+            if !trusts(trusted, &address) {
                 break;
             }
         }
-        Self { peer, address, scheme: proto(headers).unwrap_or(scheme), by_trusted_proxy: true }
+        Self { address, scheme: proto(headers).unwrap_or(peer.scheme), by_trusted_proxy: true }
     }
+}
+
+fn trusts(trusted: &[IpNet], address: &IpAddr) -> bool {
+    trusted.iter().any(|network| network.contains(address))
 }
 
 /// The hops that `X-Forwarded-For` names, or else `Forwarded`, the nearest last; `None` for each
@@ -103,7 +126,11 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let client = Client::of(format!("{peer}:1234").parse().unwrap(), Scheme::Http, &map, &trusted);
+        let client = Client::of(
+            &Peer::new(format!("{peer}:1234").parse().unwrap(), Scheme::Http, &trusted),
+            &map,
+            &trusted,
+        );
         (client.address.to_string(), client.scheme)
     }
 

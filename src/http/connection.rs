@@ -15,16 +15,26 @@ const ALWAYS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-authorization"),
 ];
 
-/// Removes what concerns one connection only: the fields that `Connection` names, and those that
-/// are always of this kind. Whoever calls this sets the gateway's own fields afterwards, so that
-/// no client can have them removed.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in nominated(headers) {
-            headers.remove(name);
-        }
+/// The fields of one message that concern one connection only.
+pub struct HopByHop(Vec<HeaderName>);
+
+impl HopByHop {
+    /// Reads which fields `Connection` names.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(if headers.contains_key(CONNECTION) { nominated(headers) } else { Vec::new() })
     }
-    for name in ALWAYS {
+
+    /// Whether a field goes no further.
+    pub fn covers(&self, name: &HeaderName) -> bool {
+        ALWAYS.contains(name) || self.0.contains(name)
+    }
+}
+
+/// Removes what concerns one connection only: the fields that `Connection` names, and those that
+/// are always of this kind.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let HopByHop(nominated) = HopByHop::of(headers);
+    for name in ALWAYS.into_iter().chain(nominated) {
         headers.remove(name);
     }
 }

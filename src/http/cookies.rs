@@ -69,14 +69,17 @@ pub struct GatewayCookies {
     pub session: Presented,
     /// The browser, for [`crate::domain::state`].
     pub browser: Option<BrowserKey>,
+    /// Whether there is any that has to be hidden from the upstream.
+    pub any: bool,
 }
 
 impl GatewayCookies {
     /// Reads them.
     pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
         let (mut session, mut browser): (Option<&[u8]>, Option<&[u8]>) = (None, None);
-        let mut ambiguous = false;
+        let (mut ambiguous, mut any) = (false, false);
         for (name, value) in pairs(headers) {
+            any |= names.hides(name);
             if name == names.session.as_bytes() {
                 ambiguous |= session.is_some_and(|known| known != value);
                 session = Some(value);
@@ -92,7 +95,7 @@ impl GatewayCookies {
             Some(key) => Presented::Key(key),
             None => Presented::Nothing,
         };
-        Self { session, browser: browser.and_then(BrowserKey::parse) }
+        Self { session, browser: browser.and_then(BrowserKey::parse), any }
     }
 }
 
@@ -111,9 +114,6 @@ fn split_crumb(crumb: &[u8]) -> (&[u8], &[u8]) {
 /// Takes the gateway's cookies out of a request for the upstream. Every other byte of a `Cookie`
 /// line stays as it is.
 pub fn hide(headers: &mut HeaderMap, names: &CookieNames) {
-    if !pairs(headers).any(|(name, _)| names.hides(name)) {
-        return;
-    }
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).into_iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {

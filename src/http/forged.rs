@@ -1,6 +1,5 @@
 //! Taking away what a client may not say: identity, and where it comes from.
 
-use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 
 use super::client::Client;
@@ -22,21 +21,14 @@ const BELIEVED: [HeaderName; 6] = [
     X_REQUEST_ID,
 ];
 
-/// Removes from a request's `headers` (or trailers) what only the gateway may tell the upstream:
-/// the site's identity headers on whatever path, and forwarding headers unless `client` came
-/// through a trusted proxy. Spellings that an application may take for them count as well.
-pub fn remove_forged(headers: &mut HeaderMap, identity: &IdentityHeaders, client: &Client) {
-    let is_forged = |name: &&HeaderName| {
-        let bytes = name.as_str().as_bytes();
-        let forwarding = || {
-            begins_like(bytes, FORWARDING_PREFIX)
-                || FORWARDING.iter().any(|reserved| reads_like(bytes, reserved))
-        };
-        let believed = || client.by_trusted_proxy && BELIEVED.contains(name);
-        identity.reserves(bytes) || forwarding() && !believed()
-    };
-    let forged: Vec<HeaderName> = headers.keys().filter(is_forged).cloned().collect();
-    for name in forged {
-        headers.remove(name);
-    }
+/// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
+/// whatever path, and forwarding headers unless `client` came through a trusted proxy. Spellings
+/// that an application may take for them count as well.
+pub fn is_forged(name: &HeaderName, identity: &IdentityHeaders, client: &Client) -> bool {
+    let bytes = name.as_str().as_bytes();
+    // All of these begin with one of two letters, and most fields do not.
+    let may_forward = matches!(bytes.first(), Some(b'f' | b'x'));
+    let forwards = may_forward
+        && (begins_like(bytes, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(bytes, own)));
+    identity.reserves(bytes) || forwards && !(client.by_trusted_proxy && BELIEVED.contains(name))
 }

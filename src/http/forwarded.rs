@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 
-use super::client::{Client, X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use crate::domain::host::Origin;
 
 /// `X-Forwarded-Host`.
@@ -17,30 +17,59 @@ pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-po
 /// `X-Real-IP`.
 pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Sets the forwarding headers from what is true of `client` and of the `origin` that it asked
-/// for. What a trusted proxy said before us was left in `headers` and is added to.
-pub fn set(headers: &mut HeaderMap, client: &Client, origin: &Origin) {
-    let peer = client.peer.to_string();
-    extend(headers, X_FORWARDED_FOR, &peer);
-    let mut element = String::with_capacity(64);
-    let _infallible = match client.peer {
-        IpAddr::V4(_) => write!(element, "for={peer}"),
-        // RFC 7239 §6: IPv6 in brackets, and for the brackets in quotes.
-        IpAddr::V6(_) => write!(element, "for=\"[{peer}]\""),
-    };
-    let authority = origin.authority();
-    let _infallible = write!(element, ";host=\"{authority}\";proto={}", origin.scheme().as_str());
-    extend(headers, FORWARDED, &element);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme().as_str()));
-    headers.insert(X_FORWARDED_PORT, origin.port().into());
-    set_text(headers, X_REAL_IP, &client.address.to_string());
-    if !headers.contains_key(X_FORWARDED_HOST) {
-        set_text(headers, X_FORWARDED_HOST, &authority);
+/// What the upstream is told of a peer that asked for an origin, made once for a connection.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    peer: HeaderValue,
+    element: HeaderValue,
+    proto: HeaderValue,
+    port: HeaderValue,
+    host: HeaderValue,
+}
+
+impl Whereabouts {
+    /// What is true of a request from `peer` for `origin`; `None` only if the origin could not
+    /// stand in a header.
+    pub fn new(peer: &Peer, origin: &Origin) -> Option<Self> {
+        let authority = origin.authority();
+        let mut element = String::with_capacity(64);
+        let _infallible = match peer.address {
+            IpAddr::V4(address) => write!(element, "for={address}"),
+            // RFC 7239 §6: IPv6 in brackets, and for the brackets in quotes.
+            IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
+        };
+        let _infallible = write!(element, ";host=\"{authority}\";proto={}", origin.scheme().as_str());
+        Some(Self {
+            peer: peer.text.clone(),
+            element: HeaderValue::from_str(&element).ok()?,
+            proto: HeaderValue::from_static(origin.scheme().as_str()),
+            port: origin.port().into(),
+            host: HeaderValue::from_str(&authority).ok()?,
+        })
+    }
+
+    /// Sets the forwarding headers. What a trusted proxy said before us was left in `headers` and
+    /// is added to.
+    pub fn tell(&self, headers: &mut HeaderMap, client: &Client) {
+        if client.by_trusted_proxy {
+            extend(headers, X_FORWARDED_FOR, &self.peer);
+            extend(headers, FORWARDED, &self.element);
+            if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
+                headers.insert(X_REAL_IP, address);
+            }
+        } else {
+            headers.insert(X_FORWARDED_FOR, self.peer.clone());
+            headers.insert(FORWARDED, self.element.clone());
+            headers.insert(X_REAL_IP, self.peer.clone());
+        }
+        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+        headers.insert(X_FORWARDED_PORT, self.port.clone());
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| self.host.clone());
     }
 }
 
 /// Adds `element` behind what a list field has, over all its lines, and makes it one line.
-fn extend(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+fn extend(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
     let mut list: Vec<u8> = Vec::with_capacity(element.len());
     for line in headers.get_all(&name) {
         list.extend_from_slice(line.as_bytes());
@@ -52,15 +81,10 @@ fn extend(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     }
 }
 
-/// Sets a field to a text that is known to be visible ASCII.
-fn set_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::domain::host::Scheme;
 
@@ -69,10 +93,11 @@ mod tests {
         for (name, value) in before {
             headers.append(*name, value.parse().unwrap());
         }
-        let peer = peer.parse().unwrap();
-        let client =
-            Client { peer, address: peer, scheme: Scheme::Http, by_trusted_proxy: !before.is_empty() };
-        set(&mut headers, &client, &Origin::parse(origin).unwrap());
+        let socket = SocketAddr::new(peer.parse().unwrap(), 1);
+        let peer = Peer::new(socket, Scheme::Http, &[]);
+        let by_trusted_proxy = !before.is_empty();
+        let client = Client { address: peer.address, scheme: Scheme::Http, by_trusted_proxy };
+        Whereabouts::new(&peer, &Origin::parse(origin).unwrap()).unwrap().tell(&mut headers, &client);
         headers
     }
 

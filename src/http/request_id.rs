@@ -1,5 +1,7 @@
 //! One name for a request, in the log, on error pages and at the upstream.
 
+use std::cell::Cell;
+
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
@@ -10,6 +12,31 @@ use crate::domain::secret::hex;
 /// `X-Request-Id`.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Makes names for requests: 16 random digits that a worker drew once, and 16 that it counts.
+#[derive(Debug)]
+pub struct RequestIds {
+    prefix: String,
+    count: Cell<u64>,
+}
+
+impl RequestIds {
+    /// A source of names that no other source makes.
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; 8];
+        entropy.fill(&mut bytes);
+        Self { prefix: hex(&bytes), count: Cell::new(0) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        let count = self.count.get();
+        self.count.set(count.wrapping_add(1));
+        let mut name = String::with_capacity(32);
+        name.push_str(&self.prefix);
+        name.push_str(&hex(&count.to_be_bytes()));
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(name)).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
 /// A request's name: 32 hexadecimal digits, or what a trusted proxy called it.
 #[derive(Clone, Debug)]
 pub struct RequestId(HeaderValue);
@@ -17,19 +44,15 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// Keeps the name that a trusted proxy gave, if it is 1 to 128 characters that are harmless in
     /// a log line; else makes one.
-    pub fn of(headers: &HeaderMap, client: &Client, entropy: &dyn Entropy) -> Self {
+    pub fn of(headers: &HeaderMap, client: &Client, ids: &RequestIds) -> Self {
         let harmless = |value: &&HeaderValue| {
             let fine = |b: &u8| {
                 b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'=' | b'+' | b'/' | b':')
             };
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(fine)
         };
-        let given = headers.get(X_REQUEST_ID).filter(|_| client.by_trusted_proxy).filter(harmless);
-        Self(given.cloned().unwrap_or_else(|| {
-            let mut bytes = [0; 16];
-            entropy.fill(&mut bytes);
-            HeaderValue::from_str(&hex(&bytes)).unwrap_or(HeaderValue::from_static("0"))
-        }))
+        let named = if client.by_trusted_proxy { headers.get(X_REQUEST_ID) } else { None };
+        Self(named.filter(harmless).cloned().unwrap_or_else(|| ids.next()))
     }
 
     /// The name as a header value.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use hyper::body::Incoming;
 
@@ -16,11 +16,11 @@ use super::{ProxyError, rewrite};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::Clock;
-use crate::domain::host::Origin;
 use crate::http::Response;
 use crate::http::body::Body;
 use crate::http::client::Client;
 use crate::http::cookies::CookieNames;
+use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
 
 /// How long a connection may take to come about: an upstream on the same network answers within
@@ -38,9 +38,13 @@ pub struct Errand<'a> {
     /// The client.
     pub client: &'a Client,
     /// The Host that the client asked for, with its port.
-    pub host: &'a str,
-    /// The origin at which the client finds the site.
-    pub origin: &'a Origin,
+    pub host: &'a HeaderValue,
+    /// The upstream's own Host.
+    pub own_host: &'a HeaderValue,
+    /// Where the request comes from, for the upstream to know.
+    pub whereabouts: &'a Whereabouts,
+    /// Whether there are cookies to be hidden.
+    pub hides_cookies: bool,
     /// The request's name.
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use crate::config::Site;
 use crate::http::body::BodyError;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
-use crate::http::forged::remove_forged;
+use crate::http::forged::is_forged;
 
 /// What is known of a body that is under way.
 #[derive(Debug)]
@@ -73,7 +74,11 @@ impl Body for RequestBody {
         this.measure(&frame)?;
         if let Some(trailers) = frame.trailers_mut() {
             remove_hop_by_hop(trailers);
-            remove_forged(trailers, &this.site.identity, &this.client);
+            let is_forged = |name: &&HeaderName| is_forged(name, &this.site.identity, &this.client);
+            let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
+            for name in forged {
+                trailers.remove(name);
+            }
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -1,37 +1,63 @@
 //! What changes between the request that came and the one that goes, and on the way back. Pure.
 
-use http::header::{EXPECT, HOST, HeaderValue, REFERER};
+use http::header::{EXPECT, HOST, HeaderName, HeaderValue, REFERER};
 use http::{HeaderMap, Uri, Version};
 
 use super::forward::Errand;
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
-use crate::http::connection::remove_hop_by_hop;
+use crate::http::connection::{HopByHop, remove_hop_by_hop};
 use crate::http::cookies::{self, CookieNames};
-use crate::http::forwarded;
+use crate::http::forged::is_forged;
 use crate::http::request_id::X_REQUEST_ID;
 
-/// Makes the head that the upstream gets. Forged headers are gone already: they go before
-/// anything else is decided.
+/// Room for what the gateway itself tells the upstream.
+const OWN_FIELDS: usize = 16;
+
+/// Makes the head that the upstream gets: anew, from what may pass, so that whatever path a
+/// request took through the gateway, nothing forged can come along.
 pub(super) fn to_upstream(head: &mut http::request::Parts, permit: &Permit, errand: &Errand<'_>) {
-    let headers = &mut head.headers;
-    remove_hop_by_hop(headers);
-    // "100 Continue" is ours to say, and it is said when the body is first asked for: after the
-    // access decision.
-    headers.remove(EXPECT);
-    cookies::hide(headers, errand.cookie_names);
-    clean_referer(headers, &errand.site.token_param);
-    let host = if errand.site.preserve_host { errand.host } else { &errand.site.upstream.authority };
-    if let Ok(host) = HeaderValue::from_str(host) {
-        headers.insert(HOST, host);
+    let came = std::mem::take(&mut head.headers);
+    let hop_by_hop = HopByHop::of(&came);
+    let passes = |name: &HeaderName| {
+        // "100 Continue" is ours to say, and it is said when the body is first asked for: after
+        // the access decision. Host is set below.
+        *name != EXPECT
+            && *name != HOST
+            && !hop_by_hop.covers(name)
+            && !is_forged(name, &errand.site.identity, errand.client)
+    };
+    let mut headers = HeaderMap::with_capacity(came.len() + OWN_FIELDS);
+    let host = if errand.site.preserve_host { errand.host.clone() } else { errand.own_host.clone() };
+    headers.insert(HOST, host);
+    let mut line_of: Option<HeaderName> = None;
+    for (name, value) in came {
+        // Only the first line of a field comes with its name.
+        match name {
+            Some(name) if passes(&name) => {
+                headers.insert(name.clone(), value);
+                line_of = Some(name);
+            }
+            Some(_) => line_of = None,
+            None => {
+                if let Some(name) = &line_of {
+                    headers.append(name.clone(), value);
+                }
+            }
+        }
     }
-    forwarded::set(headers, errand.client, errand.origin);
+    if errand.hides_cookies {
+        cookies::hide(&mut headers, errand.cookie_names);
+    }
+    clean_referer(&mut headers, &errand.site.token_param);
+    errand.whereabouts.tell(&mut headers, errand.client);
     headers.insert(X_REQUEST_ID, errand.request_id.value().clone());
     if let Some(visitor) = permit.visitor() {
         for (name, value) in &visitor.headers {
             headers.insert(name.clone(), value.clone());
         }
     }
+    head.headers = headers;
     head.version = Version::HTTP_11;
     head.uri = errand.target.clone();
 }

@@ -19,8 +19,18 @@ use crate::http::Response;
 
 /// What answers requests: whatever a worker was made for.
 pub trait Answer {
-    /// Answers one request from `peer`.
-    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response>;
+    /// What is known of a connection.
+    type Connection;
+
+    /// A new connection from `peer`.
+    fn connect(&self, peer: SocketAddr) -> Self::Connection;
+
+    /// Answers one request on a connection.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &Self::Connection,
+    ) -> impl Future<Output = Response>;
 }
 
 /// What a connection may take.
@@ -88,9 +98,10 @@ async fn converse<A: Answer + 'static>(
 ) {
     // Failing to set an option is no reason to turn a visitor away.
     let _latency_only = stream.set_nodelay(true);
+    let known = Rc::new(answer.connect(peer));
     let service = service_fn(move |request| {
-        let answer = Rc::clone(&answer);
-        async move { Ok::<_, Infallible>(answer.answer(request, peer).await) }
+        let (answer, known) = (Rc::clone(&answer), Rc::clone(&known));
+        async move { Ok::<_, Infallible>(answer.answer(request, &known).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 use proptest::prelude::*;
 use tollgate::domain::host::Scheme;
-use tollgate::http::client::Client;
+use tollgate::http::client::{Client, Peer};
 
 use crate::hostile_text;
 
@@ -35,6 +35,10 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
     })
 }
 
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+    Client::of(&Peer::new(SocketAddr::new(peer, 1), Scheme::Http, trusted), headers, trusted)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -43,7 +47,7 @@ proptest! {
         let peer = IpAddr::from(peer);
         let trusted: Vec<IpNet> = vec!["127.0.0.1/32".parse().unwrap()];
         prop_assume!(peer != IpAddr::from([127, 0, 0, 1]));
-        let client = Client::of(SocketAddr::new(peer, 1), Scheme::Http, &headers, &trusted);
+        let client = client(peer, &headers, &trusted);
         prop_assert_eq!((client.address, client.scheme, client.by_trusted_proxy), (peer, Scheme::Http, false));
     }
 
@@ -51,7 +55,7 @@ proptest! {
     fn a_trusted_proxys_client_is_named_in_its_headers_or_is_the_proxy(headers in headers()) {
         let proxy = IpAddr::from([127, 0, 0, 1]);
         let trusted: Vec<IpNet> = vec!["127.0.0.1/32".parse().unwrap()];
-        let client = Client::of(SocketAddr::new(proxy, 1), Scheme::Http, &headers, &trusted);
+        let client = client(proxy, &headers, &trusted);
         let named = headers.values().any(|value| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let candidates = text.split([',', ';', '=', '"', '[', ']', ' ']);

@@ -1,0 +1,76 @@
+//! What a connection asks for: found once, as connections rarely ask for more than one host.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::Gateway;
+use super::fault::Fault;
+use super::front::Front;
+use super::visit::Target;
+use crate::domain::host::{Authority, Origin, Scheme};
+use crate::http::client::Peer;
+use crate::http::forwarded::Whereabouts;
+use crate::proxy::Pool;
+
+/// A visitor's connection.
+pub struct Connection {
+    pub(super) peer: Peer,
+    last: RefCell<Option<Rc<Address>>>,
+}
+
+impl Connection {
+    /// A new connection from `peer`.
+    pub fn new(peer: Peer) -> Self {
+        Self { peer, last: RefCell::default() }
+    }
+}
+
+/// A site as it was asked for: under one of its hosts, over one scheme.
+pub(super) struct Address {
+    /// The Host as it came.
+    pub(super) host: HeaderValue,
+    scheme: Scheme,
+    pub(super) front: Arc<Front>,
+    /// The worker's connections to its upstream.
+    pub(super) pool: Rc<Pool>,
+    /// Where visitors find the site.
+    pub(super) origin: Origin,
+    pub(super) whereabouts: Whereabouts,
+}
+
+impl Gateway {
+    /// The site that `target` asks for, as a client who came over `scheme` sees it.
+    pub(super) fn address(
+        &self,
+        connection: &Connection,
+        target: &Target,
+        scheme: Scheme,
+    ) -> Result<Rc<Address>, Fault> {
+        if let Some(last) = &*connection.last.borrow()
+            && last.host == target.host
+            && last.scheme == scheme
+        {
+            return Ok(Rc::clone(last));
+        }
+        let authority = target.host.to_str().ok().and_then(Authority::parse).ok_or(Fault::BadHost)?;
+        let site = self.shared.sso.sites.by_host(authority.host()).ok_or(Fault::UnknownHost)?;
+        let front = self.shared.fronts.get(&site.name).ok_or(Fault::UnknownHost)?;
+        let pool = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
+        let origin = site.public_url.clone().unwrap_or_else(|| Origin::new(scheme, &authority));
+        // The upstream hears of the host that was asked for, under the scheme that visitors use.
+        let asked = Origin::new(origin.scheme(), &authority);
+        let address = Rc::new(Address {
+            host: target.host.clone(),
+            scheme,
+            front: Arc::clone(front),
+            pool: Rc::clone(pool),
+            origin,
+            whereabouts: Whereabouts::new(&connection.peer, &asked).ok_or(Fault::BadHost)?,
+        });
+        connection.last.replace(Some(Rc::clone(&address)));
+        Ok(address)
+    }
+}
