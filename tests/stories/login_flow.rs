@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Ask, FakeUpstream, LOGIN_URL, LOGOUT_URL, Plan, SITE, TestGateway, Visitor, encoded, form_of, local,
-    parameter, query_of, resolved,
+    Ask, FakeUpstream, LOGIN_URL, LOGOUT_URL, Plan, SITE, TestGateway, Visitor, encoded, form_of, links_of,
+    local, parameter, query_of, resolved,
 };
 
 #[tokio::test]
@@ -118,17 +118,30 @@ async fn the_token_is_taken_out_of_any_url_and_every_other_byte_stays() {
 #[tokio::test]
 async fn a_site_may_call_its_token_parameter_and_its_cookie_something_else() {
     let upstream = FakeUpstream::start().await;
-    let plan = Plan::new(&upstream).site(|site| {
-        site.with("token_param", "\"ticket\"").cookie("name", "\"door\"").cookie("same_site", "\"strict\"")
-    });
+    let plan =
+        Plan::new(&upstream).site(|site| site.with("token_param", "\"ticket\"").cookie("name", "\"door\""));
     let gateway = plan.start().await;
     let token = gateway.login_page().token_for("jane@example.com").await;
     let mut visitor = Visitor::at(&gateway);
     let answer = visitor.get(&format!("{SITE}/a?sso=mine&ticket={token}")).await;
     assert_eq!(local(&answer.location()), "/a?sso=mine");
-    assert_eq!(visitor.cookie("door").expect("set").same_site.as_deref(), Some("Strict"));
+    assert!(visitor.cookie("door").is_some() && visitor.session_cookie().is_none());
     assert_eq!(visitor.get(&format!("{SITE}/a?sso=mine")).await.status, 200);
     assert_eq!(upstream.last().target, "/a?sso=mine");
+}
+
+#[tokio::test]
+async fn a_strict_cookie_is_set_by_a_page_that_moves_on_as_no_redirect_from_elsewhere_would_send_it() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.cookie("same_site", "\"strict\"")).start().await;
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    let mut visitor = Visitor::at(&gateway);
+    let link = Ask::navigate("GET", &format!("{SITE}/a?b=%20&sso={token}"));
+    let page = visitor.send(link.with("Sec-Fetch-Site", "cross-site")).await;
+    assert_eq!((page.status, page.header("refresh").as_deref()), (200, Some("0; url=/a?b=%20")), "{page:?}");
+    assert_eq!(links_of(&page.text()), ["/a?b=%20"], "for whoever does not move on");
+    assert_eq!(visitor.cookie("tollgate").expect("set").same_site.as_deref(), Some("Strict"));
+    assert_eq!(visitor.get(&format!("{SITE}/a?b=%20")).await.status, 200);
 }
 
 #[tokio::test]

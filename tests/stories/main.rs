@@ -9,9 +9,17 @@
     reason = "a panic is how a test fails"
 )]
 
+mod api_v1;
+mod cookies;
+mod directory;
+mod forging;
+mod forwarding;
 mod login_flow;
 mod navigation;
+mod paths;
 mod redeem_race;
+mod return_url;
 mod sessions;
+mod streaming;
 mod support;
 mod tokens;

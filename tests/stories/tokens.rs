@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, local, minutes, parameter, query_of,
-    resolved, seconds,
+    Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, links_of, local, minutes, parameter,
+    query_of, resolved, seconds,
 };
 
 #[tokio::test]
@@ -33,7 +33,8 @@ async fn what_only_looks_ahead_does_not_use_a_token_up() {
         ] {
             let mut visitor = Visitor::at(&gateway);
             let answer = visitor.send(ask).await;
-            assert!(answer.status < 500, "{what}: {answer:?}");
+            // 503 makes a browser throw away what it fetched ahead.
+            assert!(answer.status < 500 || answer.status == 503, "{what}: {answer:?}");
             assert_eq!(visitor.session_cookie(), None, "{what} at {path}");
         }
         let mut visitor = Visitor::at(&gateway);
@@ -119,9 +120,13 @@ async fn a_stranger_with_a_bad_token_is_sent_back_three_times_and_then_told_what
             assert!((400..500).contains(&page.status), "minute {minute}: {page:?}");
             assert_eq!(page.header("location"), None);
             assert!(page.header("content-type").expect("a type").starts_with("text/html"));
-            let html = page.text();
-            assert!(html.contains("href=") && html.contains("/closed"), "a link to try again: {html}");
-            assert!(!html.contains(&used), "{html}");
+            assert!(!page.text().contains(&used), "{}", page.text());
+            let links = links_of(&page.text());
+            assert_eq!(links.len(), 1, "a link to try again: {links:?}");
+            let again = visitor.get(resolved(&url, &links[0]).as_str()).await.location();
+            assert!(again.starts_with(LOGIN_URL), "{again}");
+            let back = resolved(SITE, &parameter(&again, "return_url"));
+            assert_eq!(back.as_str(), format!("{SITE}/closed?a=b"));
         }
         let other = Visitor::at(&gateway).get(&url).await;
         assert_eq!(other.status, 302, "another browser has its own three times");
@@ -175,8 +180,9 @@ async fn of_several_tokens_in_one_url_none_stays_behind() {
         let url = format!("{SITE}{}", template.replace("USED", &used).replace("FRESH", &fresh));
         let mut visitor = Visitor::at(&gateway);
         let location = visitor.get(&url).await.location();
-        assert!(!location.contains(&fresh) && !location.contains(&used), "{template}: {location}");
-        visitor.follow(&url).await;
+        assert!(!location.contains(&fresh), "{template}: {location}");
+        let (end, answer) = visitor.follow(resolved(SITE, &location).as_str()).await;
+        assert_eq!(answer.status, 200, "{template}: {end}");
         for token in [&used, &fresh] {
             upstream.assert_never_saw(token).await;
         }

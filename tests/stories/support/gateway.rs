@@ -77,9 +77,15 @@ impl SitePlan {
     }
 
     /// Adds a route for all methods.
-    pub(crate) fn route(mut self, path: &str, access: &str) -> Self {
+    pub(crate) fn route(self, path: &str, access: &str) -> Self {
+        self.route_for(&[], path, access)
+    }
+
+    /// Adds a route for these methods.
+    pub(crate) fn route_for(mut self, methods: &[&str], path: &str, access: &str) -> Self {
         let mut route = Table::default();
         route.set("path", &format!("{path:?}"));
+        route.set("methods", &format!("{methods:?}"));
         route.set("access", &format!("{access:?}"));
         self.routes.push(route);
         self

@@ -74,13 +74,12 @@ impl Jar {
 /// Reads a `Set-Cookie` value.
 pub(crate) fn read(set_cookie: &str, host: &str, now: Timestamp) -> Cookie {
     let mut parts = set_cookie.split(';').map(str::trim);
-    let (name, value) = parts
-        .next()
-        .and_then(|pair| pair.split_once('='))
-        .unwrap_or_else(|| panic!("no name and value in {set_cookie:?}"));
+    let pair = parts.next().unwrap_or_default();
+    // Without a `=` the cookie has no name.
+    let (name, value) = pair.split_once('=').unwrap_or(("", pair));
     let mut cookie = Cookie {
-        name: name.to_owned(),
-        value: value.to_owned(),
+        name: name.trim().to_owned(),
+        value: value.trim().to_owned(),
         host: host.to_owned(),
         domain: None,
         path: "/".to_owned(),

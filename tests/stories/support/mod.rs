@@ -64,12 +64,20 @@ pub(crate) fn local(location: &str) -> &str {
     target
 }
 
+/// The targets of all links in `html`.
+pub(crate) fn links_of(html: &str) -> Vec<String> {
+    let links = html.split("<a ").skip(1).filter_map(|tag| tag.split('>').next());
+    links.filter_map(|tag| attribute(tag, "href")).collect()
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let tag = format!(" {tag}");
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    Some(rest.split('"').next().unwrap_or_default().replace("&#38;", "&").replace("&amp;", "&"))
+}
+
 /// The target and the fields of the one form in `html`, as a browser would send it.
 pub(crate) fn form_of(html: &str) -> (String, Vec<(String, String)>) {
-    let attribute = |tag: &str, name: &str| {
-        let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
-        Some(rest.split('"').next().unwrap_or_default().replace("&amp;", "&").replace("&#38;", "&"))
-    };
     let (_, form) = html.split_once("<form").unwrap_or_else(|| panic!("no form in {html}"));
     let (form, _) = form.split_once("</form>").expect("the form ends");
     let (start, inside) = form.split_once('>').expect("the form's tag ends");

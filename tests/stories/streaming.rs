@@ -1,0 +1,197 @@
+//! Bodies pass as they come, both ways: nothing waits for an end that may never come, and whoever
+//! reads slowly slows the other side down instead of filling the gateway's memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::support::{HANG, Plan, SitePlan, TestGateway, Visitor};
+
+/// More than all socket buffers on the way can hold together.
+const MORE_THAN_BUFFERS: usize = 192 * 1024 * 1024;
+/// What buffers on the way, the kernel's above all, may hold at most.
+const BUFFERS: usize = 96 * 1024 * 1024;
+
+/// A gateway before a socket on which the story itself is the upstream.
+async fn by_hand() -> (TestGateway, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    (Plan::of(SitePlan::new("intranet", "site.test", address)).start().await, listener)
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0
+}
+
+/// Reads until what was read contains `needle`; returns all of it.
+async fn read_until(stream: &mut (impl AsyncReadExt + Unpin), needle: &str) -> String {
+    let mut text = Vec::new();
+    while !String::from_utf8_lossy(&text).contains(needle) {
+        let read = timeout(HANG, stream.read_buf(&mut text)).await.expect("more bytes").expect("reads");
+        assert!(read > 0, "ended without {needle:?}: {:?}", String::from_utf8_lossy(&text));
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Waits until `progress` stands still; returns where.
+async fn standstill(progress: &AtomicUsize) -> usize {
+    let mut last = usize::MAX;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = progress.load(Ordering::SeqCst);
+        if now == last {
+            return now;
+        }
+        last = now;
+    }
+}
+
+/// What long bodies repeat. Its length is prime, so that no block is like its neighbour.
+fn pattern() -> Vec<u8> {
+    (0..65_521_usize).map(|at| (at.wrapping_mul(31) ^ (at >> 7)).to_le_bytes()[0]).collect()
+}
+
+/// Writes `length` bytes of the pattern and counts them. Hands the writer back, still open.
+async fn write_pattern<W: AsyncWriteExt + Unpin>(mut to: W, length: usize, written: Arc<AtomicUsize>) -> W {
+    let pattern = pattern();
+    let mut at = 0;
+    while at < length {
+        let block = &pattern[at % pattern.len()..];
+        let block = &block[..block.len().min(length - at)];
+        at += to.write(block).await.expect("takes the bytes");
+        written.store(at, Ordering::SeqCst);
+    }
+    to
+}
+
+/// Reads `length` bytes, of which the first are in `first`, and compares them with the pattern.
+async fn read_pattern(from: &mut (impl AsyncReadExt + Unpin), first: &[u8], length: usize) {
+    let pattern = pattern();
+    let mut read = first.to_vec();
+    let mut at = 0;
+    loop {
+        let mut left = read.as_slice();
+        while !left.is_empty() {
+            let expected = &pattern[at % pattern.len()..];
+            let (block, rest) = left.split_at(left.len().min(expected.len()));
+            assert!(expected.starts_with(block), "behind byte {at}");
+            (left, at) = (rest, at + block.len());
+        }
+        if at >= length {
+            assert_eq!(at, length);
+            return;
+        }
+        read.clear();
+        let more = timeout(HANG, from.read_buf(&mut read)).await.expect("more bytes").expect("reads");
+        assert!(more > 0, "ends at {at} of {length}");
+    }
+}
+
+/// Reads a head; returns what already came of the body behind it.
+async fn read_head(from: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+    let mut start = Vec::new();
+    loop {
+        let read = timeout(HANG, from.read_buf(&mut start)).await.expect("more bytes").expect("reads");
+        assert!(read > 0, "ends in the head");
+        if let Some(at) = start.windows(4).position(|window| window == b"\r\n\r\n") {
+            return start.split_off(at + 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_has_said_arrives_before_it_has_said_all() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    visitor.write_all(b"GET /public/events HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    upstream.write_all(head.as_bytes()).await.expect("writes");
+    read_until(&mut visitor, "\r\n\r\n").await;
+    for event in ["first", "second", "third"] {
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        upstream.write_all(chunk.as_bytes()).await.expect("writes");
+        read_until(&mut visitor, event).await;
+    }
+    upstream.write_all(b"0\r\n\r\n").await.expect("writes");
+    read_until(&mut visitor, "0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn what_the_visitor_has_sent_arrives_before_it_has_sent_all() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    let head = "POST /public/upload HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    visitor.write_all(head.as_bytes()).await.expect("writes");
+    visitor.write_all(b"5\r\nfirst\r\n").await.expect("writes");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "first").await;
+    visitor.write_all(b"6\r\nsecond\r\n").await.expect("writes");
+    read_until(&mut upstream, "second").await;
+    // An upstream may answer before it has read all.
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly").await.expect("writes");
+    read_until(&mut visitor, "early").await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_stops_reading_stalls_the_upload() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    let head = format!(
+        "POST /public/upload HTTP/1.1\r\nHost: site.test\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n"
+    );
+    visitor.write_all(head.as_bytes()).await.expect("writes");
+    let (mut from_gateway, to_gateway) = visitor.into_split();
+    let written = Arc::<AtomicUsize>::default();
+    let upload = tokio::spawn(write_pattern(to_gateway, MORE_THAN_BUFFERS, Arc::clone(&written)));
+
+    let mut upstream = accept(&listener).await;
+    let body = read_head(&mut upstream).await;
+    let stalled = standstill(&written).await;
+    assert!(stalled < BUFFERS, "{stalled} bytes were taken for an upstream that reads none");
+
+    read_pattern(&mut upstream, &body, MORE_THAN_BUFFERS).await;
+    let _still_open = upload.await.expect("is done");
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.expect("writes");
+    let answer = read_until(&mut from_gateway, "\r\n\r\nok").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_visitor_who_stops_reading_stalls_the_download() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    visitor.write_all(b"GET /public/download HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n");
+    upstream.write_all(head.as_bytes()).await.expect("writes");
+    let (_from_gateway, to_gateway) = upstream.into_split();
+    let written = Arc::<AtomicUsize>::default();
+    let download = tokio::spawn(write_pattern(to_gateway, MORE_THAN_BUFFERS, Arc::clone(&written)));
+    let stalled = standstill(&written).await;
+    assert!(stalled < BUFFERS, "{stalled} bytes were taken for a visitor who reads none");
+
+    let body = read_head(&mut visitor).await;
+    read_pattern(&mut visitor, &body, MORE_THAN_BUFFERS).await;
+    let _still_open = download.await.expect("is done");
+}
+
+#[tokio::test]
+async fn a_visitor_who_leaves_ends_the_upstreams_work() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = Visitor::at(&gateway).connect().await;
+    visitor.send(b"GET /public/slow HTTP/1.1\r\nHost: site.test\r\n\r\n").await;
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome").await.expect("writes");
+    drop(visitor);
+    let mut rest = Vec::new();
+    let end = timeout(HANG, upstream.read_to_end(&mut rest)).await.expect("the gateway hangs up");
+    assert!(end.is_err() || rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
+}
