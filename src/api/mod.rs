@@ -96,6 +96,7 @@ impl Api {
     fn site_for(&self, key: &ApiKey, named: Option<&str>, via: &Via) -> Result<Arc<Site>, SiteFault> {
         let covered = || self.sso.sites.all().iter().filter(|site| key.covers(&site.name));
         let site = match (named, &via.site) {
+            (Some(name), Some(site)) if site.name.as_str() != name => return Err(SiteFault::Elsewhere),
             (Some(name), _) => {
                 let known = SiteName::parse(name).and_then(|name| self.sso.sites.by_name(&name));
                 known.ok_or(SiteFault::Unknown)?
@@ -116,6 +117,8 @@ enum SiteFault {
     Unknown,
     NotCovered,
     Ambiguous,
+    /// A call on the host of one site for another.
+    Elsewhere,
 }
 
 fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {

@@ -8,7 +8,7 @@ use super::address::Address;
 use super::fault::Fault;
 use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
-use crate::domain::host::{Authority, Origin};
+use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::opaque::{SessionHash, SessionKey};
 use crate::domain::path::{RequestPath, lies_under};
 use crate::domain::query::{Extracted, extract_token, join};
@@ -50,6 +50,8 @@ impl Target {
         let host = match uri.authority() {
             None => host.clone(),
             Some(named) => {
+                // Nobody asks this server for ftp.
+                uri.scheme_str().and_then(Scheme::parse).ok_or(Fault::BadTarget)?;
                 host.to_str().ok().and_then(Authority::parse).ok_or(Fault::BadHost)?;
                 HeaderValue::from_str(named.as_str()).map_err(|_| Fault::BadHost)?
             }

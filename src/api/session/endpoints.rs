@@ -265,6 +265,7 @@ impl Api {
         self.site_for(key, parameters.first("site"), via).map_err(|fault| {
             Refused::input(match fault {
                 SiteFault::Unknown => "There is no such site.",
+                SiteFault::Elsewhere => "This host is another site's.",
                 SiteFault::NotCovered => "The API key may not act for this site.",
                 SiteFault::Ambiguous => "Say which site is meant: the API key covers several.",
             })

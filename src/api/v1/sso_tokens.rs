@@ -35,6 +35,7 @@ impl Api {
         let site = self.site_for(&key, named, via).map_err(|fault| match fault {
             SiteFault::Ambiguous => ApiError::parameter_missing("site"),
             SiteFault::Unknown => ApiError::parameter_invalid("site", "there is no such site"),
+            SiteFault::Elsewhere => ApiError::parameter_invalid("site", "this host is another site's"),
             SiteFault::NotCovered => ApiError::site_not_covered(named.unwrap_or_default()),
         })?;
         let order = TokenOrder {
