@@ -98,10 +98,10 @@ async fn a_forged_identity_header_never_arrives_however_it_is_spelled() {
                 ),
             ] {
                 let request = format!("GET {path} HTTP/1.1\r\nHost: site.test\r\n{fields}\r\n");
-                let before = upstream.requests().len();
+                let before = upstream.count();
                 let answer = visitor.send_raw(request.as_bytes()).await.expect("an answer");
                 assert_eq!(answer.status, 200, "{request:?}");
-                assert_eq!(upstream.requests().len(), before + 1, "{request:?}");
+                assert_eq!(upstream.count(), before + 1, "{request:?}");
                 told(&upstream.last(), is_told, &request);
             }
         }

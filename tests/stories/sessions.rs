@@ -8,9 +8,9 @@ use crate::support::{
 
 /// Whether a closed page opens: judged by what the upstream received.
 async fn opens(visitor: &mut Visitor, upstream: &FakeUpstream) -> bool {
-    let before = upstream.requests().len();
+    let before = upstream.count();
     let answer = visitor.get(&format!("{SITE}/closed")).await;
-    let passed = upstream.requests().len() > before;
+    let passed = upstream.count() > before;
     let expected = if passed { 200 } else { 302 };
     assert_eq!(answer.status, expected, "{answer:?}");
     passed

@@ -2,7 +2,7 @@
 //! refuse to send, or would hide when it arrives, is what many stories are about.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -95,7 +95,10 @@ impl Connection {
     /// Connects to `to`. On Linux all of 127.0.0.0/8 is the loopback: `from` chooses who to be.
     pub(crate) async fn open(from: IpAddr, to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("makes a socket");
-        socket.bind(SocketAddr::new(from, 0)).expect("binds to a loopback address");
+        // Binding takes a port from everyone else, so only who is somebody special does it.
+        if from != Ipv4Addr::LOCALHOST {
+            socket.bind(SocketAddr::new(from, 0)).expect("binds to a loopback address");
+        }
         let stream = timeout(HANG, socket.connect(to)).await.expect("connects in time").expect("connects");
         stream.set_nodelay(true).expect("sets an option");
         let (reader, writer) = stream.into_split();
