@@ -77,7 +77,7 @@ async fn the_key_is_asked_for_before_anything_else() {
     let wrong = "a-key-that-nobody-has-0123456789-abcdefghijklm";
     // Every try comes from an address of its own: guessing from one is another story.
     let mut addresses = 1..;
-    let mut anybody = || gateway.api().from_address(6, addresses.next().expect("an address"));
+    let mut anybody = || gateway.api().at_address(6, addresses.next().expect("an address"));
     for (method, path) in [
         ("POST", "/v1/sso_tokens"),
         ("POST", "/sso_tokens"),
@@ -370,18 +370,18 @@ async fn a_site_may_offer_sso_tokens_on_its_own_hosts() {
 async fn whoever_guesses_keys_is_slowed_down_and_nobody_else_is() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
-    let guesser = gateway.api().from_address(4, 1);
+    let guesser = gateway.api().at_address(4, 1);
     let slowed = guess(&guesser).await;
     assert!(slowed.header("retry-after").expect("says how long").parse::<u64>().expect("seconds") > 0);
     slowed.error_code();
     assert_eq!(guesser.post(TOKENS, &jane()).await.status, 429, "the right key is not told from a wrong one");
-    assert_eq!(gateway.api().from_address(4, 2).post(TOKENS, &jane()).await.status, 201, "another address");
+    assert_eq!(gateway.api().at_address(4, 2).post(TOKENS, &jane()).await.status, 201, "another address");
     gateway.advance(seconds(3600));
     assert_eq!(guesser.post(TOKENS, &jane()).await.status, 201, "in time all is forgiven");
 
     for _ in 0..200 {
         assert_eq!(
-            gateway.api().from_address(4, 3).post(TOKENS, &jane()).await.status,
+            gateway.api().at_address(4, 3).post(TOKENS, &jane()).await.status,
             201,
             "right keys never tire"
         );
@@ -408,7 +408,7 @@ async fn whoever_guesses_tokens_is_slowed_down_and_nobody_else_is() {
     let gateway = TestGateway::before(&upstream).await;
     let mut slowed = None;
     for number in 0..200 {
-        let mut guesser = Visitor::at(&gateway).from_address(5, 1);
+        let mut guesser = Visitor::at(&gateway).at_address(5, 1);
         let answer = guesser.get(&format!("{SITE}/closed?sso={number:A>43}")).await;
         assert_eq!(guesser.session_cookie(), None);
         if answer.status == 429 {
@@ -418,7 +418,7 @@ async fn whoever_guesses_tokens_is_slowed_down_and_nobody_else_is() {
     }
     let slowed = slowed.expect("200 guessed tokens are too many");
     assert_eq!(slowed.header("location"), None, "{slowed:?}");
-    let mut other = Visitor::at(&gateway).from_address(5, 2);
+    let mut other = Visitor::at(&gateway).at_address(5, 2);
     other.sign_in(&gateway.login_page(), "jane@example.com").await;
     upstream.assert_untouched("guesses").await;
 }

@@ -218,7 +218,7 @@ async fn a_head_that_is_too_long_is_refused_and_one_that_is_long_is_not() {
         let answer = Visitor::at(&gateway).send_raw(request.as_bytes()).await.expect("an answer");
         assert_eq!(answer.status, expected, "{length} bytes");
     }
-    assert_eq!(upstream.requests().len(), 1);
+    assert_eq!(upstream.count(), 1);
 }
 
 #[tokio::test]

@@ -98,10 +98,10 @@ async fn a_forged_identity_header_never_arrives_however_it_is_spelled() {
                 ),
             ] {
                 let request = format!("GET {path} HTTP/1.1\r\nHost: site.test\r\n{fields}\r\n");
-                let before = upstream.requests().len();
+                let before = upstream.count();
                 let answer = visitor.send_raw(request.as_bytes()).await.expect("an answer");
                 assert_eq!(answer.status, 200, "{request:?}");
-                assert_eq!(upstream.requests().len(), before + 1, "{request:?}");
+                assert_eq!(upstream.count(), before + 1, "{request:?}");
                 told(&upstream.last(), is_told, &request);
             }
         }
@@ -237,7 +237,7 @@ async fn a_trusted_proxy_is_believed_about_where_a_request_comes_from_and_about_
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("https"));
     assert_eq!(seen.header("x-request-id").as_deref(), Some("0123456789abcdef-from-the-proxy"));
 
-    let mut other = Visitor::at(&gateway).from_address(3, 1);
+    let mut other = Visitor::at(&gateway).at_address(3, 1);
     assert_eq!(other.send(ask()).await.status, 200);
     let seen = upstream.last();
     assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.3.1"), "another proxy is not");

@@ -201,6 +201,31 @@ async fn the_upstream_learns_what_the_login_page_knows() {
 }
 
 #[tokio::test]
+async fn a_name_outside_ascii_is_written_as_the_upstream_reads_it() {
+    let upstream = FakeUpstream::start().await;
+    for (encoding, written) in [
+        ("utf8", "Zo\u{eb} D\u{142}uga"),
+        ("percent", "Zo%C3%AB D%C5%82uga"),
+        ("base64url", "Wm_DqyBExYJ1Z2E"),
+        ("rfc2047", "=?UTF-8?B?Wm/DqyBExYJ1Z2E=?="),
+    ] {
+        let plan = Plan::new(&upstream).site(|site| site.identity("encoding", &format!("{encoding:?}")));
+        let gateway = plan.start().await;
+        let person = json!({ "email": "zoe@example.com", "full_name": "Zo\u{eb} D\u{142}uga" });
+        let token = gateway.login_page().token(person).await;
+        let mut visitor = Visitor::at(&gateway);
+        visitor.get(&format!("{SITE}/?sso={token}")).await;
+        visitor.get(&format!("{SITE}/a")).await;
+        assert_eq!(upstream.last().header("x-forwarded-name").as_deref(), Some(written), "{encoding}");
+        assert_eq!(
+            upstream.last().header("x-forwarded-email").as_deref(),
+            Some("zoe@example.com"),
+            "{encoding}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_open_path_is_never_told_who_is_there_and_an_optional_one_is() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;

@@ -9,16 +9,20 @@
     reason = "a panic is how a test fails"
 )]
 
+mod api_session;
 mod api_v1;
 mod cookies;
 mod directory;
 mod forging;
 mod forwarding;
 mod login_flow;
+mod malformed;
 mod navigation;
+mod oauth1;
 mod paths;
 mod redeem_race;
 mod return_url;
+mod secrecy;
 mod sessions;
 mod streaming;
 mod support;

@@ -131,7 +131,7 @@ async fn send(visitor: &Visitor, upstream: &FakeUpstream, bytes: &[u8]) -> Optio
         assert!(answer.status < 500 || answer.status == 501 || answer.status == 505, "{shown:?}: {answer:?}");
         assert_ne!(answer.text(), "hello from upstream", "{shown:?}");
     }
-    assert_eq!(upstream.bytes().len(), 0, "{shown:?}");
+    assert_eq!(upstream.byte_count(), 0, "{shown:?}");
     answer
 }
 
@@ -310,7 +310,7 @@ async fn send_all(visitor: &Visitor, upstream: &FakeUpstream, bytes: &[u8]) {
     let answers = String::from_utf8_lossy(&connection.rest().await).into_owned();
     let shown = String::from_utf8_lossy(bytes);
     assert!(!answers.contains("hello from upstream"), "{shown:?}: {answers}");
-    assert_eq!(upstream.bytes().len(), 0, "{shown:?}: {answers}");
+    assert_eq!(upstream.byte_count(), 0, "{shown:?}: {answers}");
 }
 
 #[tokio::test]

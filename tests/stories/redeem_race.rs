@@ -47,7 +47,7 @@ async fn redeem_all(
     tokens: Arc<Vec<String>>,
     start: Arc<Barrier>,
 ) -> Vec<usize> {
-    let mut visitor = Visitor::at(&gateway).from_address(1, number + 1);
+    let mut visitor = Visitor::at(&gateway).at_address(1, number + 1);
     visitor.get(&format!("{SITE}/warm-up")).await;
     let mut won = Vec::new();
     for (token, text) in tokens.iter().enumerate() {
@@ -74,7 +74,7 @@ async fn a_burst_of_redemptions_of_different_tokens_loses_none() {
     for number in 0..200_u8 {
         let email = format!("visitor-{number}@example.com");
         let token = login_page.token_for(&email).await;
-        let mut visitor = Visitor::at(&gateway).from_address(2, number + 1);
+        let mut visitor = Visitor::at(&gateway).at_address(2, number + 1);
         visits.spawn(async move {
             let answer = visitor.get(&format!("{SITE}/?sso={token}")).await;
             assert_eq!(answer.status, 302);

@@ -8,9 +8,9 @@ use crate::support::{
 
 /// Whether a closed page opens: judged by what the upstream received.
 async fn opens(visitor: &mut Visitor, upstream: &FakeUpstream) -> bool {
-    let before = upstream.requests().len();
+    let before = upstream.count();
     let answer = visitor.get(&format!("{SITE}/closed")).await;
-    let passed = upstream.requests().len() > before;
+    let passed = upstream.count() > before;
     let expected = if passed { 200 } else { 302 };
     assert_eq!(answer.status, expected, "{answer:?}");
     passed
@@ -23,7 +23,7 @@ async fn a_session_that_is_used_goes_on_and_one_that_is_not_ends_after_half_an_h
     let mut visitor = Visitor::at(&gateway);
     visitor.sign_in(&gateway.login_page(), "jane@example.com").await;
     for round in 0..10 {
-        gateway.advance(minutes(30) - seconds(1));
+        gateway.advance(seconds(30 * 60 - 1));
         assert!(opens(&mut visitor, &upstream).await, "round {round}");
     }
     gateway.advance(minutes(30) + seconds(1));
@@ -41,7 +41,7 @@ async fn a_session_ends_at_its_greatest_age_however_busy_it_is() {
         gateway.advance(minutes(20));
         assert!(opens(&mut visitor, &upstream).await);
     }
-    gateway.advance(minutes(20) - seconds(1));
+    gateway.advance(seconds(20 * 60 - 1));
     assert!(opens(&mut visitor, &upstream).await, "a second before");
     gateway.advance(seconds(2));
     assert!(!opens(&mut visitor, &upstream).await, "a second after");

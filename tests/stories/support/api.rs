@@ -1,6 +1,7 @@
 //! Clients of the control API: one that says anything to it, and the login page that wants only
 //! tokens.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ impl ApiClient {
     }
 
     /// The same client at another address: 127.0.`third`.`fourth`.
-    pub(crate) fn from_address(&self, third: u8, fourth: u8) -> Self {
+    pub(crate) fn at_address(&self, third: u8, fourth: u8) -> Self {
         Self { from: Ipv4Addr::new(127, 0, third, fourth).into(), ..self.clone() }
     }
 
@@ -74,13 +75,13 @@ impl ApiClient {
     ) -> Response {
         let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.host);
         if let Some(key) = &self.key {
-            request.push_str(&format!("Authorization: Bearer {key}\r\n"));
+            let _infallible = write!(request, "Authorization: Bearer {key}\r\n");
         }
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            let _infallible = write!(request, "{name}: {value}\r\n");
         }
         if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            let _infallible = write!(request, "Content-Length: {}\r\n", body.len());
         }
         request.push_str("\r\n");
         self.send_raw(&[request.as_bytes(), body].concat()).await.expect("the control API answers")

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tollgate::app::{self, Ambient, Running};
 use tollgate::config::{self, Environment};
-use tollgate::domain::clock::{ManualClock, Timestamp};
+use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
 
 use super::api::{ApiClient, LoginPage};
@@ -123,6 +123,7 @@ impl SitePlan {
 /// The configuration of a [`TestGateway`].
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    start: Timestamp,
     server: Table,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
@@ -139,10 +140,18 @@ impl Plan {
         let mut server = Table::default();
         server.set("http", "[\"127.0.0.1:0\"]");
         server.set("workers", "1");
-        let plan = Self { server, keys: Vec::new(), sites: vec![site] };
+        // 2025-11-22, some time in the morning: late enough that nothing is before the epoch.
+        let start = Timestamp::from_millis(1_763_800_000_000);
+        let plan = Self { start, server, keys: Vec::new(), sites: vec![site] };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
+    }
+
+    /// Lets the clock start at the real time, for clients that read their own.
+    pub(crate) fn starting_now(mut self) -> Self {
+        self.start = SystemClock.now();
+        self
     }
 
     /// Sets a key of `[server]`.
@@ -189,8 +198,7 @@ impl Plan {
         let toml = self.to_toml();
         let settings = config::load(&toml, "story.toml", &Environment::empty())
             .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
-        // 2025-11-22, some time in the morning: late enough that nothing is before the epoch.
-        let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_763_800_000_000)));
+        let clock = Arc::new(ManualClock::starting_at(self.start));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let running = app::start(settings, ambient).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");

@@ -11,13 +11,13 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
-pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
 pub(crate) use upstream::{Answer, FakeUpstream, Received};
 pub(crate) use visitor::{Ask, Visitor};
-pub(crate) use wire::{Connection, Headers, Response};
+pub(crate) use wire::{Connection, Response};
 
 /// How long anything may take before a story gives up. No story claims to be quicker.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 
 /// Waits until nothing that was already on its way can still be unread.
 pub(crate) async fn settle() {
@@ -29,7 +29,7 @@ pub(crate) fn seconds(n: u64) -> Duration {
 }
 
 pub(crate) fn minutes(n: u64) -> Duration {
-    Duration::from_secs(n * 60)
+    Duration::from_mins(n)
 }
 
 /// The query parameters of `url`, decoded, in order.

@@ -96,14 +96,19 @@ impl FakeUpstream {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// The latest request.
-    pub(crate) fn last(&self) -> Received {
-        self.requests().pop().expect("the upstream received a request")
+    /// How many whole requests there were so far.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.requests.lock().unwrap().len()
     }
 
-    /// Every byte so far, over all connections.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.seen.bytes.lock().unwrap().clone()
+    /// The latest request.
+    pub(crate) fn last(&self) -> Received {
+        self.seen.requests.lock().unwrap().last().expect("the upstream received a request").clone()
+    }
+
+    /// How many bytes there were so far, over all connections.
+    pub(crate) fn byte_count(&self) -> usize {
+        self.seen.bytes.lock().unwrap().len()
     }
 
     /// How many connections there were so far.
@@ -121,14 +126,14 @@ impl FakeUpstream {
     /// Fails if one byte arrived.
     pub(crate) async fn assert_untouched(&self, why: &str) {
         settle().await;
-        let bytes = self.bytes();
+        let bytes = self.seen.bytes.lock().unwrap();
         assert!(bytes.is_empty(), "{why}: the upstream received {:?}", String::from_utf8_lossy(&bytes));
     }
 
     /// Fails if `needle` arrived, in a head or in a body.
     pub(crate) async fn assert_never_saw(&self, needle: &str) {
         settle().await;
-        let bytes = self.bytes();
+        let bytes = self.seen.bytes.lock().unwrap();
         let found = bytes.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()));
         assert!(!found, "the upstream received {needle:?} in {:?}", String::from_utf8_lossy(&bytes));
     }

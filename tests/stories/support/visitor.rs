@@ -103,17 +103,17 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// A stranger at the door of `gateway`.
     pub(crate) fn at(gateway: &TestGateway) -> Self {
-        Self {
-            gateway: gateway.http,
-            from: Ipv4Addr::LOCALHOST.into(),
-            clock: Arc::clone(&gateway.clock),
-            connection: None,
-            jar: Jar::default(),
-        }
+        Self::of(gateway.http, Arc::clone(&gateway.clock))
+    }
+
+    /// A stranger at the public listener at `address`.
+    pub(crate) fn of(address: SocketAddr, clock: Arc<ManualClock>) -> Self {
+        let from = Ipv4Addr::LOCALHOST.into();
+        Self { gateway: address, from, clock, connection: None, jar: Jar::default() }
     }
 
     /// The same visitor at another address: 127.0.`third`.`fourth`.
-    pub(crate) fn from_address(mut self, third: u8, fourth: u8) -> Self {
+    pub(crate) fn at_address(mut self, third: u8, fourth: u8) -> Self {
         self.from = Ipv4Addr::new(127, 0, third, fourth).into();
         self.connection = None;
         self
@@ -179,13 +179,12 @@ impl Visitor {
             }
             None => None,
         };
-        let (connection, answer) = match kept {
-            Some(kept) => kept,
-            None => {
-                let mut connection = self.connect().await;
-                let answer = connection.exchange(request, method).await;
-                (connection, answer.expect("the gateway answers"))
-            }
+        let (connection, answer) = if let Some(kept) = kept {
+            kept
+        } else {
+            let mut connection = self.connect().await;
+            let answer = connection.exchange(request, method).await;
+            (connection, answer.expect("the gateway answers"))
         };
         self.connection = (!answer.closes).then_some(connection);
         answer

@@ -2,7 +2,7 @@
 //! refuse to send, or would hide when it arrives, is what many stories are about.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -52,8 +52,6 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
-    /// The fields behind the last chunk, if any.
-    pub(crate) trailers: Headers,
     /// Every 1xx status that came before.
     pub(crate) interim: Vec<u16>,
     /// Whether the server is done with the connection.
@@ -97,7 +95,10 @@ impl Connection {
     /// Connects to `to`. On Linux all of 127.0.0.0/8 is the loopback: `from` chooses who to be.
     pub(crate) async fn open(from: IpAddr, to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("makes a socket");
-        socket.bind(SocketAddr::new(from, 0)).expect("binds to a loopback address");
+        // Binding takes a port from everyone else, so only who is somebody special does it.
+        if from != Ipv4Addr::LOCALHOST {
+            socket.bind(SocketAddr::new(from, 0)).expect("binds to a loopback address");
+        }
         let stream = timeout(HANG, socket.connect(to)).await.expect("connects in time").expect("connects");
         stream.set_nodelay(true).expect("sets an option");
         let (reader, writer) = stream.into_split();
@@ -137,7 +138,7 @@ impl Connection {
 
     /// Reads up to the connection's end.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
-        timeout(HANG, self.reader.to_end()).await.expect("the connection ends")
+        timeout(HANG, self.reader.until_end()).await.expect("the connection ends")
     }
 }
 
@@ -196,15 +197,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
             let mut closes = headers.lists("connection", "close");
             let bodiless = method == "HEAD" || matches!(status, 101 | 204 | 304);
-            let (body, trailers) = if bodiless {
-                (Vec::new(), Headers::default())
+            let body = if bodiless {
+                Vec::new()
             } else if let Some(message) = self.framed(&headers).await {
-                message.expect("a whole body")
+                message.expect("a whole body").0
             } else {
                 closes = true;
-                (self.to_end().await, Headers::default())
+                self.until_end().await
             };
-            return Some(Response { status, headers, body, trailers, interim, closes });
+            return Some(Response { status, headers, body, interim, closes });
         }
     }
 
@@ -262,7 +263,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Some((body, fields_of(&trailers)))
     }
 
-    async fn to_end(&mut self) -> Vec<u8> {
+    async fn until_end(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.buffer)
     }
