@@ -1,5 +1,6 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -66,6 +67,9 @@ const POOL_CHORE: Duration = Duration::from_secs(5);
 /// How often what is over is forgotten, a slice at a time.
 const SWEEP_CHORE: Duration = Duration::from_millis(100);
 
+/// Every how many sweeps throttles are swept too: that looks at all of them.
+const THROTTLE_TICKS: u64 = 50;
+
 /// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
 const SLICES_IN_A_ROW: usize = 8;
 
@@ -131,7 +135,13 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         .await?;
     }
     let request_ids = RequestIds::new(sso.entropy());
-    let operator = ControlSurface { api, sso, trusted_proxies: server.trusted_proxies, request_ids };
+    let operator = ControlSurface {
+        api,
+        sso,
+        trusted_proxies: server.trusted_proxies,
+        request_ids,
+        ticks: Cell::new(0),
+    };
     crew.hire(
         "control".to_owned(),
         Work {
@@ -190,11 +200,16 @@ struct ControlSurface {
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
     request_ids: RequestIds,
+    ticks: Cell<u64>,
 }
 
 impl ControlSurface {
     fn sweep(&self) {
-        self.sso.sweep_throttles();
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks.is_multiple_of(THROTTLE_TICKS) {
+            self.sso.sweep_throttles();
+        }
         for _ in 0..SLICES_IN_A_ROW {
             if !self.sso.sweep() {
                 return;

@@ -7,19 +7,25 @@ use serde_json::json;
 
 use super::Api;
 use crate::domain::opaque::LoginToken;
+use crate::http::client::Client;
 use crate::http::{Response, reply};
 
 impl Api {
     /// Answers what is no API call; `None` if it is one.
-    pub(super) async fn control_page(&self, request: &Request<Incoming>) -> Option<Response> {
-        let parameter = match request.uri().path() {
+    pub(super) async fn control_page(
+        &self,
+        request: &Request<Incoming>,
+        client: &Client,
+    ) -> Option<Response> {
+        let path = request.uri().path();
+        let parameter = match path {
             "/healthz" => return Some(plain(request, StatusCode::OK, "alive")),
             "/readyz" => return Some(self.readiness(request).await),
             "/api/session/redeem-token" => "session_token",
             "/api/user/redeem-login-token" => "login_token",
             _ => return None,
         };
-        Some(self.show_the_way(request, parameter).await)
+        Some(self.show_the_way(request, parameter, client).await)
     }
 
     async fn readiness(&self, request: &Request<Incoming>) -> Response {
@@ -32,7 +38,7 @@ impl Api {
 
     /// A session cookie is worth nothing on the control listener's host: whoever brings a token
     /// here is sent to its site, where it is redeemed.
-    async fn show_the_way(&self, request: &Request<Incoming>, parameter: &str) -> Response {
+    async fn show_the_way(&self, request: &Request<Incoming>, parameter: &str, client: &Client) -> Response {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return super::ApiError::method_not_allowed("GET, HEAD").into_response();
         }
@@ -44,17 +50,23 @@ impl Api {
         let Some(token) = LoginToken::parse(text.as_bytes()) else {
             return reply::text(StatusCode::FORBIDDEN, format!("The {parameter} is missing or malformed.\n"));
         };
-        let home = match self.sso.site_of_token(&token).await {
-            Ok(site) => site.and_then(|site| self.homes.get(&site.name)),
-            Err(_) => return super::unavailable(),
-        };
-        match home {
-            Some(home) => {
-                let location = format!("{home}/.tollgate/redeem?token={}", token.expose());
-                reply::redirect(StatusCode::FOUND, &location)
+        let Ok(site) = self.sso.site_of_token(&token).await else { return super::unavailable() };
+        let home = site.as_ref().and_then(|site| self.homes.get(&site.name));
+        let (Some(site), Some(home)) = (&site, home) else {
+            if let Err(wait) = self.sso.note_guess(client.address) {
+                let slow = reply::text(StatusCode::TOO_MANY_REQUESTS, "Too many tokens were wrong.\n");
+                return reply::retry_after(slow, wait);
             }
-            None => reply::text(StatusCode::FORBIDDEN, format!("The {parameter} is not known here.\n")),
-        }
+            return reply::text(StatusCode::FORBIDDEN, format!("The {parameter} is not known here.\n"));
+        };
+        // The site's own step knows which kind of token it takes, if the site has it.
+        let token = token.expose();
+        let location = if site.apis.session {
+            format!("{home}{}?{parameter}={token}", request.uri().path())
+        } else {
+            format!("{home}/.tollgate/redeem?token={token}")
+        };
+        reply::redirect(StatusCode::FOUND, &location)
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::config::Scope;
+use crate::http::body::ReadFault;
 use crate::http::{Response, reply};
 use crate::store::Unavailable;
 
@@ -44,6 +45,12 @@ impl ApiError {
         Self { details: json!({ "site": site }), ..error }
     }
 
+    pub(super) fn shared_user() -> Self {
+        let message =
+            "The user is a member of sites for which the API key may not act: change the roles only.";
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message)
+    }
+
     pub(super) fn parameter_missing(field: &str) -> Self {
         Self::parameter("parameter_missing", field, format!("The parameter {field} is missing."))
     }
@@ -55,6 +62,15 @@ impl ApiError {
     fn parameter(code: &'static str, field: &str, message: String) -> Self {
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
         Self { details: json!({ "field": field }), ..error }
+    }
+
+    pub(super) fn unread(fault: ReadFault) -> Self {
+        let (status, code) = match fault {
+            ReadFault::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            ReadFault::Broken => (StatusCode::BAD_REQUEST, "bad_request"),
+            ReadFault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+        };
+        Self::new(status, code, format!("The request cannot be read: {fault}."))
     }
 
     pub(super) fn not_found(what: &str) -> Self {

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use super::session::form;
 use crate::http::body::read_up_to;
 
 /// Far more than any call needs.
 const MAX_BODY: usize = 256 * 1024;
 
 const MAX_LIST: usize = 100;
+const MAX_LIST_BYTES: usize = 4 * 1024;
 const MAX_ITEM_CHARS: usize = 200;
 const MAX_ATTRIBUTE_CHARS: usize = 1000;
 
@@ -27,15 +29,16 @@ impl Fields {
     /// Reads a body that has to be a JSON object.
     pub(super) async fn of(request: Request<Incoming>) -> Result<Self, ApiError> {
         let media_type = request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        let media_type = media_type.and_then(|value| value.split(|b| *b == b';').next()).unwrap_or_default();
-        if !media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        if !media_type.is_some_and(|value| form::media_type(value).eq_ignore_ascii_case(b"application/json"))
+        {
             let message = "Send the body as `Content-Type: application/json`.";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
         }
-        let body = read_up_to(request.into_body(), MAX_BODY).await.ok_or_else(|| {
-            let message = format!("The body is longer than {MAX_BODY} bytes, or broke off.");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
-        })?;
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            let message = "Send the body without Content-Encoding.";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+        }
+        let body = read_up_to(request.into_body(), MAX_BODY).await.map_err(ApiError::unread)?;
         match serde_json::from_slice(&body) {
             Ok(Value::Object(members)) => Ok(Self(members)),
             Ok(_) => Err(malformed("it is not an object")),
@@ -48,9 +51,22 @@ impl Fields {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
-    /// Whether there is such a member, be it null.
+    /// Whether there is such a member that says something.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.0.contains_key(field)
+        self.value(field).is_some() && !self.is_empty_text(field)
+    }
+
+    /// Whether a member is there but says nothing.
+    pub(super) fn is_empty_text(&self, field: &str) -> bool {
+        self.value(field).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
+    }
+
+    /// Refuses members that are none of `known`, for calls in which a typing error would
+    /// otherwise change nothing and say nothing.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        let unknown = self.0.keys().find(|name| !known.contains(&name.as_str()));
+        let expected = || format!("expected {}", known.join(", "));
+        unknown.map_or(Ok(()), |name| Err(ApiError::parameter_invalid(name, expected())))
     }
 
     /// A text of at most `max_chars` without control characters. An empty one counts as absent.
@@ -106,7 +122,13 @@ impl Fields {
             }
             Ok(text.to_owned())
         };
-        items.iter().map(item).collect::<Result<_, _>>().map(Some)
+        let list = items.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+        // Servers refuse requests whose headers are too long: the person could open nothing.
+        if list.iter().map(String::len).sum::<usize>() > MAX_LIST_BYTES {
+            let why = format_args!("it is longer than {MAX_LIST_BYTES} bytes");
+            return Err(ApiError::parameter_invalid(field, why));
+        }
+        Ok(Some(list))
     }
 
     /// A map of texts.
@@ -117,6 +139,9 @@ impl Fields {
         let members = members.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
         let member = |(name, value): (&String, &Value)| {
             let text = value.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+            if name.is_empty() {
+                return Err(ApiError::parameter_invalid(field, "a name is empty"));
+            }
             check_text(field, name, MAX_ITEM_CHARS)?;
             check_text(field, text, MAX_ATTRIBUTE_CHARS)?;
             Ok((name.clone(), text.to_owned()))

@@ -1,6 +1,7 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -20,11 +21,12 @@ pub(super) enum Bearer<'a> {
 }
 
 impl<'a> Bearer<'a> {
-    /// Reads `Authorization: Bearer KEY` (RFC 6750 §2.1); the scheme's case does not matter.
+    /// Reads `Authorization: Bearer KEY` (RFC 6750 §2.1); the scheme's case does not matter. Two
+    /// fields are as good as none: who sends them does not know what is meant.
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let credentials = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let split = credentials.and_then(|value| value.split_at_checked(b"bearer ".len()));
-        match split {
+        let mut lines = headers.get_all(AUTHORIZATION).into_iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return Self::Absent };
+        match line.as_bytes().split_at_checked(b"bearer ".len()) {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => Self::Key(key.trim_ascii()),
             _ => Self::Absent,
         }
@@ -39,12 +41,9 @@ impl Api {
         via: &Via,
         scope: Scope,
     ) -> Result<Arc<ApiKey>, ApiError> {
-        let culprit = Culprit::from(via.client.address);
-        self.sso.wrong_keys.check(culprit, self.sso.now()).map_err(ApiError::slow_down)?;
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
         let Some(key) = self.key_of(presented) else {
-            self.note_wrong_key(via);
-            return Err(ApiError::missing_token());
+            return Err(self.wrong_key(via).map_or_else(ApiError::missing_token, ApiError::slow_down));
         };
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
@@ -69,9 +68,19 @@ impl Api {
         self.keys.iter().find(owns).cloned()
     }
 
-    pub(super) fn note_wrong_key(&self, via: &Via) {
+    /// Notes a wrong key, and says how long its bearer has to wait if there were too many.
+    ///
+    /// A right key is never held back: callers share addresses, and one with an old key must not
+    /// shut the others out. Keys are too long to be guessed at any rate at which they are tried.
+    pub(super) fn wrong_key(&self, via: &Via) -> Option<Duration> {
         let address = via.client.address;
-        self.sso.wrong_keys.note_failure(Culprit::from(address), self.sso.now());
+        let culprit = Culprit::from(address);
+        let now = self.sso.now();
+        if let Err(wait) = self.sso.wrong_keys.check(culprit, now) {
+            return Some(wait);
+        }
+        self.sso.wrong_keys.note_failure(culprit, now);
         tracing::warn!(target: "tollgate::audit", event = "wrong_key", client = %address);
+        None
     }
 }

@@ -17,8 +17,10 @@ use hyper::body::Incoming;
 
 use crate::config::{ApiKey, Site};
 use crate::domain::host::{Authority, Origin, Scheme};
+use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
+use crate::http::connection::has_doubtful_length;
 use crate::http::{Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
@@ -70,6 +72,14 @@ impl Api {
 
     /// Answers a request to the control listener.
     pub async fn handle_control(&self, request: Request<Incoming>, client: Client) -> Response {
+        if has_doubtful_length(request.headers()) {
+            let message = "The request gives its length in more than one way.";
+            return ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message).into_response();
+        }
+        // Health is asked for by balancers that know of no Host.
+        if let Some(response) = self.control_page(&request, &client).await {
+            return response;
+        }
         let Some(origin) = control_origin(request.headers(), client.scheme) else {
             return ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -79,16 +89,21 @@ impl Api {
             .into_response();
         };
         let via = Via { client, origin, site: None };
-        match self.control_page(&request).await {
-            Some(response) => response,
-            None => self.handle(request, via).await,
-        }
+        self.handle(request, via).await
     }
 
     /// Where visitors find `site`, as far as this request tells.
     fn home(&self, site: &Site, via: &Via) -> Option<Origin> {
         let asked_there = via.site.as_ref().is_some_and(|own| own.name == site.name);
         if asked_there { Some(via.origin.clone()) } else { self.homes.get(&site.name).cloned() }
+    }
+
+    /// The same for a visitor who goes on to `return_url`, if that is at another of the site's
+    /// hosts: a session holds on the host alone where it was opened.
+    fn home_for(&self, site: &Site, via: &Via, return_url: Option<&str>) -> Option<Origin> {
+        let home = self.home(site, via)?;
+        let target = ReturnTo::parse(return_url.unwrap_or_default(), &home, &site.hosts);
+        Some(target.origin().unwrap_or(home))
     }
 
     /// The site that a call is about: the one it names, or that on whose host it was made, or the
@@ -99,7 +114,9 @@ impl Api {
             (Some(name), Some(site)) if site.name.as_str() != name => return Err(SiteFault::Elsewhere),
             (Some(name), _) => {
                 let known = SiteName::parse(name).and_then(|name| self.sso.sites.by_name(&name));
-                known.ok_or(SiteFault::Unknown)?
+                // A key that is limited to some sites learns nothing of others.
+                let hidden = if key.sites.is_none() { SiteFault::Unknown } else { SiteFault::NotCovered };
+                known.ok_or(hidden)?
             }
             (None, Some(site)) => site,
             (None, None) => match (covered().next(), covered().nth(1)) {

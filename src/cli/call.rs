@@ -66,7 +66,7 @@ impl Control {
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
         let (head, body) = sender.send_request(request).await?.into_parts();
-        let answer = read_up_to(body, MAX_ANSWER).await.context("the answer broke off")?;
+        let answer = read_up_to(body, MAX_ANSWER).await.context("the answer cannot be read")?;
         let document: Value = serde_json::from_slice(&answer).context("the answer is not JSON")?;
         if head.status.is_success() {
             return Ok(document);

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// An e-mail address as it was first given. Two addresses are the same when their
-/// [`key`](Email::key)s are: comparison goes without case.
+/// [`key`](Email::key)s are: comparison goes without the case of ASCII letters. Folding more than
+/// those would make one person of two, as the Kelvin sign folds to `k`.
 #[derive(Clone)]
 pub struct Email {
     spelled: Arc<str>,
@@ -21,12 +22,14 @@ impl Email {
         let text = text.trim();
         let (local, domain) = text.split_once('@')?;
         let plain = |part: &str| {
-            !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
+            !part.is_empty()
+                && !part
+                    .contains(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c) || c == '@')
         };
         if text.len() > MAX_LEN || !plain(local) || !plain(domain) {
             return None;
         }
-        Some(Self { spelled: text.into(), key: text.to_lowercase().into() })
+        Some(Self { spelled: text.into(), key: text.to_ascii_lowercase().into() })
     }
 
     /// The address as it was first given.
@@ -34,10 +37,15 @@ impl Email {
         &self.spelled
     }
 
-    /// The lower-cased address, under which everything about it is filed.
+    /// The address with its ASCII letters lowered, under which everything about it is filed.
     pub fn key(&self) -> &Arc<str> {
         &self.key
     }
+}
+
+/// Format characters that make two addresses look like one.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl PartialEq for Email {
@@ -70,9 +78,26 @@ mod tests {
     }
 
     #[test]
+    fn look_alikes_are_not_the_same_person() {
+        assert_ne!(Email::parse("jac\u{212a}@example.com"), Email::parse("jack@example.com"));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "jane", "@", "jane@", "@x.org", "a@b@c", "a b@c.d", "a@c\r\nX: y", "a\0@c", &long] {
+        for text in [
+            "",
+            "jane",
+            "@",
+            "jane@",
+            "@x.org",
+            "a@b@c",
+            "a b@c.d",
+            "a@c\r\nX: y",
+            "a\0@c",
+            "a\u{200b}@c.d",
+            &long,
+        ] {
             assert!(Email::parse(text).is_none(), "{text:?}");
         }
     }

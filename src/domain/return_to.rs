@@ -71,6 +71,13 @@ impl ReturnTo {
         &self.0
     }
 
+    /// The origin of a target on another host than the one that was asked; `None` for a path.
+    pub fn origin(&self) -> Option<Origin> {
+        let (scheme, rest) = self.0.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        Origin::parse(&format!("{scheme}://{authority}"))
+    }
+
     /// The target as an absolute URL, as a login page on another host needs it.
     pub fn absolute(&self, origin: &Origin) -> String {
         if self.0.starts_with('/') { format!("{origin}{}", self.0) } else { self.0.clone() }

@@ -77,6 +77,9 @@ pub enum Refusal {
     /// It belongs to another browser.
     #[error("the token was made for another browser")]
     OtherBrowser,
+    /// It was withdrawn together with the sessions of the person.
+    #[error("the token was withdrawn")]
+    Revoked,
     /// It names no browser, and the site insists on one.
     #[error("the token is not bound to a browser")]
     Unbound,
@@ -90,6 +93,7 @@ impl Refusal {
             Self::Used => "used",
             Self::Expired => "expired",
             Self::OtherBrowser => "other_browser",
+            Self::Revoked => "revoked",
             Self::Unbound => "unbound",
         }
     }

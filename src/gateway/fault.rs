@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::visit::Audience;
 use crate::domain::path::PathFault;
+use crate::http::body::ReadFault;
 use crate::http::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::{Response, reply};
 use crate::pages::{Page, Problem};
@@ -30,6 +31,8 @@ pub(super) enum Fault {
     Path(PathFault),
     #[error("the session cookie was sent twice with different values")]
     DoubledCookie,
+    #[error(transparent)]
+    Unread(#[from] ReadFault),
     #[error("this method is not forwarded")]
     MethodRefused,
     #[error("this method is not one for this address")]
@@ -54,11 +57,12 @@ impl Fault {
     /// The status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::DoubtfulLength | Self::BadHost | Self::BadTarget => {
+            Self::DoubtfulLength | Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
             Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
             Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
+            Self::Unread(ReadFault::TooSlow) => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MethodRefused | Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
             }
@@ -68,7 +72,9 @@ impl Fault {
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-            Self::Proxy(ProxyError::BodyTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
             Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             Self::Proxy(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         }
@@ -112,7 +118,10 @@ impl Fault {
 
     fn page(&self) -> Page<'static> {
         Page::Problem(match self {
-            Self::DoubtfulLength | Self::BadHost | Self::BadTarget => Problem::Malformed,
+            Self::DoubtfulLength
+            | Self::BadHost
+            | Self::BadTarget
+            | Self::Unread(ReadFault::Broken | ReadFault::TooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
             Self::DoubledCookie => Problem::DoubledCookie,
             Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,
@@ -121,7 +130,7 @@ impl Fault {
             Self::NotANavigation | Self::CrossSite => Problem::CrossSite,
             Self::SlowDown(wait) => return Page::SlowDown { retry_after_secs: wait.as_secs() + 1 },
             Self::Unavailable(_) => Problem::SessionsUnavailable,
-            Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
+            Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
             Self::Proxy(_) => Problem::UpstreamUnreachable,
         })

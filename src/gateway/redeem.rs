@@ -17,7 +17,6 @@ use crate::domain::token::{Refusal, TokenKind};
 use crate::http::navigation::{is_navigation, is_prefetch};
 use crate::http::{Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
-use crate::sso::throttle::Culprit;
 use crate::sso::{RedeemError, Redeemed, Redemption};
 
 impl Gateway {
@@ -57,8 +56,6 @@ impl Gateway {
         kind: Option<TokenKind>,
     ) -> Result<Result<Redeemed, Refusal>, Fault> {
         let sso = &self.shared.sso;
-        let culprit = Culprit::from(visit.client.address);
-        sso.guesses.check(culprit, visit.now).map_err(Fault::SlowDown)?;
         let attempt = Redemption {
             site: Arc::clone(&visit.front.site),
             token: token.clone(),
@@ -73,8 +70,9 @@ impl Gateway {
         match outcome.await.map_err(|_| crate::store::Unavailable)? {
             Ok(redeemed) => Ok(Ok(redeemed)),
             Err(RedeemError::Refused(refusal)) => {
+                // A good token is never held back: visitors share addresses.
                 if refusal == Refusal::Unknown {
-                    self.shared.sso.guesses.note_failure(culprit, visit.now);
+                    self.shared.sso.note_guess(visit.client.address).map_err(Fault::SlowDown)?;
                 }
                 Ok(Err(refusal))
             }
@@ -140,7 +138,7 @@ pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option
 
 /// A look ahead at a URL with a token. A browser might keep a good answer, or a redirect, and use
 /// it in place of the real thing: an error makes it throw the answer away.
-fn refuse_prefetch() -> Response {
+pub(super) fn refuse_prefetch() -> Response {
     reply::empty(StatusCode::FORBIDDEN)
 }
 

@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 
 use super::Gateway;
 use super::fault::Fault;
-use super::redeem::{confirmation, signed_in};
+use super::redeem::{confirmation, refuse_prefetch, signed_in};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
@@ -93,12 +93,12 @@ impl Gateway {
         visit: &Visit<'_>,
     ) -> Result<Response, Fault> {
         let by_post = *request.method() == Method::POST;
-        if !by_post && !is_deliberate(&request)? {
-            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        if !by_post && let Some(instead) = deliberate(&request)? {
+            return Ok(instead);
         }
         let status = reply::see_other(request.method());
         let fields = if by_post {
-            read_up_to(request.into_body(), MAX_FORM).await.ok_or(Fault::BadTarget)?
+            read_up_to(request.into_body(), MAX_FORM).await?
         } else {
             request.uri().query().unwrap_or_default().to_owned().into()
         };
@@ -131,8 +131,8 @@ impl Gateway {
         visit: &Visit<'_>,
         kind: TokenKind,
     ) -> Result<Response, Fault> {
-        if !is_deliberate(request)? {
-            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        if let Some(instead) = deliberate(request)? {
+            return Ok(instead);
         }
         let name = match kind {
             TokenKind::Session => "session_token",
@@ -158,14 +158,14 @@ impl Gateway {
     }
 }
 
-/// Whether a GET may change something: a person opened the page. A HEAD or a look ahead may not;
-/// what a script fetches is refused.
-fn is_deliberate(request: &Request<Incoming>) -> Result<bool, Fault> {
-    if *request.method() != Method::GET || is_prefetch(request.headers()) {
-        return Ok(false);
+/// Whether a GET may change something: a person opened the page. If not, what to answer instead: a
+/// HEAD or a look ahead changes nothing, and what a script fetches is refused.
+fn deliberate(request: &Request<Incoming>) -> Result<Option<Response>, Fault> {
+    if is_prefetch(request.headers()) {
+        return Ok(Some(refuse_prefetch()));
     }
-    if !is_navigation(request.headers()) {
-        return Err(Fault::NotANavigation);
+    if *request.method() != Method::GET {
+        return Ok(Some(reply::empty(StatusCode::NO_CONTENT)));
     }
-    Ok(true)
+    if is_navigation(request.headers()) { Ok(None) } else { Err(Fault::NotANavigation) }
 }

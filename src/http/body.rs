@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,13 +67,32 @@ impl http_body::Body for Body {
     }
 }
 
-/// Reads a small body whole. `None` if it is longer than `limit` bytes or breaks off.
-pub async fn read_up_to<B>(body: B, limit: usize) -> Option<Bytes>
+/// Why a small body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFault {
+    /// It is longer than it may be.
+    #[error("the body is too long")]
+    TooLong,
+    /// It broke off, or its framing is wrong.
+    #[error("the body broke off")]
+    Broken,
+    /// It did not come in time.
+    #[error("the body did not come in time")]
+    TooSlow,
+}
+
+/// Who sends a small body sends it at once.
+const READ_TIME: Duration = Duration::from_secs(10);
+
+/// Reads a small body whole, of at most `limit` bytes and within ten seconds.
+pub async fn read_up_to<B>(body: B, limit: usize) -> Result<Bytes, ReadFault>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
-    use http_body_util::BodyExt as _;
-    let limited = http_body_util::Limited::new(body, limit);
-    limited.collect().await.ok().map(http_body_util::Collected::to_bytes)
+    let whole = http_body_util::Limited::new(body, limit).collect();
+    let read = tokio::time::timeout(READ_TIME, whole).await.map_err(|_| ReadFault::TooSlow)?;
+    read.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() { ReadFault::TooLong } else { ReadFault::Broken }
+    })
 }

@@ -25,7 +25,8 @@ impl From<Refusal> for SignInFailure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Used => Self::Used,
-            Refusal::Expired => Self::Expired,
+            // To the person it makes no difference why the link has no force any more.
+            Refusal::Expired | Refusal::Revoked => Self::Expired,
             Refusal::Unknown => Self::Unknown,
             Refusal::OtherBrowser => Self::OtherBrowser,
             Refusal::Unbound => Self::Unbound,

@@ -70,7 +70,7 @@ impl Sso {
             self.stores.directory.provision(member.email, member.name, site.name.clone(), self.now()).await?;
         let user = provisioned.user;
         if provisioned.created {
-            tracing::info!(target: "tollgate::audit", event = "user_created", user = %user.id, site = %site.name, by);
+            tracing::info!(target: "tollgate::audit", event = "user_created", user = user.id.0, site = %site.name, by);
         }
         let identity =
             Identity { user: Some(user.id), email: Some(user.email), name: Some(user.name), ..member.extra };
@@ -95,6 +95,8 @@ impl Sso {
             Some(email) => self.stores.directory.find_by_email(email.key().clone()).await?,
             None => None,
         };
+        // A user of other sites only is none of this one's.
+        let user = user.filter(|user| user.roles.contains_key(&site.name));
         let known_name = user.as_ref().map(|user| user.name.clone());
         let identity = Identity {
             user: user.map(|user| user.id),

@@ -33,7 +33,7 @@ pub struct Sso {
     /// Holds back whoever presents wrong API keys.
     pub wrong_keys: Throttle,
     /// Holds back whoever presents tokens that were never issued.
-    pub guesses: Throttle,
+    guesses: Throttle,
     /// Stops a browser and a login page from sending each other in circles.
     bounces: Throttle,
     /// The same for browsers without cookies, of which there may be many at one address.
@@ -66,6 +66,14 @@ impl Sso {
     /// The source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.entropy.as_ref()
+    }
+
+    /// Notes a token that never was, from `address`; how long to wait if there were too many.
+    pub fn note_guess(&self, address: IpAddr) -> Result<(), Duration> {
+        let now = self.now();
+        self.guesses.check(address.into(), now)?;
+        self.guesses.note_failure(address.into(), now);
+        Ok(())
     }
 
     /// Whether a visitor with a bad token has been sent back to the login page too often: by the

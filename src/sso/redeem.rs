@@ -69,14 +69,14 @@ impl Sso {
                 target: "tollgate::audit", event = "token_refused", site = %site.name, reason = refusal.as_str()
             );
         })?;
-        // Role and back end are what they are now, not what they were when the token was made;
-        // a user who was deleted in between is let in no more.
+        // Name, role and back end are what they are now, not what they were when the token was
+        // made.
         let identity = match grant.identity.user {
             None => grant.identity,
-            Some(id) => match self.stores.directory.find(id).await? {
-                Some(user) => with_rights(grant.identity, &user, &site, grant.role_policy),
-                None => return Err(Refusal::Unknown.into()),
-            },
+            Some(id) => {
+                let user = self.stores.directory.find(id).await?.ok_or(Refusal::Revoked)?;
+                with_rights(grant.identity, &user, &site, grant.role_policy).ok_or(Refusal::Revoked)?
+            }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
         let session = Session {
@@ -91,6 +91,7 @@ impl Sso {
         let key = SessionKey::mint(self.entropy());
         let live = Arc::new(live_session(session, &site, now));
         self.stores.sessions.insert(key.hash(), Arc::clone(&live)).await?;
+        self.confirm_rights(&live).await?;
         let id = live.session.id;
         let user = live.session.identity.user.map(|id| id.0);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
@@ -98,6 +99,18 @@ impl Sso {
             self.end_on_site(current, &site, "replaced").await?;
         }
         Ok(Redeemed { key, live, return_url: grant.return_url })
+    }
+
+    /// Looks the user of a new session up again: who was changed or deleted between the first look
+    /// and the session's insertion was not found when that change went over the sessions.
+    async fn confirm_rights(&self, live: &LiveSession) -> Result<(), RedeemError> {
+        let Some(id) = live.session.identity.user else { return Ok(()) };
+        match self.stores.directory.find(id).await? {
+            Some(user) => self.refresh_sessions(&user).await?,
+            None => drop(self.revoke_session(live.session.id).await?),
+        }
+        let still_there = self.stores.sessions.find_by_id(live.session.id, self.now()).await?.is_some();
+        if still_there { Ok(()) } else { Err(Refusal::Revoked.into()) }
     }
 
     /// The site that a token opens, for whoever has to send its bearer there.
@@ -117,13 +130,23 @@ pub(super) fn live_session(
     LiveSession::new(session, headers, last_seen)
 }
 
-/// `identity` with the rights that `user` has on `site` now.
-pub(super) fn with_rights(identity: Identity, user: &User, site: &Site, policy: RolePolicy) -> Identity {
+/// `identity` with the rights that `user` has on `site` now; `None` if the session rests on a
+/// membership that is over.
+pub(super) fn with_rights(
+    identity: Identity,
+    user: &User,
+    site: &Site,
+    policy: RolePolicy,
+) -> Option<Identity> {
     let role = user.roles.get(&site.name);
     let backend = site.allow_backend_login && user.account == Account::Full && role.is_some();
-    let told = match policy {
-        RolePolicy::Always => true,
-        RolePolicy::WithBackend => backend,
-    };
-    Identity { role: role.filter(|_| told).cloned(), backend, ..identity }
+    match policy {
+        RolePolicy::Always => {
+            let name = Some(user.name.clone());
+            Some(Identity { role: Some(role?.clone()), name, backend, ..identity })
+        }
+        RolePolicy::WithBackend => {
+            Some(Identity { role: role.filter(|_| backend).cloned(), backend, ..identity })
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::Sso;
 use super::redeem::{live_session, with_rights};
 use crate::config::Site;
 use crate::domain::opaque::SessionHash;
-use crate::domain::session::{LiveSession, SessionId};
+use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::user::User;
 use crate::store::{Page, SessionFilter, StoreResult};
 
@@ -58,8 +58,10 @@ impl Sso {
         Ok(note_end(ended.as_deref(), "revoked"))
     }
 
-    /// Ends every session that `filter` shows, and says how many there were.
+    /// Ends every session that `filter` means, and says how many there were. Open tokens for such
+    /// sessions are withdrawn first, so that none comes after.
     pub async fn revoke_sessions(&self, filter: SessionFilter) -> StoreResult<usize> {
+        self.stores.tokens.revoke(filter.clone()).await?;
         let mut revoked = 0;
         loop {
             let page = self.stores.sessions.list(filter.clone(), None, BATCH, self.now()).await?;
@@ -121,9 +123,13 @@ impl Sso {
                 let Some(site) = self.sites.by_name(&live.session.site) else {
                     continue;
                 };
-                let mut session = live.session.clone();
-                session.identity = with_rights(session.identity, user, site, session.role_policy);
-                let refreshed = live_session(session, site, live.last_seen());
+                let session = &live.session;
+                let rights = with_rights(session.identity.clone(), user, site, session.role_policy);
+                let Some(identity) = rights else {
+                    self.revoke_session(session.id).await?;
+                    continue;
+                };
+                let refreshed = live_session(Session { identity, ..session.clone() }, site, live.last_seen());
                 self.stores.sessions.replace(Arc::new(refreshed)).await?;
             }
             after = page.next;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
+use crate::domain::identity::Identity;
 use crate::domain::opaque::{SessionHash, TokenHash};
 use crate::domain::session::{LiveSession, SessionId};
 use crate::domain::site::SiteName;
@@ -52,6 +53,9 @@ pub trait TokenStore: Send + Sync {
         now: Timestamp,
     ) -> StoreFuture<'_, Result<TokenGrant, Refusal>>;
 
+    /// Withdraws the open tokens that `filter` shows.
+    fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
+
     /// The site that a token opens; looking does not change it.
     fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>>;
 
@@ -59,7 +63,7 @@ pub trait TokenStore: Send + Sync {
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
 }
 
-/// Which sessions a list is to show.
+/// Which sessions, or tokens for sessions, are meant.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
     /// Those of the person with this [`Email::key`].
@@ -69,12 +73,11 @@ pub struct SessionFilter {
 }
 
 impl SessionFilter {
-    /// Whether the list shows `live`.
-    pub fn matches(&self, live: &LiveSession) -> bool {
-        let session = &live.session;
-        let email_key = session.identity.email.as_ref().map(Email::key);
+    /// Whether those of `who` on `site` are meant.
+    pub fn matches(&self, who: &Identity, site: &SiteName) -> bool {
+        let email_key = who.email.as_ref().map(Email::key);
         self.email_key.as_ref().is_none_or(|key| email_key == Some(key))
-            && self.sites.as_ref().is_none_or(|sites| sites.contains(&session.site))
+            && self.sites.as_ref().is_none_or(|sites| sites.contains(site))
     }
 }
 

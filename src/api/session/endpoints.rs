@@ -1,15 +1,17 @@
 //! The calls of the 23-compatible API: who asks, what is asked, and the answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::form;
 use super::format::Format;
-use super::oauth1;
+use super::oauth1::{self, SignatureFault};
 use super::parameters::Parameters;
 use super::reply::{ErrorCode, Reply, SiteCard};
 use crate::api::error::ApiError;
@@ -18,11 +20,11 @@ use crate::api::{Api, SiteFault, Via};
 use crate::config::{ApiKey, PermissionLevel, Site};
 use crate::domain::email::Email;
 use crate::domain::opaque::LoginToken;
+use crate::domain::state::LoginState;
 use crate::domain::user::{Account, PersonName, User, UserId};
 use crate::http::body::read_up_to;
 use crate::http::{Response, reply};
 use crate::sso::TokenOrder;
-use crate::sso::throttle::Culprit;
 use crate::store::Unavailable;
 
 const GET_TOKEN: &str = "/api/session/get-token";
@@ -40,29 +42,43 @@ pub fn is_endpoint(path: &str) -> bool {
 /// A request with its body read.
 pub(super) struct Call {
     pub(super) head: Parts,
-    pub(super) form: Option<bytes::Bytes>,
+    /// The form, over which a signature goes.
+    form: Option<Bytes>,
+    /// The members of a JSON object, as a form: no signature covers them.
+    json: Option<Bytes>,
 }
 
 impl Call {
-    /// Reads the body, if it is a form.
-    pub(super) async fn of(request: Request<Incoming>) -> Result<Self, Refused> {
+    /// Reads the body. One that is not understood must not be passed over: what it says would be
+    /// lost, and the call done without it.
+    pub(super) async fn of(request: Request<Incoming>, takes_json: bool) -> Result<Self, Refused> {
         let (head, body) = request.into_parts();
-        let is_form =
-            head.headers.get(CONTENT_TYPE).is_some_and(|content_type| form::is_form(content_type.as_bytes()));
-        let form = if head.method == Method::POST && is_form {
-            let too_long = || Refused::input(format!("the form is longer than {} bytes", form::MAX_BYTES));
-            Some(read_up_to(body, form::MAX_BYTES).await.ok_or_else(too_long)?)
-        } else {
-            None
-        };
-        Ok(Self { head, form })
+        if head.method != Method::POST || body.is_end_stream() {
+            return Ok(Self { head, form: None, json: None });
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        let is_form = form::is_form(content_type);
+        let is_json = takes_json && form::media_type(content_type).eq_ignore_ascii_case(b"application/json");
+        if !is_form && !is_json {
+            return Err(Refused::input("Send the parameters as application/x-www-form-urlencoded."));
+        }
+        let body = read_up_to(body, form::MAX_BYTES).await;
+        let body = body.map_err(|fault| Refused::input(format!("The form cannot be read: {fault}.")))?;
+        let (form, json) = if is_form { (Some(body), None) } else { (None, Some(json_as_form(&body)?)) };
+        Ok(Self { head, form, json })
     }
 
     pub(super) fn parameters(&self) -> Result<Parameters, Refused> {
-        let query = self.head.uri.query();
-        Parameters::read(&self.head.method, query, self.form.as_deref())
+        let form = self.form.as_deref().or(self.json.as_deref());
+        Parameters::read(&self.head.method, self.head.uri.query(), form)
             .map_err(|fault| Refused::input(fault.to_string()))
     }
+}
+
+fn json_as_form(body: &[u8]) -> Result<Bytes, Refused> {
+    let why = |_| Refused::input("The body is no JSON object of strings.");
+    let members: BTreeMap<String, String> = serde_json::from_slice(body).map_err(why)?;
+    Ok(form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish().into())
 }
 
 /// Why a call is refused.
@@ -122,7 +138,7 @@ impl Api {
         }
         // Until the parameters are read, nobody knows in which format to answer.
         let read = async {
-            let call = Call::of(request).await?;
+            let call = Call::of(request, false).await?;
             let parameters = call.parameters()?;
             Ok((call, parameters))
         };
@@ -154,13 +170,9 @@ impl Api {
 
     /// Finds out who calls: by a bearer key, by a signature, or nobody in particular.
     pub(super) async fn caller(&self, call: &Call, via: &Via) -> Result<Caller, Refused> {
-        let culprit = Culprit::from(via.client.address);
         let now = self.sso.now();
-        self.sso.wrong_keys.check(culprit, now).map_err(Refused::SlowDown)?;
-        let wrong = |message: String| {
-            self.note_wrong_key(via);
-            Refused::Because(ErrorCode::InvalidSignature, message)
-        };
+        let invalid = |message: String| Refused::Because(ErrorCode::InvalidSignature, message);
+        let wrong = |message: String| self.wrong_key(via).map_or_else(|| invalid(message), Refused::SlowDown);
         if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
             let key = self.key_of(presented).ok_or_else(|| wrong("The API key is not valid.".to_owned()))?;
             return Ok(Caller { key: Some(key) });
@@ -175,15 +187,19 @@ impl Api {
             authorization: &authorization,
             form: call.form.as_deref(),
         };
-        let invalid = |fault: oauth1::SignatureFault| format!("The API signature is invalid: {fault}.");
-        let Some(presented) = oauth1::read(&request).map_err(|fault| wrong(invalid(fault)))? else {
+        // Only a wrong signature is a guess; the rest are mistakes that guess nothing.
+        let refused = |fault: SignatureFault| {
+            let message = format!("The API signature is invalid: {fault}.");
+            if matches!(fault, SignatureFault::Mismatch { .. }) { wrong(message) } else { invalid(message) }
+        };
+        let Some(presented) = oauth1::read(&request).map_err(refused)? else {
             return Ok(Caller { key: None });
         };
         let key = self.key_of_consumer(presented.consumer_key(), presented.token());
         let credentials = key.as_ref().and_then(|key| key.oauth1.as_ref());
-        let nonce = presented.verify(credentials, now).map_err(|fault| wrong(invalid(fault)))?;
+        let nonce = presented.verify(credentials, now).map_err(refused)?;
         if !self.sso.remember_nonce(nonce.key, nonce.expires_at).await? {
-            return Err(wrong(invalid(oauth1::SignatureFault::Replayed)));
+            return Err(refused(SignatureFault::Replayed));
         }
         Ok(Caller { key })
     }
@@ -216,7 +232,15 @@ impl Api {
             fine.then(|| PersonName::from_full(text)).ok_or_else(|| Refused::input("full_name is no name"))
         });
         let return_url = return_url(parameters)?;
-        let order = TokenOrder { return_url: Some(return_url.clone()), ..TokenOrder::default() };
+        let state =
+            given("state").map(|text| LoginState::parse(text).ok_or_else(|| Refused::input("state is none")));
+        let state = state.transpose()?;
+        if site.require_state && state.is_none() {
+            return Err(Refused::input(
+                "This site takes only tokens with the state that came with the visitor.",
+            ));
+        }
+        let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
         let issued =
             self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &key.name).await?;
         Ok((issued.token, return_url))
@@ -247,7 +271,7 @@ impl Api {
     }
 
     async fn user_of_call(&self, parameters: &Parameters) -> Result<Option<User>, Refused> {
-        if let Some(id) = parameters.first("user_id") {
+        if let Some(id) = parameters.first("user_id").filter(|id| !id.is_empty()) {
             let id = UserId::parse(id).ok_or_else(|| Refused::input("user_id is no number"))?;
             return Ok(self.sso.find_user(id).await?);
         }

@@ -71,8 +71,12 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 /// Whether a `Content-Type` says that the body is a form. Its parameters, such as a charset, do
 /// not matter.
 pub fn is_form(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    media_type(content_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+/// The media type of a `Content-Type`, without its parameters.
+pub fn media_type(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

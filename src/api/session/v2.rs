@@ -50,7 +50,7 @@ impl Api {
     }
 
     async fn token_v2(&self, request: Request<Incoming>, via: &Via) -> Result<Response, Refused> {
-        let call = Call::of(request).await?;
+        let call = Call::of(request, true).await?;
         let caller = self.caller(&call, via).await?;
         if caller.is_anonymous() {
             return Ok(missing_authentication());
@@ -66,7 +66,7 @@ impl Api {
     /// Redeems a token on behalf of a browser. The caller has to have a key, so that no page
     /// elsewhere can sign its visitors in as somebody else; it hands the cookie on.
     async fn redeem_v2(&self, request: Request<Incoming>, via: &Via) -> Result<Response, Refused> {
-        let call = Call::of(request).await?;
+        let call = Call::of(request, true).await?;
         let caller = self.caller(&call, via).await?;
         if caller.is_anonymous() {
             return Ok(missing_authentication());

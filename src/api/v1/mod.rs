@@ -4,6 +4,8 @@ mod sessions;
 mod sso_tokens;
 mod users;
 
+use std::sync::Arc;
+
 use http::{Method, Request};
 use hyper::body::Incoming;
 
@@ -63,22 +65,20 @@ impl Api {
 
 /// The parameters of a list.
 struct ListQuery {
-    email_key: Option<std::sync::Arc<str>>,
-    site: Option<SiteName>,
+    email: Option<String>,
+    site: Option<String>,
     cursor: Option<String>,
     limit: usize,
 }
 
 impl ListQuery {
     fn of(request: &Request<Incoming>) -> Result<Self, ApiError> {
-        let mut list = Self { email_key: None, site: None, cursor: None, limit: DEFAULT_PAGE };
+        let mut list = Self { email: None, site: None, cursor: None, limit: DEFAULT_PAGE };
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let invalid = |why: &str| ApiError::parameter_invalid(&name, why);
             match &*name {
-                "email" => list.email_key = Some(value.trim().to_lowercase().into()),
-                "site" => {
-                    list.site = Some(SiteName::parse(&value).ok_or_else(|| invalid("it is no site's name"))?);
-                }
+                "email" => list.email = Some(value.trim().to_owned()),
+                "site" => list.site = Some(value.into_owned()),
                 "cursor" if !value.is_empty() => list.cursor = Some(value.into_owned()),
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
@@ -96,12 +96,21 @@ impl ListQuery {
         self.cursor.as_deref().map(|cursor| parse(cursor).ok_or_else(invalid)).transpose()
     }
 
+    /// The key of the person that the list is about.
+    fn email_key(&self) -> Option<Arc<str>> {
+        self.email.as_ref().map(|email| email.to_ascii_lowercase().into())
+    }
+}
+
+impl Api {
     /// The sites that a list for the holder of `key` is about; `None` for all.
-    fn sites(&self, key: &ApiKey) -> Result<Option<Vec<SiteName>>, ApiError> {
-        match &self.site {
-            Some(site) if !key.covers(site) => Err(ApiError::site_not_covered(site.as_str())),
-            Some(site) => Ok(Some(vec![site.clone()])),
-            None => Ok(key.sites.clone()),
+    fn listed_sites(&self, list: &ListQuery, key: &ApiKey) -> Result<Option<Vec<SiteName>>, ApiError> {
+        let Some(named) = &list.site else { return Ok(key.sites.clone()) };
+        let known = SiteName::parse(named).filter(|site| self.sso.sites.by_name(site).is_some());
+        match known {
+            Some(site) if key.covers(&site) => Ok(Some(vec![site])),
+            None if key.sites.is_none() => Err(ApiError::parameter_invalid("site", "there is no such site")),
+            _ => Err(ApiError::site_not_covered(named)),
         }
     }
 }

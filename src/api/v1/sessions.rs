@@ -26,7 +26,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
         let list = ListQuery::of(request)?;
-        let filter = SessionFilter { email_key: list.email_key.clone(), sites: list.sites(&key)? };
+        let filter = SessionFilter { email_key: list.email_key(), sites: self.listed_sites(&list, &key)? };
         let page = self.sso.list_sessions(filter, list.after(SessionId::parse)?, list.limit).await?;
         let sessions: Vec<Value> = page.entries.iter().map(|live| shown(live)).collect();
         let next = page.next.map(|id| id.to_string());
@@ -51,8 +51,10 @@ impl Api {
         id: &str,
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
-        let live = self.covered_session(&key, id).await?;
+        // The body first: what is looked up before it could have changed when it is there.
         let fields = Fields::of(request).await?;
+        fields.only(&["groups", "plans", "attributes", "idle", "max"])?;
+        let live = self.covered_session(&key, id).await?;
         let change = SessionChange {
             groups: fields.list("groups")?,
             plans: fields.list("plans")?,
@@ -60,6 +62,11 @@ impl Api {
             idle: fields.seconds("idle", 1..=MAX_SESSION_SECONDS)?,
             max: fields.seconds("max", 1..=MAX_SESSION_SECONDS)?,
         };
+        let idle = change.idle.unwrap_or(live.session.idle);
+        let max = change.max.unwrap_or(live.session.created_at.until(live.session.expires_at));
+        if idle > max {
+            return Err(ApiError::parameter_invalid("idle", "it is longer than max"));
+        }
         let changed = self.sso.change_session(&live, change).await?;
         let changed = changed.ok_or_else(|| ApiError::not_found("session"))?;
         Ok(reply::json(StatusCode::OK, &shown(&changed)))
@@ -86,9 +93,13 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         let list = ListQuery::of(request)?;
-        let email_key = list.email_key.clone().filter(|email| !email.is_empty());
-        let email_key = email_key.ok_or_else(|| ApiError::parameter_missing("email"))?;
-        let filter = SessionFilter { email_key: Some(email_key), sites: list.sites(&key)? };
+        let email = list.email.as_deref().filter(|email| !email.is_empty());
+        let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
+        // Whoever mistypes an address must not be told that all is done.
+        let invalid = || ApiError::parameter_invalid("email", "expected an address like jane@example.com");
+        let email = Email::parse(email).ok_or_else(invalid)?;
+        let sites = self.listed_sites(&list, &key)?;
+        let filter = SessionFilter { email_key: Some(email.key().clone()), sites };
         let revoked = self.sso.revoke_sessions(filter).await?;
         Ok(reply::json(StatusCode::OK, &json!({ "revoked": revoked })))
     }

@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 use super::super::fields::Fields;
 use super::super::{Api, SiteFault, Via};
 use super::MAX_SESSION_SECONDS;
-use crate::config::Scope;
+use crate::config::{Scope, Site};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::state::LoginState;
@@ -36,18 +36,23 @@ impl Api {
             SiteFault::Ambiguous => ApiError::parameter_missing("site"),
             SiteFault::Unknown => ApiError::parameter_invalid("site", "there is no such site"),
             SiteFault::Elsewhere => ApiError::parameter_invalid("site", "this host is another site's"),
-            SiteFault::NotCovered => ApiError::site_not_covered(named.unwrap_or_default()),
+            SiteFault::NotCovered => {
+                let here = via.site.as_ref().map_or("", |site| site.name.as_str());
+                ApiError::site_not_covered(named.unwrap_or(here))
+            }
         })?;
+        let return_url = fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned);
         let order = TokenOrder {
-            return_url: fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned),
-            state: fields.parsed("state", "1 to 512 visible characters", LoginState::parse)?,
+            return_url: return_url.clone(),
+            state: state(&fields, &site)?,
             expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
             session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
             session_max: fields.seconds("session_max", 1..=MAX_SESSION_SECONDS)?,
         };
         let issued = self.sso.issue_for_member(&site, member, order, &key.name).await?;
         let token = issued.token.expose();
-        let home = self.home(&site, via).map(|home| home.to_string()).unwrap_or_default();
+        let home = self.home_for(&site, via, return_url.as_deref()).map(|home| home.to_string());
+        let home = home.unwrap_or_default();
         let document = json!({
             "token": token,
             "user_created": issued.user_created,
@@ -56,6 +61,20 @@ impl Api {
         });
         Ok(reply::json(StatusCode::CREATED, &document))
     }
+}
+
+/// The browser to which the token is bound. An empty text is refused: a login page that lost the
+/// state would otherwise make tokens that anybody can redeem, and nobody would notice.
+fn state(fields: &Fields, site: &Site) -> Result<Option<LoginState>, ApiError> {
+    let expected = "1 to 512 visible characters";
+    if fields.is_empty_text("state") {
+        return Err(ApiError::parameter_invalid("state", format_args!("expected {expected}")));
+    }
+    let state = fields.parsed("state", expected, LoginState::parse)?;
+    if site.require_state && state.is_none() {
+        return Err(ApiError::parameter_missing("state"));
+    }
+    Ok(state)
 }
 
 fn member(fields: &Fields) -> Result<Member, ApiError> {

@@ -26,7 +26,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadUsers)?;
         let list = ListQuery::of(request)?;
-        let filter = UserFilter { email_key: list.email_key.clone(), sites: list.sites(&key)? };
+        let filter = UserFilter { email_key: list.email_key(), sites: self.listed_sites(&list, &key)? };
         let page = self.sso.list_users(filter, list.after(UserId::parse)?, list.limit).await?;
         let users: Vec<Value> = page.entries.iter().map(|user| shown(user, &key)).collect();
         let next = page.next.map(|id| id.to_string());
@@ -51,15 +51,21 @@ impl Api {
         id: &str,
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
-        let user = self.covered_user(&key, id).await?;
         let fields = Fields::of(request).await?;
+        fields.only(&["first_name", "last_name", "full_name", "account", "roles"])?;
+        let user = self.covered_user(&key, id).await?;
         let change = UserChange {
             name: changed_name(&fields, &user.name)?,
             account: fields.parsed("account", "guest or full", Account::parse)?,
             roles: self.changed_roles(&fields, &key)?,
         };
-        if change.name.is_some() || change.account.is_some() {
-            own_alone(&key, &user)?;
+        if change.name.is_some() && !covers_all(&key, user.roles.keys()) {
+            return Err(ApiError::shared_user());
+        }
+        // An account has its effect on each site of which the person becomes a member, be it later.
+        let everywhere = self.sso.sites.all().iter().map(|site| &site.name);
+        if change.account.is_some() && !covers_all(&key, everywhere.chain(user.roles.keys())) {
+            return Err(ApiError::shared_user());
         }
         let changed = self.sso.update_user(user.id, change, &key.name).await?;
         let changed = changed.ok_or_else(|| ApiError::not_found("user"))?;
@@ -74,8 +80,14 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
         let user = self.covered_user(&key, id).await?;
-        own_alone(&key, &user)?;
-        let deleted = self.sso.delete_user(user.id, &key.name).await?;
+        let deleted = if covers_all(&key, user.roles.keys()) {
+            self.sso.delete_user(user.id, &key.name).await?
+        } else {
+            // What the holder of this key knows of the user goes; the rest is not the holder's.
+            let roles = user.roles.keys().filter(|site| key.covers(site)).map(|site| (site.clone(), None));
+            let change = UserChange { roles: roles.collect(), ..UserChange::default() };
+            self.sso.update_user(user.id, change, &key.name).await?.is_some()
+        };
         Ok(reply::json(StatusCode::OK, &json!({ "deleted": u8::from(deleted) })))
     }
 
@@ -110,14 +122,18 @@ impl Api {
     }
 }
 
-/// Name, account and existence are the same on all sites: a key that covers only some of a user's
-/// sites leaves them alone.
-fn own_alone(key: &ApiKey, user: &User) -> Result<(), ApiError> {
-    let foreign = user.roles.keys().find(|site| !key.covers(site));
-    foreign.map_or(Ok(()), |site| Err(ApiError::site_not_covered(site.as_str())))
+/// Name, account and existence are the same on all sites: a key that covers only some of them
+/// leaves them alone.
+fn covers_all<'a>(key: &ApiKey, mut sites: impl Iterator<Item = &'a SiteName>) -> bool {
+    sites.all(|site| key.covers(site))
 }
 
 fn changed_name(fields: &Fields, now: &PersonName) -> Result<Option<PersonName>, ApiError> {
+    for field in ["full_name", "first_name", "last_name"] {
+        if fields.is_empty_text(field) {
+            return Err(ApiError::parameter_invalid(field, "it is empty"));
+        }
+    }
     if let Some(full) = fields.text("full_name", MAX_NAME_CHARS)? {
         return Ok(Some(PersonName::from_full(full)));
     }

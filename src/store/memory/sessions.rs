@@ -127,7 +127,7 @@ impl SessionStore for Sessions {
         let mut found = index
             .names(&filter, after)
             .filter_map(|id| self.by_id(&index, id))
-            .filter(|live| live.is_alive(now) && filter.matches(live));
+            .filter(|live| live.is_alive(now) && filter.matches(&live.session.identity, &live.session.site));
         let entries: Vec<_> = found.by_ref().take(limit).collect();
         let more = found.next().is_some();
         let next = more.then(|| entries.last().map(|live| live.session.id)).flatten();
