@@ -229,7 +229,7 @@ impl Answer for ControlSurface {
         let began = self.sso.now();
         let client = Client::of(peer, request.headers(), &self.trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let line = AccessLine::of(&request, &client, &request_id, began);
+        let mut line = AccessLine::of(&request, &client, &request_id, began);
         let response = self.api.handle_control(request, client).await;
         line.write(&response, self.sso.now());
         response

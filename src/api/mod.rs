@@ -20,7 +20,6 @@ use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
-use crate::http::connection::has_doubtful_length;
 use crate::http::{Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
@@ -72,10 +71,6 @@ impl Api {
 
     /// Answers a request to the control listener.
     pub async fn handle_control(&self, request: Request<Incoming>, client: Client) -> Response {
-        if has_doubtful_length(request.headers()) {
-            let message = "The request gives its length in more than one way.";
-            return ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message).into_response();
-        }
         // Health is asked for by balancers that know of no Host.
         if let Some(response) = self.control_page(&request, &client).await {
             return response;

@@ -59,6 +59,11 @@ impl Rules {
         levels.max().unwrap_or(AccessLevel::Required)
     }
 
+    /// Whether any route is for some methods only.
+    pub fn know_methods(&self) -> bool {
+        self.routes.iter().any(|route| !route.methods.is_empty())
+    }
+
     fn level_of_reading(&self, reading: &[u8], method: &Method) -> AccessLevel {
         let covers = |route: &&Route| {
             route.prefix.matches(reading) && (route.methods.is_empty() || route.methods.contains(method))
@@ -159,6 +164,16 @@ mod tests {
         let closed_but_public = rules(Required, &[("/public/", &[], Off)]);
         for path in ["/%70ublic/x", "//public/x", "/public%2fx", "/;/public/"] {
             assert_eq!(level(&closed_but_public, path), Required, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_exception_below_a_closed_path_opens_nothing_but_itself() {
+        use AccessLevel::{Off, Required};
+        let rules = rules(Off, &[("/admin/", &[], Required), ("/admin/assets/", &[], Off)]);
+        assert_eq!(level(&rules, "/admin/assets/x"), Off);
+        for path in ["/admin//assets", "/%61dmin//assets", "/%61dmin/;/assets/users"] {
+            assert_eq!(level(&rules, path), Required, "{path}");
         }
     }
 

@@ -25,7 +25,8 @@ pub enum PathFault {
     /// A control character, plain or encoded, such as `%00` or `%0a`.
     #[error("the path has a control character")]
     Control,
-    /// A `%` that is not followed by two hexadecimal digits, such as `%u002e`.
+    /// A `%` that is not followed by two hexadecimal digits, such as `%u002e`, or escapes for an
+    /// overlong form of an ASCII character, such as `%c0%ae`.
     #[error("the path has a broken percent escape")]
     BrokenEscape,
 }
@@ -71,6 +72,10 @@ impl<'a> RequestPath<'a> {
             previous = byte;
         }
         let decoded = if ambiguous { decode(raw) } else { Cow::Borrowed(raw.as_bytes()) };
+        // `%c0%ae` is an overlong `.`: RFC 3629 §3 forbids it, some decoders read it.
+        if decoded.windows(2).any(|pair| matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf])) {
+            return Err(PathFault::BrokenEscape);
+        }
         if decoded.split(|byte| *byte == b'/').any(is_dot_segment) {
             return Err(PathFault::DotSegment);
         }
@@ -82,11 +87,16 @@ impl<'a> RequestPath<'a> {
         self.raw
     }
 
-    /// Every way in which an upstream may read this path: as it is, and percent-decoded with
-    /// `;` parameters cut off and empty segments folded.
+    /// Every way in which an upstream may read this path: percent-decoded or not, with `;`
+    /// parameters cut off or not, with empty segments folded or not.
     pub fn readings(&self) -> impl Iterator<Item = Cow<'a, [u8]>> {
-        let folded = self.ambiguous.then(|| Cow::Owned(fold(&decode(self.raw))));
-        std::iter::once(Cow::Borrowed(self.raw.as_bytes())).chain(folded)
+        let combinations = if self.ambiguous { 1..8u8 } else { 1..1 };
+        let raw = self.raw;
+        let others = combinations.map(move |choice| {
+            let decoded = if choice & 1 == 0 { Cow::Borrowed(raw.as_bytes()) } else { decode(raw) };
+            Cow::Owned(rewritten(&decoded, choice & 2 != 0, choice & 4 != 0))
+        });
+        std::iter::once(Cow::Borrowed(raw.as_bytes())).chain(others)
     }
 }
 
@@ -94,19 +104,22 @@ fn decode(raw: &str) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode_str(raw).into()
 }
 
-/// Without `;` parameters and without empty segments, but with its closing slash.
-fn fold(path: &[u8]) -> Vec<u8> {
-    let mut folded = Vec::with_capacity(path.len());
-    for segment in path.split(|byte| *byte == b'/').map(without_parameters) {
-        if !segment.is_empty() {
-            folded.push(b'/');
-            folded.extend_from_slice(segment);
+/// The path as a server reads it that cuts off `;` parameters, or folds empty segments, or does
+/// both. Its closing slash stays.
+fn rewritten(path: &[u8], cuts_parameters: bool, folds_slashes: bool) -> Vec<u8> {
+    let segments = path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/');
+    let mut segments = segments
+        .map(|segment| if cuts_parameters { without_parameters(segment) } else { segment })
+        .peekable();
+    let mut rewritten = Vec::with_capacity(path.len());
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        if is_last || !segment.is_empty() || !folds_slashes {
+            rewritten.push(b'/');
+            rewritten.extend_from_slice(segment);
         }
     }
-    if path.ends_with(b"/") || folded.is_empty() {
-        folded.push(b'/');
-    }
-    folded
+    rewritten
 }
 
 fn is_dot_segment(segment: &[u8]) -> bool {
@@ -132,7 +145,7 @@ impl PathPrefix {
         let path = RequestPath::parse(text, false)?;
         if path.ambiguous {
             // Written the way it is compared, so that there is nothing to disagree about.
-            let folded = fold(&decode(text));
+            let folded = rewritten(&decode(text), true, true);
             return String::from_utf8(folded)
                 .map(|text| Self(trimmed(&text)))
                 .map_err(|_| PathFault::BrokenEscape);
@@ -200,6 +213,7 @@ mod tests {
             ("/%u002e%u002e/", BrokenEscape),
             ("/%2", BrokenEscape),
             ("/%zz", BrokenEscape),
+            ("/%c0%ae%c0%ae/", BrokenEscape),
         ] {
             assert_eq!(RequestPath::parse(path, false).err(), Some(fault), "{path:?}");
         }
@@ -213,17 +227,28 @@ mod tests {
     #[test]
     fn an_encoded_slash_is_judged_decoded_too_where_it_is_allowed() {
         assert_eq!(RequestPath::parse("/a/..%2fb", true).err(), Some(PathFault::DotSegment));
-        assert_eq!(readings("/a%2fb", true), ["/a%2fb", "/a/b"]);
+        assert!(readings("/a%2fb", true).iter().any(|reading| reading == "/a/b"));
     }
 
     #[test]
     fn every_reading_is_offered() {
         assert_eq!(readings("/plain/path", false), ["/plain/path"]);
-        assert_eq!(readings("/%61dmin/x", false), ["/%61dmin/x", "/admin/x"]);
-        assert_eq!(readings("//admin//x/", false), ["//admin//x/", "/admin/x/"]);
-        assert_eq!(readings("/admin;v=1/x", false), ["/admin;v=1/x", "/admin/x"]);
-        assert_eq!(readings("/;/admin", false), ["/;/admin", "/admin"]);
-        assert_eq!(readings("//", false), ["//", "/"]);
+        for (path, reading) in [
+            ("/%61dmin/x", "/admin/x"),
+            ("//admin//x/", "/admin/x/"),
+            ("/admin;v=1/x", "/admin/x"),
+            ("/;/admin", "/admin"),
+            ("/;/admin", "//admin"),
+            ("/%61dmin//assets", "/admin//assets"),
+            ("/%61dmin/;/assets", "/admin/;/assets"),
+            ("/%61dmin/;/assets", "/admin/assets"),
+            ("/a%3bb", "/a;b"),
+            ("/a%3bb", "/a"),
+            ("//", "/"),
+        ] {
+            let readings = readings(path, false);
+            assert!(readings.iter().any(|own| own == reading), "{path} as {reading}: {readings:?}");
+        }
     }
 
     fn readings(path: &str, allow_encoded_slash: bool) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::host::{HostPattern, Origin};
 use super::path::RequestPath;
+use super::query::join;
 
 /// A redirect target that is proven to lie on the site: an absolute path, or an absolute URL on
 /// one of the site's hosts. There is no other way to make one than [`ReturnTo::parse`].
@@ -17,6 +18,13 @@ impl ReturnTo {
     /// The site's front page.
     pub fn home() -> Self {
         Self("/".to_owned())
+    }
+
+    /// The URL of a request to the site itself, at `origin`: every byte as it came.
+    pub fn own(path: &RequestPath<'_>, query: Option<&str>, origin: &Origin) -> Self {
+        let target = join(path.as_str(), query);
+        // `//x` would be another host.
+        Self(if target.starts_with("//") { format!("{origin}{target}") } else { target })
     }
 
     /// Reads `input` as it came from a query, a form or the token API, for a site that answers at
@@ -33,8 +41,13 @@ impl ReturnTo {
     fn proven(input: &str, origin: &Origin, hosts: &[HostPattern]) -> Option<Self> {
         // Browsers drop tabs and newlines from URLs and read `\` as `/`: refuse them before any
         // other thought, together with the rest of what no URL contains.
-        let suspicious = |c: char| c.is_control() || c.is_whitespace() && c != ' ' || c == '\\';
-        if input.len() > MAX_LEN || input.starts_with(' ') || input.contains(suspicious) {
+        let suspicious = |c: char| c.is_control() || c.is_whitespace() && c != ' ';
+        let before_query = input.split(['?', '#']).next().unwrap_or("");
+        if input.len() > MAX_LEN
+            || input.starts_with(' ')
+            || input.contains(suspicious)
+            || before_query.contains('\\')
+        {
             return None;
         }
         if input.starts_with('/') {
@@ -66,7 +79,7 @@ impl ReturnTo {
         Some(Self(format!("{}://{host}{port}{path}", url.scheme())))
     }
 
-    /// The target as a `Location` value: visible ASCII, nothing else.
+    /// The target as a `Location` value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -109,6 +122,7 @@ fn local(target: &str) -> Option<String> {
 
 /// What may not stand in a URL as it is, so that a decoded target is encoded again.
 const UNSAFE: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b'\\')
     .add(b' ')
     .add(b'"')
     .add(b'<')
@@ -138,6 +152,7 @@ mod tests {
             ("/übersicht?q=ü", "/%C3%BCbersicht?q=%C3%BC"),
             ("/a?next=//evil.example/..", "/a?next=//evil.example/.."),
             ("/a//b", "/a//b"),
+            ("/a?q=b\\c#\\", "/a?q=b%5Cc#%5C"),
             ("https://site.example", "/"),
             ("https://site.example/x?y#z", "/x?y#z"),
             ("HTTPS://SITE.example:443/x", "/x"),

@@ -1,8 +1,10 @@
 //! Scripts of other origins: who may read the gateway's refusals, and have a preflight answered.
 //!
 //! A preflight never carries a session, so on a closed path the upstream cannot be asked. The
-//! gateway answers in its place for origins that the operator names, and for those that the
-//! upstream itself was seen to allow in its answers to visitors with a permit.
+//! gateway answers in its place, with a yes for origins that the operator names: a yes lets a
+//! script send what the upstream may rely on browsers not to send. Reading a refusal is another
+//! matter: that is also for origins which the upstream was seen to let read with credentials, in
+//! its answers to visitors with a session.
 
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
@@ -52,7 +54,7 @@ impl CorsOrigins {
         let Some(origin) = origin else { return };
         let names_it = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN) == Some(origin);
         let with_credentials = answer.get(ACCESS_CONTROL_ALLOW_CREDENTIALS).is_some_and(|v| v == "true");
-        if !names_it || !with_credentials || origin == "null" || self.allows(origin) {
+        if !names_it || !with_credentials || origin == "null" || self.may_read(origin) {
             return;
         }
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +63,7 @@ impl CorsOrigins {
         }
     }
 
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    fn may_read(&self, origin: &HeaderValue) -> bool {
         let learned = || self.learned.read().unwrap_or_else(PoisonError::into_inner).contains(origin);
         self.configured.contains(origin) || learned()
     }
@@ -69,15 +71,17 @@ impl CorsOrigins {
     /// Answers a preflight. An origin that is not allowed gets no word of permission, which a
     /// browser takes for a no.
     pub(super) fn answer_preflight(&self, headers: &HeaderMap) -> Response {
-        let mut response = self.readable(headers, reply::empty(StatusCode::NO_CONTENT));
-        if response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-            for (asked, allowed) in [
-                (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
-                (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
-            ] {
-                if let Some(value) = headers.get(asked) {
-                    response.headers_mut().insert(allowed, value.clone());
-                }
+        let response = reply::empty(StatusCode::NO_CONTENT);
+        if !origin_of(headers).is_some_and(|origin| self.configured.contains(&origin)) {
+            return response;
+        }
+        let mut response = self.readable(headers, response);
+        for (asked, allowed) in [
+            (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+            (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+        ] {
+            if let Some(value) = headers.get(asked) {
+                response.headers_mut().insert(allowed, value.clone());
             }
         }
         response
@@ -86,7 +90,7 @@ impl CorsOrigins {
     /// Lets the script that sent a request read `response`, if its origin is allowed.
     pub(super) fn readable(&self, headers: &HeaderMap, mut response: Response) -> Response {
         response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = origin_of(headers).filter(|origin| self.allows(origin)) {
+        if let Some(origin) = origin_of(headers).filter(|origin| self.may_read(origin)) {
             response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let yes = HeaderValue::from_static("true");
             response.headers_mut().insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);

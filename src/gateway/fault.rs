@@ -21,8 +21,8 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// A request that the gateway does not forward, for a reason other than a missing session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("the request gives its length in more than one way")]
-    DoubtfulLength,
+    #[error("the request's transfer coding is not `chunked`")]
+    TransferCoding,
     #[error("the request needs exactly one valid Host")]
     BadHost,
     #[error("the request target is not one")]
@@ -57,7 +57,8 @@ impl Fault {
     /// The status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::DoubtfulLength | Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
+            Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
+            Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
             Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
@@ -75,6 +76,7 @@ impl Fault {
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
+            Self::Proxy(ProxyError::BodyBroken) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
             Self::Proxy(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         }
@@ -110,7 +112,9 @@ impl Fault {
     /// What the client may know: of our own faults, no details.
     fn message(&self) -> String {
         match self {
-            Self::Proxy(ProxyError::BodyTooLong | ProxyError::Timeout) => self.to_string(),
+            Self::Proxy(ProxyError::BodyTooLong | ProxyError::BodyBroken | ProxyError::Timeout) => {
+                self.to_string()
+            }
             Self::Proxy(_) => "the site behind the gateway cannot be reached".to_owned(),
             _ => self.to_string(),
         }
@@ -118,10 +122,11 @@ impl Fault {
 
     fn page(&self) -> Page<'static> {
         Page::Problem(match self {
-            Self::DoubtfulLength
+            Self::TransferCoding
             | Self::BadHost
             | Self::BadTarget
-            | Self::Unread(ReadFault::Broken | ReadFault::TooSlow) => Problem::Malformed,
+            | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
+            | Self::Proxy(ProxyError::BodyBroken) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
             Self::DoubledCookie => Problem::DoubledCookie,
             Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,

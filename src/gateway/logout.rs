@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::redeem::login_path;
 use super::visit::Visit;
 use crate::domain::return_to::ReturnTo;
-use crate::http::navigation::{is_cross_site_subrequest, is_prefetch};
+use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
 use crate::http::{Response, cookies, reply};
 use crate::pages::Page;
 
@@ -25,11 +25,13 @@ impl Gateway {
             return Ok(reply::empty(StatusCode::NO_CONTENT));
         }
         // An image on somebody else's page must not log people out.
-        if is_cross_site_subrequest(request.headers()) {
+        if is_foreign_subrequest(request.headers()) {
             return Err(Fault::CrossSite);
         }
         let site = &visit.front.site;
-        if let Some(hash) = visit.session_hash() {
+        // All that are presented, be it unclear which is the visitor's: after "signed out" none of
+        // them may be left.
+        for hash in visit.session_hashes() {
             self.shared.sso.log_out(site, hash).await?;
         }
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
@@ -49,7 +51,7 @@ impl Gateway {
                 reply::page(StatusCode::OK, page.render(None), page.content_security_policy())
             }
         };
-        let forget = cookies::forget_session(visit.cookie_names, visit.origin.scheme());
+        let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
         response.headers_mut().append(SET_COOKIE, forget);
         Ok(response)
     }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Method, Request};
+use http::Request;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
@@ -32,7 +32,7 @@ use crate::domain::site::SiteName;
 use crate::http::Response;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
-use crate::http::connection::has_doubtful_length;
+use crate::http::connection::{forwards, is_framed_simply};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
@@ -90,7 +90,7 @@ impl Gateway {
         let client = Client::of(&connection.peer, request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let audience = Audience::of(request.headers());
-        let line = AccessLine::of(&request, &client, &request_id, began);
+        let mut line = AccessLine::of(&request, &client, &request_id, began);
         let answered = self.answer(request, connection, &client, &request_id, began).await;
         let response = answered.unwrap_or_else(|fault| {
             if fault.is_ours() {
@@ -113,13 +113,13 @@ impl Gateway {
         request_id: &RequestId,
         now: Timestamp,
     ) -> Result<Response, Fault> {
-        // 1. What is not a request for a resource of a site, or cannot be framed without doubt,
-        //    goes no further.
-        if has_doubtful_length(request.headers()) {
-            return Err(Fault::DoubtfulLength);
-        }
-        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        // 1. What is not a request for a resource of a site, or is framed in a way that servers
+        //    read differently, goes no further.
+        if !forwards(request.method()) {
             return Err(Fault::MethodRefused);
+        }
+        if !is_framed_simply(request.headers()) {
+            return Err(Fault::TransferCoding);
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
@@ -165,8 +165,11 @@ impl Gateway {
             target: &visit.forwarded_target(&target)?,
             clock: &self.shared.clock,
         };
+        let with_session = permit.visitor().is_some();
         let response = forward(permit, request, errand).await?;
-        address.front.cors.learn(origin_header.as_ref(), response.headers());
+        if with_session {
+            address.front.cors.learn(origin_header.as_ref(), response.headers());
+        }
         Ok(response)
     }
 

@@ -111,9 +111,10 @@ pub(super) fn signed_in(
 ) -> Response {
     let site = &visit.front.site;
     let mut response = match site.cookie.same_site {
-        // A strict cookie is not sent along a chain of redirects that began on another site; a
-        // page of this site that moves on by itself begins a new chain.
-        SameSite::Strict if visit.is_from_elsewhere => moving_on(target),
+        // A strict cookie is not sent along a chain of redirects that began on another site, and
+        // the visitor would be sent to the login page again and again; a page of this site that
+        // moves on by itself begins a new chain.
+        SameSite::Strict if !visit.began_here => moving_on(target),
         SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
     };
     let cookie = cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);

@@ -18,6 +18,9 @@ use crate::http::{Response, reply};
 /// The prefix of the gateway's own paths.
 const PREFIX: &str = "/.tollgate";
 
+/// The browser's steps of the 23-compatible API, for session tokens and for login tokens.
+const REDEEMING: [&str; 2] = ["/api/session/redeem-token", "/api/user/redeem-login-token"];
+
 /// More than a form with a token and a URL needs.
 const MAX_FORM: usize = 32 * 1024;
 
@@ -44,10 +47,12 @@ impl Endpoint {
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
             "/.tollgate/session" => Self::WhoAmI,
-            "/api/session/redeem-token" if compatible => Self::RedeemCompatible(TokenKind::Session),
-            "/api/user/redeem-login-token" if compatible => Self::RedeemCompatible(TokenKind::Login),
-            // However it is spelled: an upstream must not be able to stand in for the gateway.
+            _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
+            _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
+            // However it is spelled: an upstream must not be able to stand in for the gateway, nor
+            // get a token that was meant for it.
             _ if visit.is_under(PREFIX) => Self::Nowhere,
+            _ if compatible && REDEEMING.iter().any(|own| visit.is_under(own)) => Self::Nowhere,
             _ => return None,
         })
     }
@@ -96,6 +101,9 @@ impl Gateway {
         if !by_post && let Some(instead) = deliberate(&request)? {
             return Ok(instead);
         }
+        if !is_navigation(request.headers()) {
+            return Err(Fault::NotANavigation);
+        }
         let status = reply::see_other(request.method());
         let fields = if by_post {
             read_up_to(request.into_body(), MAX_FORM).await?
@@ -104,7 +112,7 @@ impl Gateway {
         };
         let field = |name: &str| first_value(&fields, name);
         let token = field("token").or_else(|| field(&visit.front.site.token_param));
-        let named = field("return_url");
+        let named = field("return_url").filter(|named| !named.is_empty());
         let target = visit.return_to(named.as_deref().unwrap_or_default());
         let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
             return self.token_invalid(visit, &target, status);

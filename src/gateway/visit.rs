@@ -11,12 +11,12 @@ use crate::domain::entropy::Entropy;
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::opaque::{SessionHash, SessionKey};
 use crate::domain::path::{RequestPath, lies_under};
-use crate::domain::query::{Extracted, extract_token, join};
+use crate::domain::query::{Extracted, extract_token};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
-use crate::http::navigation::{is_from_elsewhere, is_navigation};
+use crate::http::navigation::{began_here, is_navigation};
 use crate::proxy::origin_form;
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
@@ -71,8 +71,8 @@ pub(super) struct Visit<'a> {
     /// What the token parameter held, if the query had one.
     pub(super) token: Option<Extracted>,
     pub(super) cookie_names: &'a CookieNames,
-    /// Whether another site sent the visitor here.
-    pub(super) is_from_elsewhere: bool,
+    /// Whether the browser says that no other site sent the visitor here.
+    pub(super) began_here: bool,
     query: Option<&'a str>,
     cookies: GatewayCookies,
 }
@@ -97,7 +97,7 @@ impl<'a> Visit<'a> {
             path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
             token: query.and_then(|query| extract_token(query, &site.token_param)),
             cookie_names,
-            is_from_elsewhere: is_from_elsewhere(headers),
+            began_here: began_here(headers),
             query,
             cookies: GatewayCookies::read(headers, cookie_names),
         })
@@ -116,9 +116,9 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The URL that was asked for, less the token parameter, proven to be the site's.
+    /// The URL that was asked for, less the token parameter.
     pub(super) fn clean_url(&self) -> ReturnTo {
-        self.return_to(&join(self.path.as_str(), self.clean_query()))
+        ReturnTo::own(&self.path, self.clean_query(), self.origin)
     }
 
     /// What is forwarded: the path as it was judged, and the query less the token, in
@@ -150,13 +150,22 @@ impl<'a> Visit<'a> {
         match &self.cookies.session {
             Presented::Key(key) => Ok(Some(key)),
             Presented::Nothing => Ok(None),
-            Presented::Ambiguous => Err(Fault::DoubledCookie),
+            Presented::Ambiguous(_) => Err(Fault::DoubledCookie),
         }
     }
 
     /// The hash of the session that the browser presents, if it is clear which.
     pub(super) fn session_hash(&self) -> Option<SessionHash> {
         self.session_key().ok().flatten().map(SessionKey::hash)
+    }
+
+    /// The hashes of all sessions that the browser presents.
+    pub(super) fn session_hashes(&self) -> Vec<SessionHash> {
+        match &self.cookies.session {
+            Presented::Nothing => Vec::new(),
+            Presented::Key(key) => vec![key.hash()],
+            Presented::Ambiguous(keys) => keys.iter().map(SessionKey::hash).collect(),
+        }
     }
 
     /// The browser's key, if it has one.

@@ -40,13 +40,32 @@ impl AccessLine {
     }
 
     /// Writes the line.
-    pub fn write(&self, response: &Response, now: Timestamp) {
-        let Some(line) = &self.0 else { return };
+    pub fn write(&mut self, response: &Response, now: Timestamp) {
+        if let Some(line) = self.0.take() {
+            line.write(response.status().as_u16(), Some(now));
+        }
+    }
+}
+
+/// What access logs write where the client left before there was an answer.
+const CLIENT_LEFT: u16 = 499;
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            line.write(CLIENT_LEFT, None);
+        }
+    }
+}
+
+impl Line {
+    fn write(&self, status: u16, now: Option<Timestamp>) {
+        let duration = now.map(|now| self.began.until(now));
         tracing::info!(
             target: "tollgate::access",
-            method = %line.method, host = line.host, path = line.path, client = line.client,
-            request_id = line.request_id.as_str(), status = response.status().as_u16(),
-            duration_ms = u64::try_from(line.began.until(now).as_millis()).unwrap_or(u64::MAX),
+            method = %self.method, host = self.host, path = self.path, client = self.client,
+            request_id = self.request_id.as_str(), status,
+            duration_ms = duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
         );
     }
 }

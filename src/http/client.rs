@@ -76,7 +76,7 @@ fn trusts(trusted: &[IpNet], address: &IpAddr) -> bool {
 /// The hops that `X-Forwarded-For` names, or else `Forwarded`, the nearest last; `None` for each
 /// that is no address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    if headers.contains_key(X_FORWARDED_FOR) {
+    if speaks_x_forwarded(headers) {
         return elements(headers, &X_FORWARDED_FOR).map(|element| address(element?)).collect();
     }
     let node = |element: Option<&str>| address(forwarded_parameter(element?, "for")?);
@@ -86,10 +86,16 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 /// The scheme that the nearest hop names.
 fn proto(headers: &HeaderMap) -> Option<Scheme> {
     let nearest = |name| elements(headers, name).last().flatten();
-    match nearest(&X_FORWARDED_PROTO) {
-        Some(proto) => Scheme::parse(proto),
-        None => Scheme::parse(forwarded_parameter(nearest(&FORWARDED)?, "proto")?),
+    // A proxy speaks one dialect; what comes in the other is the client's own.
+    if speaks_x_forwarded(headers) {
+        return Scheme::parse(nearest(&X_FORWARDED_PROTO)?);
     }
+    Scheme::parse(forwarded_parameter(nearest(&FORWARDED)?, "proto")?)
+}
+
+/// Whether the nearest proxy speaks `X-Forwarded-*` and not RFC 7239.
+pub(super) fn speaks_x_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(X_FORWARDED_PROTO)
 }
 
 /// The elements of a list field over all its lines; `None` for a line that is not text.
@@ -173,6 +179,7 @@ mod tests {
             (&[("x-forwarded-proto", "gopher")], Scheme::Http),
             (&[("forwarded", "for=192.0.2.1;proto=HTTPS")], Scheme::Https),
             (&[("forwarded", "proto=https, for=192.0.2.1")], Scheme::Http),
+            (&[("x-forwarded-for", "192.0.2.1"), ("forwarded", "proto=https")], Scheme::Http),
         ] {
             assert_eq!(client("127.0.0.1", headers).1, scheme, "{headers:?}");
         }

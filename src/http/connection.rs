@@ -1,7 +1,7 @@
 //! Header fields that concern one connection only (RFC 9110 §7.6.1).
 
-use http::HeaderMap;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method};
 
 /// Fields that concern one connection even where `Connection` does not name them.
 const ALWAYS: [HeaderName; 8] = [
@@ -50,16 +50,50 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE)
 }
 
-/// Whether a request gives its length in two ways, which is how requests are smuggled (RFC 9112
-/// §6.1): by `Transfer-Encoding` and `Content-Length`, or by several lengths.
-pub fn has_doubtful_length(headers: &HeaderMap) -> bool {
-    let lengths = headers.get_all(CONTENT_LENGTH).into_iter().count();
-    lengths > 1 || lengths == 1 && headers.contains_key(TRANSFER_ENCODING)
+/// Whether requests with `method` are forwarded: not those that make a tunnel or echo secrets, and
+/// no standard method in another case, as `post` for `POST`. Methods are case-sensitive (RFC 9110
+/// §9.1), but not every upstream knows, and the rules would have judged another method.
+pub fn forwards(method: &Method) -> bool {
+    const STANDARD: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
+    let name = method.as_str();
+    let refused = ["CONNECT", "TRACE"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    let misspelt = STANDARD.iter().any(|own| own != method && name.eq_ignore_ascii_case(own.as_str()));
+    !refused && !misspelt
+}
+
+/// Whether a request's transfer coding is none, or `chunked` alone: whatever else it says would
+/// have to be undone before it is passed on (RFC 9112 §6.1), and servers differ in what they read.
+pub fn is_framed_simply(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_in_another_case_is_not_forwarded() {
+        let forwards = |name: &str| forwards(&Method::from_bytes(name.as_bytes()).unwrap());
+        for name in ["GET", "DELETE", "PROPFIND", "propfind", "X-Y"] {
+            assert!(forwards(name), "{name}");
+        }
+        for name in ["get", "Post", "CONNECT", "TRACE", "trace", "pATCH"] {
+            assert!(!forwards(name), "{name}");
+        }
+    }
 
     #[test]
     fn what_concerns_one_connection_goes_and_the_rest_stays() {

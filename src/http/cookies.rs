@@ -57,9 +57,9 @@ pub enum Presented {
     Nothing,
     /// One key.
     Key(SessionKey),
-    /// Two different values under one name: somebody planted one of them, and it cannot be told
-    /// which.
-    Ambiguous,
+    /// Different values under one name: somebody planted one of them, and it cannot be told
+    /// which. Those that could be keys.
+    Ambiguous(Vec<SessionKey>),
 }
 
 /// The gateway's cookies in a request.
@@ -76,26 +76,31 @@ pub struct GatewayCookies {
 impl GatewayCookies {
     /// Reads them.
     pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
-        let (mut session, mut browser): (Option<&[u8]>, Option<&[u8]>) = (None, None);
-        let (mut ambiguous, mut any) = (false, false);
+        let (mut sessions, mut browsers): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+        let mut any = false;
         for (name, value) in pairs(headers) {
             any |= names.hides(name);
             if name == names.session.as_bytes() {
-                ambiguous |= session.is_some_and(|known| known != value);
-                session = Some(value);
+                sessions.push(value);
             } else if name == names.state.as_bytes() {
-                // Of several the first: browsers send the one with the longest path first, and
-                // ours has the shortest. A planted one makes redeeming fail, and no more.
-                browser = browser.or(Some(value));
+                browsers.push(value);
             }
         }
-        let key = session.and_then(SessionKey::parse);
-        let session = match key {
-            _ if ambiguous => Presented::Ambiguous,
-            Some(key) => Presented::Key(key),
-            None => Presented::Nothing,
+        sessions.dedup();
+        browsers.dedup();
+        let session = match sessions.as_slice() {
+            [] => Presented::Nothing,
+            [only] => SessionKey::parse(only).map_or(Presented::Nothing, Presented::Key),
+            several => {
+                Presented::Ambiguous(several.iter().filter_map(|value| SessionKey::parse(value)).collect())
+            }
         };
-        Self { session, browser: browser.and_then(BrowserKey::parse), any }
+        // A planted key would let whoever planted it end the login in this browser.
+        let browser = match browsers.as_slice() {
+            [only] => BrowserKey::parse(only),
+            _ => None,
+        };
+        Self { session, browser, any }
     }
 }
 
@@ -138,7 +143,11 @@ pub fn hide(headers: &mut HeaderMap, names: &CookieNames) {
 pub fn refuse_foreign(headers: &mut HeaderMap, names: &CookieNames) {
     let sets_ours = |value: &HeaderValue| {
         let pair = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
-        names.hides(split_crumb(pair).0)
+        // `=name=value` is a nameless cookie that some browsers send back as `name=value`.
+        let (name, value) = split_crumb(pair);
+        let name = if name.is_empty() { split_crumb(value).0 } else { name };
+        let unquoted = name.split(|byte| *byte == b'"').map(<[u8]>::trim_ascii).find(|part| !part.is_empty());
+        names.hides(unquoted.unwrap_or_default())
     };
     if !headers.get_all(SET_COOKIE).into_iter().any(sets_ours) {
         return;
@@ -172,9 +181,14 @@ pub fn set_session(
 }
 
 /// `Set-Cookie` that makes the browser forget its session.
-pub fn forget_session(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+pub fn forget_session(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme) -> HeaderValue {
     let mut session = built(&names.session, String::new(), scheme, CookieSameSite::Lax);
     session.make_removal();
+    if cookie.same_site == SameSite::None {
+        // A partitioned cookie is only overwritten by one of its own partition.
+        session.set_same_site(CookieSameSite::None);
+        session.set_partitioned(true);
+    }
     value_of(&session)
 }
 
@@ -227,7 +241,7 @@ mod tests {
         assert!(matches!(read(&format!("tollgate={key}; tollgate={key}"), Scheme::Http), Presented::Key(_)));
         assert!(matches!(
             read(&format!("tollgate={key}; tollgate={other}"), Scheme::Http),
-            Presented::Ambiguous
+            Presented::Ambiguous(_)
         ));
         for text in
             [format!("tollgate={key}"), format!("__host-tollgate={key}"), format!("x__Host-tollgate={key}")]

@@ -5,11 +5,18 @@ use http::header::{FORWARDED, HeaderName};
 use super::client::Client;
 use super::forwarded::{X_FORWARDED_HOST, X_FORWARDED_PORT};
 use super::request_id::X_REQUEST_ID;
-use crate::domain::identity::{IdentityHeaders, begins_like, reads_like};
+use crate::config::Site;
+use crate::domain::identity::{begins_like, reads_like};
 
 /// Forwarding fields, lower-case; whatever begins with `x-forwarded-` is one too.
 const FORWARDING: [&[u8]; 3] = [b"forwarded", b"x-real-ip", b"x-request-id"];
 const FORWARDING_PREFIX: &[u8] = b"x-forwarded-";
+
+/// What some upstreams take for the request's real target: the rules have judged another.
+const REROUTING: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
+
+/// What some upstreams take for the request's real method.
+const METHOD_OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 
 /// What a trusted proxy may say under its right name.
 const BELIEVED: [HeaderName; 6] = [
@@ -23,12 +30,18 @@ const BELIEVED: [HeaderName; 6] = [
 
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
 /// whatever path, and forwarding headers unless `client` came through a trusted proxy. Spellings
-/// that an application may take for them count as well.
-pub fn is_forged(name: &HeaderName, identity: &IdentityHeaders, client: &Client) -> bool {
+/// that an application may take for them count as well. So does what would make the upstream serve
+/// another path than the one that was judged, or another method on a site whose rules know methods.
+pub fn is_forged(name: &HeaderName, site: &Site, client: &Client) -> bool {
     let bytes = name.as_str().as_bytes();
     // All of these begin with one of two letters, and most fields do not.
     let may_forward = matches!(bytes.first(), Some(b'f' | b'x'));
     let forwards = may_forward
         && (begins_like(bytes, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(bytes, own)));
-    identity.reserves(bytes) || forwards && !(client.by_trusted_proxy && BELIEVED.contains(name))
+    let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(bytes, own));
+    let misleads = bytes.first() == Some(&b'x')
+        && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES));
+    site.identity.reserves(bytes)
+        || misleads
+        || forwards && !(client.by_trusted_proxy && BELIEVED.contains(name))
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 
-use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO, speaks_x_forwarded};
 use crate::domain::host::Origin;
 
 /// `X-Forwarded-Host`.
@@ -52,6 +52,12 @@ impl Whereabouts {
     /// is added to.
     pub fn tell(&self, headers: &mut HeaderMap, client: &Client) {
         if client.by_trusted_proxy {
+            // A proxy speaks one dialect; what comes in the other is the client's own.
+            if speaks_x_forwarded(headers) {
+                headers.remove(FORWARDED);
+            } else {
+                headers.remove(X_FORWARDED_HOST);
+            }
             extend(headers, X_FORWARDED_FOR, &self.peer);
             extend(headers, FORWARDED, &self.element);
             if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {

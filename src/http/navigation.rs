@@ -40,17 +40,17 @@ pub fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a browser says that another site made it send this request, other than by a person
-/// going to a page.
-pub fn is_cross_site_subrequest(headers: &HeaderMap) -> bool {
-    let cross_site = headers.get(SEC_FETCH_SITE).is_some_and(|value| is(value.as_bytes(), "cross-site"));
-    cross_site && !is_navigation(headers)
+/// Whether a browser says that another origin made it send this request, other than by a person
+/// going to a page. A sibling host is another origin: it may be anybody's.
+pub fn is_foreign_subrequest(headers: &HeaderMap) -> bool {
+    headers.contains_key(SEC_FETCH_SITE) && !began_here(headers) && !is_navigation(headers)
 }
 
-/// Whether a browser says that another origin made it send this request, in whatever way.
-pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+/// Whether a browser says that this site itself, or the person, made it send this request. Old
+/// browsers do not say, nor do others over plain HTTP.
+pub fn began_here(headers: &HeaderMap) -> bool {
     let own = |value: &[u8]| is(value, "same-origin") || is(value, "none");
-    headers.get(SEC_FETCH_SITE).is_some_and(|value| !own(value.as_bytes()))
+    headers.get(SEC_FETCH_SITE).is_some_and(|value| own(value.as_bytes()))
 }
 
 fn accepts_pages(headers: &HeaderMap) -> bool {

@@ -51,7 +51,7 @@ pub fn text(status: StatusCode, text: impl Into<Body>) -> Response {
 
 /// A redirect to `location`, which must be proven safe by whoever calls this.
 pub fn redirect(status: StatusCode, location: &str) -> Response {
-    match HeaderValue::from_str(location) {
+    match HeaderValue::from_bytes(location.as_bytes()) {
         Ok(location) => {
             let mut response = empty(status);
             response.headers_mut().insert(LOCATION, location);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Request, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{Method, Request, StatusCode, Uri, Version};
+use hyper::body::{Body as _, Incoming};
 
 use super::link::Link;
 use super::pool::Pool;
@@ -65,36 +65,42 @@ pub async fn forward(
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
-    rewrite::to_upstream(&mut head, &permit, &errand);
+    let is_streamed = !body.is_end_stream() && body.size_hint().exact().is_none();
+    rewrite::to_upstream(&mut head, is_streamed, &permit, &errand);
     let progress = Progress::begin();
     let body = RequestBody::new(body, Arc::clone(errand.site), *errand.client, Rc::clone(&progress));
     let request = Request::from_parts(head, body);
 
-    let exchange = exchange(request, &errand);
     let (link, answer) = tokio::select! {
         biased;
-        answered = exchange => answered.map_err(|error| if progress.too_long.get() { ProxyError::BodyTooLong } else { error })?,
+        answered = exchange(request, &errand) => answered.map_err(|error| progress.blame(error))?,
         () = silence(&progress, errand.site.upstream_timeout) => return Err(ProxyError::Timeout),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProxyError::UnaskedUpgrade);
     }
+    let speaks_11 = answer.version() == Version::HTTP_11;
     let (mut head, body) = answer.into_parts();
-    rewrite::from_upstream(&mut head.headers, errand.cookie_names);
-    let body = ResponseBody::new(body, link, Rc::clone(errand.pool), Arc::clone(errand.clock));
+    rewrite::from_upstream(&mut head, errand.cookie_names)?;
+    // hyper would go on in HTTP/1.0 with an upstream that answered so, and lose streamed bodies.
+    let home = speaks_11.then(|| Rc::clone(errand.pool));
+    let body = ResponseBody::new(body, link, home, Arc::clone(errand.clock));
     Ok(Response::from_parts(head, Body::stream(body)))
 }
 
 /// Sends on an idle connection, or on a new one if there is none or it turns out to be closed
-/// before anything was sent.
+/// before anything was sent. What does no harm if it is done twice is also sent again where an idle
+/// connection broke before it answered: the upstream may have closed it just then (RFC 9112
+/// §9.3.1).
 async fn exchange(
     mut request: Request<RequestBody>,
     errand: &Errand<'_>,
 ) -> Result<(Link, http::Response<Incoming>), ProxyError> {
     while let Some(mut link) = errand.pool.take(errand.clock.now()) {
+        let again = repeatable(&request);
         match link.send(request).await {
             Ok(answer) => return Ok((link, answer)),
-            Err(mut error) => match error.take_message() {
+            Err(mut error) => match error.take_message().or(again) {
                 Some(unsent) => request = unsent,
                 None => return Err(ProxyError::Broken(error.into_error())),
             },
@@ -105,6 +111,20 @@ async fn exchange(
         connecting.await.map_err(|_| ProxyError::Connect(std::io::ErrorKind::TimedOut.into()))??;
     let answer = link.send(request).await.map_err(|error| ProxyError::Broken(error.into_error()))?;
     Ok((link, answer))
+}
+
+/// A copy of a request that has no body and whose method is idempotent (RFC 9110 §9.2.2).
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let is_idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    );
+    let body = request.body().copy_of_none().filter(|_| is_idempotent)?;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 /// Ends when the upstream has been silent for `limit`: neither answering nor taking more of the

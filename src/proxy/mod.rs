@@ -28,6 +28,12 @@ pub enum ProxyError {
     /// The upstream switched protocols without being asked.
     #[error("the upstream answered 101 to a request that asked for no upgrade")]
     UnaskedUpgrade,
+    /// The answer's length can be read in more than one way.
+    #[error("the upstream's answer is framed in more than one way")]
+    AmbiguousLength,
+    /// The client broke its request off, or framed it wrongly.
+    #[error("the request's body broke off")]
+    BodyBroken,
     /// The head of the answer did not come in time.
     #[error("the upstream did not answer in time")]
     Timeout,

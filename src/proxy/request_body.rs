@@ -7,16 +7,34 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::HeaderName;
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+    HeaderName, REFERER,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::ProxyError;
 use crate::config::Site;
 use crate::http::body::BodyError;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::forged::is_forged;
+
+/// Fields that mean something to the whole request, and so have no place behind it (RFC 9110
+/// §6.5.1).
+const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    REFERER,
+];
 
 /// What is known of a body that is under way.
 #[derive(Debug)]
@@ -25,17 +43,35 @@ pub(super) struct Progress {
     pub(super) last: Cell<Instant>,
     /// Whether it got longer than the site allows.
     pub(super) too_long: Cell<bool>,
+    /// Whether the client broke it off, or framed it wrongly.
+    pub(super) broken: Cell<bool>,
 }
 
 impl Progress {
     pub(super) fn begin() -> Rc<Self> {
-        Rc::new(Self { last: Cell::new(Instant::now()), too_long: Cell::new(false) })
+        Rc::new(Self {
+            last: Cell::new(Instant::now()),
+            too_long: Cell::new(false),
+            broken: Cell::new(false),
+        })
+    }
+}
+
+impl Progress {
+    /// Whose fault `error` is: an upstream that lost its client's body did nothing wrong.
+    pub(super) fn blame(&self, error: ProxyError) -> ProxyError {
+        match error {
+            _ if self.too_long.get() => ProxyError::BodyTooLong,
+            _ if self.broken.get() => ProxyError::BodyBroken,
+            other => other,
+        }
     }
 }
 
 /// The visitor's body: measured, and with its trailers cleaned as the headers were.
 pub(super) struct RequestBody {
-    inner: Incoming,
+    /// `None` for a request without a body that is sent a second time.
+    inner: Option<Incoming>,
     left: Option<u64>,
     progress: Rc<Progress>,
     site: Arc<Site>,
@@ -44,7 +80,13 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(inner: Incoming, site: Arc<Site>, client: Client, progress: Rc<Progress>) -> Self {
-        Self { left: site.max_body, inner, progress, site, client }
+        Self { left: site.max_body, inner: Some(inner), progress, site, client }
+    }
+
+    /// Another body that is none, if this one is none.
+    pub(super) fn copy_of_none(&self) -> Option<Self> {
+        let (progress, site) = (Rc::clone(&self.progress), Arc::clone(&self.site));
+        self.is_end_stream().then(|| Self { inner: None, left: None, progress, site, client: self.client })
     }
 
     fn measure(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
@@ -68,13 +110,16 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else { return Poll::Ready(None) };
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let Some(frame) = ready!(Pin::new(inner).poll_frame(cx)) else { return Poll::Ready(None) };
         this.progress.last.set(Instant::now());
-        let mut frame = frame?;
+        let mut frame = frame.inspect_err(|_| this.progress.broken.set(true))?;
         this.measure(&frame)?;
         if let Some(trailers) = frame.trailers_mut() {
             remove_hop_by_hop(trailers);
-            let is_forged = |name: &&HeaderName| is_forged(name, &this.site.identity, &this.client);
+            let is_forged = |name: &&HeaderName| {
+                is_forged(name, &this.site, &this.client) || FORBIDDEN_TRAILERS.contains(name)
+            };
             let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
             for name in forged {
                 trailers.remove(name);
@@ -84,10 +129,10 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }

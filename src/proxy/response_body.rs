@@ -19,12 +19,13 @@ use crate::http::body::BodyError;
 pub(super) struct ResponseBody {
     inner: Incoming,
     link: Option<Link>,
-    pool: Rc<Pool>,
+    /// Where the connection goes afterwards; `None` if it is not to be used again.
+    pool: Option<Rc<Pool>>,
     clock: Arc<dyn Clock>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Incoming, link: Link, pool: Rc<Pool>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(inner: Incoming, link: Link, pool: Option<Rc<Pool>>, clock: Arc<dyn Clock>) -> Self {
         let mut body = Self { inner, link: Some(link), pool, clock };
         if body.inner.is_end_stream() {
             body.release();
@@ -33,8 +34,8 @@ impl ResponseBody {
     }
 
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.pool.put(link, self.clock.now());
+        if let (Some(link), Some(pool)) = (self.link.take(), &self.pool) {
+            pool.put(link, self.clock.now());
         }
     }
 }

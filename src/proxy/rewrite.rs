@@ -1,12 +1,13 @@
 //! What changes between the request that came and the one that goes, and on the way back. Pure.
 
-use http::header::{EXPECT, HOST, HeaderName, HeaderValue, REFERER};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, REFERER, TRANSFER_ENCODING};
 use http::{HeaderMap, Uri, Version};
 
+use super::ProxyError;
 use super::forward::Errand;
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
-use crate::http::connection::{HopByHop, remove_hop_by_hop};
+use crate::http::connection::{HopByHop, is_framed_simply, remove_hop_by_hop};
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::request_id::X_REQUEST_ID;
@@ -16,7 +17,12 @@ const OWN_FIELDS: usize = 16;
 
 /// Makes the head that the upstream gets: anew, from what may pass, so that whatever path a
 /// request took through the gateway, nothing forged can come along.
-pub(super) fn to_upstream(head: &mut http::request::Parts, permit: &Permit, errand: &Errand<'_>) {
+pub(super) fn to_upstream(
+    head: &mut http::request::Parts,
+    is_streamed: bool,
+    permit: &Permit,
+    errand: &Errand<'_>,
+) {
     let came = std::mem::take(&mut head.headers);
     let hop_by_hop = HopByHop::of(&came);
     let passes = |name: &HeaderName| {
@@ -25,7 +31,7 @@ pub(super) fn to_upstream(head: &mut http::request::Parts, permit: &Permit, erra
         *name != EXPECT
             && *name != HOST
             && !hop_by_hop.covers(name)
-            && !is_forged(name, &errand.site.identity, errand.client)
+            && !is_forged(name, errand.site, errand.client)
     };
     let mut headers = HeaderMap::with_capacity(came.len() + OWN_FIELDS);
     let host = if errand.site.preserve_host { errand.host.clone() } else { errand.own_host.clone() };
@@ -46,6 +52,10 @@ pub(super) fn to_upstream(head: &mut http::request::Parts, permit: &Permit, erra
             }
         }
     }
+    if is_streamed {
+        // Its length is not known: whatever the method, the body has to be framed.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     if errand.hides_cookies {
         cookies::hide(&mut headers, errand.cookie_names);
     }
@@ -63,21 +73,50 @@ pub(super) fn to_upstream(head: &mut http::request::Parts, permit: &Permit, erra
 }
 
 /// A page that was asked for with a token that was not redeemed (a HEAD, a form) must not hand it
-/// on by way of `Referer`.
+/// on by way of `Referer`. One that cannot be cleaned goes.
 fn clean_referer(headers: &mut HeaderMap, token_param: &str) {
-    let Some(referer) = headers.get(REFERER).and_then(|value| value.to_str().ok()) else { return };
-    let Some((page, query)) = referer.split_once('?') else { return };
-    let Some(extracted) = extract_token(query, token_param) else { return };
-    match HeaderValue::from_str(&join(page, extracted.rest.as_deref())) {
-        Ok(clean) => drop(headers.insert(REFERER, clean)),
-        Err(_) => drop(headers.remove(REFERER)),
+    let Some(referer) = headers.get(REFERER) else { return };
+    let is_only = headers.get_all(REFERER).into_iter().nth(1).is_none();
+    let clean = referer.to_str().ok().filter(|_| is_only).and_then(|referer| {
+        let Some((page, query)) = referer.split_once('?') else { return Some(None) };
+        // The gateway's own addresses carry tokens under other names.
+        if page.contains("/.tollgate/") || page.contains("/api/") && query.contains("token") {
+            return None;
+        }
+        let Some(extracted) = extract_token(query, token_param) else { return Some(None) };
+        HeaderValue::from_str(&join(page, extracted.rest.as_deref())).ok().map(Some)
+    });
+    match clean {
+        Some(None) => {}
+        Some(Some(clean)) => drop(headers.insert(REFERER, clean)),
+        None => drop(headers.remove(REFERER)),
     }
 }
 
-/// Cleans the head that came back.
-pub(super) fn from_upstream(headers: &mut HeaderMap, cookie_names: &CookieNames) {
+/// Cleans the head that came back. An answer whose length can be read in more than one way is an
+/// error (RFC 9112 §6.3): what a visitor's browser made of it, a cache in between might not.
+pub(super) fn from_upstream(
+    head: &mut http::response::Parts,
+    cookie_names: &CookieNames,
+) -> Result<(), ProxyError> {
+    let headers = &mut head.headers;
+    if !is_framed_simply(headers) {
+        return Err(ProxyError::AmbiguousLength);
+    }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).into_iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => {}
+        (Some(length), None) if length.as_bytes().iter().all(u8::is_ascii_digit) && !length.is_empty() => {}
+        _ => return Err(ProxyError::AmbiguousLength),
+    }
     remove_hop_by_hop(headers);
     cookies::refuse_foreign(headers, cookie_names);
+    // Our own version, not the upstream's (RFC 9112 §2.3).
+    head.version = Version::HTTP_11;
+    Ok(())
 }
 
 /// The request target for the upstream: origin-form (RFC 9112 §3.2.1), with the path as it was

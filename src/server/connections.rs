@@ -79,13 +79,14 @@ pub(super) async fn serve<A: Answer + 'static>(
     }
 }
 
-/// Waits for a place first, so that who has to wait waits in the kernel's queue.
+/// Accepts one, then waits for a place: whoever has to wait further waits in the kernel's queue. A
+/// listener on which nothing happens holds no place.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
+    let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     Ok((stream, peer, permit))
 }
 

@@ -24,7 +24,7 @@ use crate::domain::entropy::Entropy;
 use crate::domain::state::BrowserKey;
 use crate::store::Stores;
 use sites::Sites;
-use throttle::Throttle;
+use throttle::{RecentFailures, Throttle};
 
 /// The use cases over one set of stores.
 pub struct Sso {
@@ -35,7 +35,7 @@ pub struct Sso {
     /// Holds back whoever presents tokens that were never issued.
     guesses: Throttle,
     /// Stops a browser and a login page from sending each other in circles.
-    bounces: Throttle,
+    bounces: RecentFailures,
     /// The same for browsers without cookies, of which there may be many at one address.
     cookieless_bounces: Throttle,
     stores: Stores,
@@ -50,7 +50,7 @@ impl Sso {
             sites,
             wrong_keys: Throttle::new(30, Duration::from_secs(2)),
             guesses: Throttle::new(60, Duration::from_secs(1)),
-            bounces: Throttle::new(3, Duration::from_secs(20)),
+            bounces: RecentFailures::new(3, Duration::from_mins(1)),
             cookieless_bounces: Throttle::new(30, Duration::from_secs(2)),
             stores,
             clock,
@@ -81,7 +81,7 @@ impl Sso {
     pub fn is_bouncing(&self, browser: Option<&BrowserKey>, address: IpAddr) -> bool {
         let now = self.now();
         match browser {
-            Some(browser) => self.bounces.check(browser.into(), now).is_err(),
+            Some(browser) => self.bounces.are_too_many(browser.into(), now),
             None => self.cookieless_bounces.check(address.into(), now).is_err(),
         }
     }
@@ -89,7 +89,7 @@ impl Sso {
     /// Notes that a visitor with a bad token is sent back to the login page with the key
     /// `browser`, which it may or may not keep.
     pub fn note_bounce(&self, browser: &BrowserKey, address: IpAddr) {
-        self.bounces.note_failure(browser.into(), self.now());
+        self.bounces.note(browser.into(), self.now());
         self.cookieless_bounces.note_failure(address.into(), self.now());
     }
 
@@ -116,8 +116,9 @@ impl Sso {
 
     /// Forgets who has long stopped failing.
     pub fn sweep_throttles(&self) {
-        for throttle in [&self.wrong_keys, &self.guesses, &self.bounces, &self.cookieless_bounces] {
+        for throttle in [&self.wrong_keys, &self.guesses, &self.cookieless_bounces] {
             throttle.sweep(self.now());
         }
+        self.bounces.sweep(self.now());
     }
 }

@@ -78,9 +78,67 @@ impl Throttle {
     }
 }
 
+/// Counts failures within a span that ends now: exact, at the price of remembering each.
+#[derive(Debug)]
+pub struct RecentFailures {
+    most: usize,
+    span: Duration,
+    times: DashMap<Culprit, Vec<Timestamp>>,
+}
+
+impl RecentFailures {
+    /// Allows `most` failures within any `span`.
+    pub fn new(most: usize, span: Duration) -> Self {
+        Self { most, span, times: DashMap::new() }
+    }
+
+    /// Whether `culprit` has failed as often as is allowed.
+    pub fn are_too_many(&self, culprit: Culprit, now: Timestamp) -> bool {
+        let recent = |times: &Vec<Timestamp>| times.iter().filter(|time| time.after(self.span) > now).count();
+        self.times.get(&culprit).is_some_and(|times| recent(&times) >= self.most)
+    }
+
+    /// Notes a failure.
+    pub fn note(&self, culprit: Culprit, now: Timestamp) {
+        if self.times.len() >= MAX_CULPRITS {
+            self.times.clear();
+        }
+        let mut times = self.times.entry(culprit).or_default();
+        times.retain(|time| time.after(self.span) > now);
+        if times.len() < self.most {
+            times.push(now);
+        }
+    }
+
+    /// Forgets what is too long ago to count.
+    pub fn sweep(&self, now: Timestamp) {
+        self.times.retain(|_, times| times.iter().any(|time| time.after(self.span) > now));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_span_sees_more_failures_than_are_allowed() {
+        let failures = RecentFailures::new(3, Duration::from_mins(1));
+        let culprit = Culprit::Address(1);
+        let start = Timestamp::from_millis(1_000_000);
+        let at = |seconds| start.after(Duration::from_secs(seconds));
+        for seconds in [0, 1, 20] {
+            assert!(!failures.are_too_many(culprit, at(seconds)), "{seconds}");
+            failures.note(culprit, at(seconds));
+        }
+        for seconds in [20, 40, 59] {
+            assert!(failures.are_too_many(culprit, at(seconds)), "{seconds}");
+        }
+        assert!(!failures.are_too_many(culprit, at(60)));
+        failures.note(culprit, at(60));
+        assert!(failures.are_too_many(culprit, at(60)));
+        failures.sweep(at(200));
+        assert!(failures.times.is_empty());
+    }
 
     #[test]
     fn a_burst_is_allowed_and_then_one_for_each_interval() {

@@ -23,6 +23,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Longer than any command takes, page loads included.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Looks at a page that does not come: minutes on a busy machine.
+const HANG_GUARD: usize = 5000;
+
 /// One browser with a profile of its own. It is closed when it is dropped.
 pub(crate) struct Browser {
     driver: Driver,
@@ -69,12 +72,26 @@ impl Browser {
 
     /// Clicks the first element that `css` selects, and waits for the page that it leads to.
     pub(crate) fn click(&self, css: &str) {
-        self.on_element("css selector", css, "click", &json!({}));
+        self.leave_by("css selector", css);
     }
 
     /// Clicks the link with this text.
     pub(crate) fn follow(&self, link: &str) {
-        self.on_element("link text", link, "click", &json!({}));
+        self.leave_by("link text", link);
+    }
+
+    /// Clicks what leads to another page, and waits until that is there: WebDriver promises to
+    /// wait itself, but where the click begins a chain of redirects it may come back before.
+    fn leave_by(&self, strategy: &str, element: &str) {
+        self.evaluate("window.isOld = true");
+        self.on_element(strategy, element, "click", &json!({}));
+        for _ in 0..HANG_GUARD {
+            if self.evaluate("!window.isOld && document.readyState === 'complete'") == Value::Bool(true) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("no other page after a click on {element}");
     }
 
     /// Replaces what stands in the field that `css` selects.

@@ -235,11 +235,6 @@ impl Api {
         let state =
             given("state").map(|text| LoginState::parse(text).ok_or_else(|| Refused::input("state is none")));
         let state = state.transpose()?;
-        if site.require_state && state.is_none() {
-            return Err(Refused::input(
-                "This site takes only tokens with the state that came with the visitor.",
-            ));
-        }
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
         let issued =
             self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &key.name).await?;

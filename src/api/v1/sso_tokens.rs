@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 use super::super::fields::Fields;
 use super::super::{Api, SiteFault, Via};
 use super::MAX_SESSION_SECONDS;
-use crate::config::{Scope, Site};
+use crate::config::Scope;
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::state::LoginState;
@@ -44,7 +44,7 @@ impl Api {
         let return_url = fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned);
         let order = TokenOrder {
             return_url: return_url.clone(),
-            state: state(&fields, &site)?,
+            state: state(&fields)?,
             expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
             session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
             session_max: fields.seconds("session_max", 1..=MAX_SESSION_SECONDS)?,
@@ -65,16 +65,12 @@ impl Api {
 
 /// The browser to which the token is bound. An empty text is refused: a login page that lost the
 /// state would otherwise make tokens that anybody can redeem, and nobody would notice.
-fn state(fields: &Fields, site: &Site) -> Result<Option<LoginState>, ApiError> {
+fn state(fields: &Fields) -> Result<Option<LoginState>, ApiError> {
     let expected = "1 to 512 visible characters";
     if fields.is_empty_text("state") {
         return Err(ApiError::parameter_invalid("state", format_args!("expected {expected}")));
     }
-    let state = fields.parsed("state", expected, LoginState::parse)?;
-    if site.require_state && state.is_none() {
-        return Err(ApiError::parameter_missing("state"));
-    }
-    Ok(state)
+    fields.parsed("state", expected, LoginState::parse)
 }
 
 fn member(fields: &Fields) -> Result<Member, ApiError> {
