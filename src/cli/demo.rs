@@ -59,7 +59,7 @@ impl Demo {
             demo_site.login_url = moved(&demo_site.login_url, login_address.port())?;
         }
         let login_page = url::Url::parse(demo_site.login_url.as_str())?.origin().ascii_serialization();
-        let site_name = demo_site.name.clone();
+        let (site_name, hosts) = (demo_site.name.clone(), demo_site.hosts.clone());
         settings.sites = vec![Arc::new(demo_site)];
         let running = app::start(settings, Ambient::system()).await?;
         let gateway = running.http.first().context("config.toml has no listener")?.to_string();
@@ -72,7 +72,8 @@ impl Demo {
             async move { drop(stopped.wait_for(|stop| *stop).await) }
         };
         let serving_site = tokio::spawn(site::serve(site_listener, until_stop()));
-        let page = LoginPage { control: running.control, key, gateway: gateway.clone(), site: site_name };
+        let page =
+            LoginPage { control: running.control, key, gateway: gateway.clone(), hosts, site: site_name };
         let serving_login = tokio::spawn(page.serve(login_listener, until_stop()));
 
         say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control)));

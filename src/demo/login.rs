@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use super::answer::{self, Answer};
 use super::listen;
 use super::token_api::{self, IssueError, TokenRequest};
-use crate::domain::host::Origin;
+use crate::domain::host::{HostPattern, Origin};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::secret::Secret;
 use crate::domain::site::SiteName;
@@ -31,6 +31,8 @@ pub struct LoginPage {
     pub key: Secret,
     /// The gateway, as browsers reach it. Nobody is sent anywhere else with a token.
     pub gateway: Origin,
+    /// The other hosts under which browsers reach it.
+    pub hosts: Vec<HostPattern>,
     /// The site to which tokens are to open.
     pub site: SiteName,
 }
@@ -91,7 +93,7 @@ impl LoginPage {
     /// gateway's front page. A login page that sent tokens wherever it is told to would hand them
     /// to whoever makes up a link.
     fn proven(&self, return_url: &str) -> String {
-        ReturnTo::parse(return_url, &self.gateway, &[]).absolute(&self.gateway)
+        ReturnTo::parse(return_url, &self.gateway, &self.hosts).absolute(&self.gateway)
     }
 
     fn show(&self, status: StatusCode, form: &Form, trouble: Option<&str>) -> Answer {

@@ -80,18 +80,16 @@ impl Browser {
         self.leave_by("link text", link);
     }
 
-    /// Clicks what leads to another page, and waits until that is there: WebDriver promises to
+    /// Clicks what leads to another page, and waits until that is there: the protocol promises to
     /// wait itself, but where the click begins a chain of redirects it may come back before.
     fn leave_by(&self, strategy: &str, element: &str) {
         self.evaluate("window.isOld = true");
         self.on_element(strategy, element, "click", &json!({}));
-        for _ in 0..HANG_GUARD {
-            if self.evaluate("!window.isOld && document.readyState === 'complete'") == Value::Bool(true) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        panic!("no other page after a click on {element}");
+        let has_come = (0..HANG_GUARD).any(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            self.evaluate("!window.isOld && document.readyState === 'complete'") == Value::Bool(true)
+        });
+        assert!(has_come, "no other page after a click on {element}");
     }
 
     /// Replaces what stands in the field that `css` selects.

@@ -48,6 +48,7 @@ async fn login_page(control: SocketAddr) -> SocketAddr {
         control,
         key: Secret::new("the-key".into()),
         gateway: Origin::parse("http://127.0.0.1:8080").unwrap(),
+        hosts: vec![HostPattern::parse("localhost").unwrap()],
         site: SiteName::parse("ledger").unwrap(),
     };
     tokio::spawn(page.serve(listener, std::future::pending()));
