@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use super::document::Read;
+use super::listeners::Listeners;
 use super::section::Section;
 use super::server::{overlap, socket_address};
-use super::settings::{Control, Server};
+use super::settings::Control;
 
-/// Reads `[control]`, which must not share a port with one of the `server`'s listeners.
-pub(super) fn read(mut section: Section<'_>, server: &Read<Server>) -> Read<Control> {
+/// Reads `[control]`, whose listener joins the gateway's `own` and must not overlap with one.
+pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Control> {
     let default = SocketAddr::from(([127, 0, 0, 1], 8081));
     let text = section.text("listen");
     let place = section.place_of("listen");
@@ -28,12 +29,12 @@ pub(super) fn read(mut section: Section<'_>, server: &Read<Server>) -> Read<Cont
             address
         }
     };
-    let public = server.iter().flat_map(|server| &server.http);
-    if public.into_iter().any(|public| overlap(public, &listen)) {
+    if own.public.iter().any(|public| overlap(public, &listen)) {
         return Err(place.fault(
             "a public listener of [server] has this address too",
             "give the control API a port of its own, such as listen = \"127.0.0.1:8081\"",
         ));
     }
+    own.control = Some(listen);
     Ok(Control { listen })
 }

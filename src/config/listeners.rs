@@ -3,22 +3,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::document::Read;
-use super::settings::{Control, Server, Upstream};
+use super::settings::Upstream;
 
 /// Where the gateway listens, as far as that could be read.
+#[derive(Default)]
 pub(super) struct Listeners {
-    public: Vec<SocketAddr>,
-    control: Option<SocketAddr>,
+    pub(super) public: Vec<SocketAddr>,
+    pub(super) control: Option<SocketAddr>,
 }
 
 impl Listeners {
-    /// The listeners of both sections.
-    pub(super) fn of(server: &Read<Server>, control: &Read<Control>) -> Self {
-        let public = server.as_ref().map(|server| server.http.clone()).unwrap_or_default();
-        Self { public, control: control.as_ref().ok().map(|control| control.listen) }
-    }
-
     /// Whether visitors come in at `port`.
     pub(super) fn welcome(&self, port: u16) -> bool {
         self.public.iter().any(|listener| listener.port() == port)

@@ -48,12 +48,12 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
 }
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
-    let server = root.section("server").and_then(server::read);
-    let control = root.section("control").and_then(|section| control::read(section, &server));
+    let mut own = Listeners::default();
+    let server = root.section("server").and_then(|section| server::read(section, &mut own));
+    let control = root.section("control").and_then(|section| control::read(section, &mut own));
     let store = root.section("store").and_then(store::read);
     // Keys name sites, so the sites come first.
     let mut sites_taken = site::SiteClaims::new();
-    let own = Listeners::of(&server, &control);
     let sites = root.tables("site", |section| site::read(section, &mut sites_taken, &own));
     let sites = sites.and_then(|sites| if sites.is_empty() { Err(no_site(&root)) } else { Ok(sites) });
     let mut keys_taken = api_key::KeyClaims::new();

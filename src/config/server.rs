@@ -6,15 +6,17 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::document::Read;
+use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::Server;
 use super::text::Text;
 
 const ADDRESS: &str = "write an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 
-/// Reads `[server]`, all of which has defaults.
-pub(super) fn read(mut section: Section<'_>) -> Read<Server> {
+/// Reads `[server]`, all of which has defaults. Its listeners are `own` from now on.
+pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server> {
     let http = listeners(&mut section);
+    own.public = http.clone().unwrap_or_default();
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
         text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
