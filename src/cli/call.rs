@@ -102,7 +102,7 @@ impl Client {
         request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
         let answer = sender.send_request(request).await.context("the call broke off")?;
         let (head, body) = answer.into_parts();
-        let answer = read_up_to(body, MAX_ANSWER).await.context("the answer broke off")?;
+        let answer = read_up_to(body, MAX_ANSWER).await.context("the answer cannot be read")?;
         let document = serde_json::from_slice(&answer).ok().filter(Value::is_object).context(STRANGER)?;
         if head.status.is_success() {
             return Ok(document);
