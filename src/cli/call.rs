@@ -1,6 +1,9 @@
-//! Calls to the control API.
+//! Calls to the control API. They stay on this machine: the key goes along in the clear.
 
-use anyhow::{Context as _, bail};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -9,49 +12,84 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
+use super::Usage;
+use crate::config::Environment;
 use crate::http::body::read_up_to;
 
 /// More than any answer has.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Where the control API is, and the key for it.
-#[derive(Args)]
+/// For one call, from looking up the name to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The variable that holds the key. There is no flag for it: whoever is on the machine can read
+/// the flags of running programs.
+const KEY_VARIABLE: &str = "TOLLGATE_KEY";
+
+// No documentation comment: it would stand in for the description of each command.
+#[derive(Debug, Args)]
+#[command(after_help = "The API key is read from the environment variable TOLLGATE_KEY.")]
 pub(super) struct Control {
-    /// The control API.
+    /// The control API, on this machine.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     control: String,
-    /// The API key.
-    #[arg(long, env = "TOLLGATE_KEY", hide_env_values = true, hide = true)]
-    key: Option<String>,
-}
-
-impl std::fmt::Debug for Control {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("control", &self.control).finish_non_exhaustive()
-    }
 }
 
 impl Control {
+    /// A client for the API, with the key from the environment.
+    pub(super) fn client(&self, environment: &Environment) -> anyhow::Result<Client> {
+        let url = url::Url::parse(&self.control).map_err(|_| Usage("--control is no URL"))?;
+        if url.scheme() != "http" {
+            bail!(Usage(
+                "--control has to begin with http://: the control API is reached on its own machine"
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!(Usage("--control cannot have a user name or a password: set TOLLGATE_KEY to an API key"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            bail!(Usage("--control is a host and perhaps a port, with nothing behind"));
+        }
+        let host = url.host_str().ok_or(Usage("--control has no host"))?.to_owned();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let key = environment.lookup(KEY_VARIABLE).filter(|key| !key.is_empty());
+        let key = key.context("set TOLLGATE_KEY to an API key of the gateway")?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| anyhow!("TOLLGATE_KEY has characters that no API key has"))?;
+        bearer.set_sensitive(true);
+        Ok(Client { host, port, bearer })
+    }
+}
+
+/// What calls the API.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// A name or an address, IPv6 in brackets.
+    host: String,
+    port: u16,
+    bearer: HeaderValue,
+}
+
+impl Client {
     /// Calls the API and returns the document that it answers with.
     pub(super) fn call(&self, method: Method, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        super::runtime()?.block_on(self.exchange(method, target, body))
+        let runtime = super::runtime()?;
+        let exchange = async { tokio::time::timeout(TIMEOUT, self.exchange(method, target, body)).await };
+        let outcome = runtime.block_on(exchange);
+        // A name server that does not answer would be waited for otherwise.
+        runtime.shutdown_background();
+        let late = || format!("{}:{} did not answer within {} s", self.host, self.port, TIMEOUT.as_secs());
+        outcome.map_err(|_| anyhow!(late()))?
     }
 
     async fn exchange(&self, method: Method, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let key = self.key.as_deref().filter(|key| !key.is_empty());
-        let key = key.context("set TOLLGATE_KEY to an API key of the gateway")?;
-        let url = url::Url::parse(&self.control).context("--control is no URL")?;
-        if url.scheme() != "http" {
-            bail!("--control has to begin with http://: the control API is reached on its own machine");
-        }
-        let host = url.host_str().context("--control has no host")?;
-        let port = url.port_or_known_default().unwrap_or(80);
-        let bare_host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((bare_host, port))
+        let authority = format!("{}:{}", self.host, self.port);
+        let addresses = self.addresses().await?;
+        let stream = TcpStream::connect(addresses.as_slice())
             .await
-            .with_context(|| format!("cannot reach the control API at {}", self.control))?;
+            .with_context(|| format!("cannot reach the control API at {authority}"))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
 
@@ -60,14 +98,12 @@ impl Control {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let text = body.map(Value::to_string).unwrap_or_default();
-        let mut request =
-            request.header(HOST, format!("{host}:{port}")).body(Full::new(Bytes::from(text)))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {key}")).context("TOLLGATE_KEY is no key")?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-        let (head, body) = sender.send_request(request).await?.into_parts();
+        let mut request = request.header(HOST, authority).body(Full::new(Bytes::from(text)))?;
+        request.headers_mut().insert(AUTHORIZATION, self.bearer.clone());
+        let answer = sender.send_request(request).await.context("the call broke off")?;
+        let (head, body) = answer.into_parts();
         let answer = read_up_to(body, MAX_ANSWER).await.context("the answer cannot be read")?;
-        let document: Value = serde_json::from_slice(&answer).context("the answer is not JSON")?;
+        let document = serde_json::from_slice(&answer).ok().filter(Value::is_object).context(STRANGER)?;
         if head.status.is_success() {
             return Ok(document);
         }
@@ -75,6 +111,21 @@ impl Control {
             member_of(member_of(&document, "error"), member).as_str().unwrap_or_default().to_owned()
         };
         bail!("{} {}: {}", head.status.as_u16(), told("code"), told("message"))
+    }
+
+    /// Where to connect to: loopback, or the key could be read on the way.
+    async fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        let bare_host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = lookup_host((bare_host, self.port)).await;
+        let addresses: Vec<SocketAddr> =
+            addresses.with_context(|| format!("cannot find the host {}", self.host))?.collect();
+        if addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+            return Ok(addresses);
+        }
+        bail!(Usage(
+            "--control is not on this machine, and the API key would travel in the clear: use a tunnel, such \
+             as ssh -L 8081:127.0.0.1:8081"
+        ))
     }
 
     /// All entries of a list, over all its pages.
@@ -90,16 +141,28 @@ impl Control {
         loop {
             let parameters = [("email", email), ("site", site), ("cursor", cursor.as_deref())];
             let target = query(path, &parameters);
-            let mut page = self.call(Method::GET, &target, None)?;
-            if let Some(Value::Array(found)) = page.get_mut(member).map(Value::take) {
-                entries.extend(found);
-            }
+            let page = self.call(Method::GET, &target, None)?;
+            let found = promised(&page, member, Value::is_array)?;
+            entries.extend(found.as_array().into_iter().flatten().cloned());
             cursor = member_of(&page, "next_cursor").as_str().map(ToOwned::to_owned);
             if cursor.is_none() {
                 return Ok(entries);
             }
         }
     }
+}
+
+/// What is said of a server whose answers are not those of the API.
+const STRANGER: &str = "this is not tollgate's control API";
+
+/// A member that the API never leaves out, and never makes something else of.
+pub(super) fn promised<'a>(
+    document: &'a Value,
+    name: &str,
+    is_it: impl FnOnce(&Value) -> bool,
+) -> anyhow::Result<&'a Value> {
+    let member = member_of(document, name);
+    if is_it(member) { Ok(member) } else { bail!("{STRANGER}: its answer lacks {name}") }
 }
 
 /// `path` with those parameters that are there.
@@ -110,7 +173,7 @@ pub(super) fn query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
 }
 
 /// A member of an object; null if it is absent.
-pub(super) fn member_of<'a>(document: &'a Value, name: &str) -> &'a Value {
+fn member_of<'a>(document: &'a Value, name: &str) -> &'a Value {
     document.get(name).unwrap_or(&Value::Null)
 }
 

@@ -13,7 +13,7 @@ pub(super) fn run(file: &Path, environment: &Environment) -> anyhow::Result<Exit
     match read(file, environment)? {
         Ok(settings) => {
             let (sites, keys) = (settings.sites.len(), settings.api_keys.len());
-            say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()));
+            say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => {

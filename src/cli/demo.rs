@@ -1,15 +1,17 @@
 //! `tollgate demo`: everything on one machine, with nothing to set up.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{say, serve};
+use super::say;
+use super::serve::StopSignals;
 use crate::app::{self, Ambient};
 use crate::config::{self, Environment, RemoteUrl, Settings, Site};
 use crate::demo::login::LoginPage;
@@ -25,6 +27,9 @@ const CONFIG: &str = include_str!("../../config.toml");
 /// The variable from which that configuration takes the login page's key.
 const KEY_VARIABLE: &str = "LOGIN_PAGE_KEY";
 
+/// What to do when a port is taken.
+const HINT: &str = "try `tollgate demo --any-port`";
+
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Take whatever ports are free instead of those of config.toml.
@@ -35,8 +40,8 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self, environment: Environment) -> anyhow::Result<ExitCode> {
         let key = match environment.lookup(KEY_VARIABLE) {
-            Some(key) => key.to_owned(),
-            None => SessionKey::mint(&SystemEntropy).expose(),
+            Some(key) if !key.is_empty() => key.to_owned(),
+            _ => SessionKey::mint(&SystemEntropy).expose(),
         };
         let environment = environment.with(KEY_VARIABLE, &key);
         let settings = config::load(CONFIG, "config.toml", &environment)?;
@@ -61,7 +66,11 @@ impl Demo {
         let login_page = url::Url::parse(demo_site.login_url.as_str())?.origin().ascii_serialization();
         let (site_name, hosts) = (demo_site.name.clone(), demo_site.hosts.clone());
         settings.sites = vec![Arc::new(demo_site)];
-        let running = app::start(settings, Ambient::system()).await?;
+        let mut signals = StopSignals::new().context("cannot wait for signals")?;
+        let running = app::start(settings, Ambient::system()).await.map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow!("{error} ({HINT})"),
+            _ => error.into(),
+        })?;
         let gateway = running.http.first().context("config.toml has no listener")?.to_string();
         let gateway = Authority::parse(&gateway).context("the listener has no address")?;
         let gateway = Origin::new(Scheme::Http, &gateway);
@@ -76,20 +85,25 @@ impl Demo {
             LoginPage { control: running.control, key, gateway: gateway.clone(), hosts, site: site_name };
         let serving_login = tokio::spawn(page.serve(login_listener, until_stop()));
 
-        say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control)));
-        serve::stop_signal().await?;
+        say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control)))?;
+        signals.next().await;
         stop.send_replace(true);
-        running.stop().await;
-        serving_site.await??;
-        serving_login.await??;
-        Ok(ExitCode::SUCCESS)
+        let ending = async {
+            running.stop().await;
+            serving_site.await??;
+            serving_login.await??;
+            Ok(ExitCode::SUCCESS)
+        };
+        tokio::select! {
+            ended = ending => ended,
+            () = signals.next() => Ok(ExitCode::FAILURE),
+        }
     }
 
     async fn listen(&self, port: u16) -> anyhow::Result<TcpListener> {
         let port = if self.any_port { 0 } else { port };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        listener
-            .with_context(|| format!("cannot listen on 127.0.0.1:{port} (try `tollgate demo --any-port`)"))
+        listener.with_context(|| format!("cannot listen on 127.0.0.1:{port} ({HINT})"))
     }
 }
 

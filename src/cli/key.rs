@@ -16,12 +16,11 @@ pub(super) enum Key {
 }
 
 impl Key {
-    #[expect(clippy::unnecessary_wraps, reason = "one shape for all commands")]
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self::New = self;
         let key = SessionKey::mint(&SystemEntropy).expose();
         let hash = SecretHash::of(key.as_bytes()).to_hex();
-        say(format_args!("key            {key}\nsecret_sha256  {hash}"));
+        say(format_args!("key            {key}\nsecret_sha256  {hash}"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -14,10 +14,17 @@ pub(super) enum Format {
     Text,
 }
 
-/// Starts logging. A filter that cannot be read is taken for `info`.
-pub(super) fn start(format: Format, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Takes a filter that can be read.
+pub(super) fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Starts logging; `filter` is one that [`filter`] has taken.
+pub(super) fn start(format: Format, filter: &str, colours: bool) {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     // A second subscriber in one process cannot be: the first goes on then.
     let _first_wins = match format {
         Format::Json => {

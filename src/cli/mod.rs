@@ -10,10 +10,11 @@ mod session;
 mod token;
 mod user;
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Environment;
@@ -29,7 +30,7 @@ struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = log::Format::Json)]
     log_format: log::Format,
     /// What is logged: error, warn, info, debug, or a filter such as `info,tollgate::access=off`.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     log: String,
     #[command(subcommand)]
     command: Command,
@@ -68,26 +69,38 @@ struct ConfigFile {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             let _nobody_reads = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+            return USAGE.into();
         }
+        Err(help) => return status(written(help.print()).map(|()| ExitCode::SUCCESS)),
     };
-    log::start(cli.log_format, &cli.log);
-    let outcome = match cli.command {
-        Command::Serve(file) => serve::run(&file.config, environment()),
-        Command::Check(file) => check::run(&file.config, &environment()),
-        Command::Demo(demo) => demo.run(environment()),
-        Command::Token(token) => token.run(),
-        Command::Session(session) => session.run(),
-        Command::User(user) => user.run(),
+    let environment = environment();
+    let plain = environment.lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
+    log::start(cli.log_format, &cli.log, !plain && io::stderr().is_terminal());
+    status(match cli.command {
+        Command::Serve(file) => serve::run(&file.config, environment),
+        Command::Check(file) => check::run(&file.config, &environment),
+        Command::Demo(demo) => demo.run(environment),
+        Command::Token(token) => token.run(&environment),
+        Command::Session(session) => session.run(&environment),
+        Command::User(user) => user.run(&environment),
         Command::Key(key) => key.run(),
-    };
-    outcome.unwrap_or_else(|error| {
-        say_error(format_args!("{error:#}"));
-        ExitCode::FAILURE
     })
 }
+
+/// The exit status for what became of a command; what went wrong goes to stderr.
+fn status(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        say_error(format_args!("{error:#}"));
+        if error.is::<Usage>() { USAGE.into() } else { ExitCode::FAILURE }
+    })
+}
+
+/// A command line that cannot be carried out as it is written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(&'static str);
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> Environment {
@@ -97,17 +110,26 @@ fn environment() -> Environment {
     Environment::new(texts)
 }
 
-/// Prints a line to stdout. A reader that has gone away is no error.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _nobody_reads = writeln!(std::io::stdout(), "{line}");
+/// Prints a line to stdout.
+fn say(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// A reader that has gone away is no error; output that is lost in any other way is.
+fn written(outcome: io::Result<()>) -> anyhow::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write the output"),
+    }
 }
 
 /// Prints a line to stderr.
 fn say_error(line: std::fmt::Arguments<'_>) {
-    let _nobody_reads = writeln!(std::io::stderr(), "tollgate: {line}");
+    let _nobody_reads = writeln!(io::stderr(), "tollgate: {line}");
 }
 
 /// A runtime for commands: their work is one thing at a time.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

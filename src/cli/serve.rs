@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::check;
 use crate::app::{self, Ambient, Running};
@@ -21,13 +21,21 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
     };
     drop(environment);
     super::runtime()?.block_on(async {
+        let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let running = app::start(settings, Ambient::system()).await?;
         announce(&running);
-        stop_signal().await.context("cannot wait for signals")?;
+        signals.next().await;
         tracing::info!("draining");
-        running.stop().await;
-        tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
+        tokio::select! {
+            () = running.stop() => {
+                tracing::info!("stopped");
+                Ok(ExitCode::SUCCESS)
+            }
+            () = signals.next() => {
+                tracing::warn!("stopped at once on a second signal: what was running is cut");
+                Ok(ExitCode::FAILURE)
+            }
+        }
     })
 }
 
@@ -36,12 +44,23 @@ fn announce(running: &Running) {
     tracing::info!(http = http.join(" "), control = %running.control, "listening");
 }
 
-/// Ends when the process is asked to.
-pub(super) async fn stop_signal() -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. One that arrives while nobody waits is kept.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From now on the signals end the process only by what is done about them.
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Returns when the process is asked to stop.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use http::Method;
+use serde_json::Value;
 
-use super::call::{Control, line, member_of, query};
-use super::say;
+use super::call::{Control, line, promised, query};
+use super::{Usage, say};
+use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Session {
@@ -23,9 +25,9 @@ pub(super) enum Session {
         control: Control,
     },
     /// End one session, or all of a person.
+    #[command(group(ArgGroup::new("whose").required(true).args(["id", "email"])))]
     Revoke {
         /// The session's id, as `session list` shows it.
-        #[arg(required_unless_present = "email", conflicts_with = "email")]
         id: Option<String>,
         /// Whose sessions to end.
         #[arg(long)]
@@ -36,12 +38,13 @@ pub(super) enum Session {
 }
 
 impl Session {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         match self {
             Self::List { email, site, control } => {
-                for entry in control.list("/v1/sessions", "sessions", email.as_deref(), site.as_deref())? {
+                let client = control.client(environment)?;
+                for entry in client.list("/v1/sessions", "sessions", email.as_deref(), site.as_deref())? {
                     let members = ["id", "site", "email", "last_seen_at", "ends_at"];
-                    say(format_args!("{}", line(&entry, &members)));
+                    say(format_args!("{}", line(&entry, &members)))?;
                 }
             }
             Self::Revoke { id, email, control } => {
@@ -49,11 +52,12 @@ impl Session {
                     (Some(id), _) if id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                         format!("/v1/sessions/{id}")
                     }
-                    (Some(_), _) => bail!("that is no session's id"),
+                    (Some(_), _) => bail!(Usage("that is no session's id")),
                     (None, email) => query("/v1/sessions", &[("email", email.as_deref())]),
                 };
-                let answer = control.call(Method::DELETE, &target, None)?;
-                say(format_args!("{} session(s) revoked", member_of(&answer, "revoked")));
+                let answer = control.client(environment)?.call(Method::DELETE, &target, None)?;
+                let revoked = promised(&answer, "revoked", Value::is_u64)?;
+                say(format_args!("{revoked} session(s) revoked"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::call::Control;
+use super::call::{Control, promised};
 use super::say;
+use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
@@ -34,14 +35,15 @@ pub(super) enum Token {
 }
 
 impl Token {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         let Self::Issue { site, email, first_name, last_name, return_url, control } = self;
         let order = json!({
             "site": site, "email": email, "first_name": first_name, "last_name": last_name,
             "return_url": return_url,
         });
-        let issued = control.call(Method::POST, "/v1/sso_tokens", Some(&order))?;
-        say(format_args!("{issued:#}"));
+        let issued = control.client(environment)?.call(Method::POST, "/v1/sso_tokens", Some(&order))?;
+        promised(&issued, "token", Value::is_string)?;
+        say(format_args!("{issued:#}"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Subcommand;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::call::{Control, line, member_of};
+use super::call::{Control, line, promised};
 use super::say;
+use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
@@ -40,26 +41,29 @@ pub(super) enum User {
 }
 
 impl User {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         match self {
             Self::List { email, site, control } => {
-                for entry in control.list("/v1/users", "users", email.as_deref(), site.as_deref())? {
+                let client = control.client(environment)?;
+                for entry in client.list("/v1/users", "users", email.as_deref(), site.as_deref())? {
                     let members = ["id", "email", "full_name", "account", "roles"];
-                    say(format_args!("{}", line(&entry, &members)));
+                    say(format_args!("{}", line(&entry, &members)))?;
                 }
             }
             Self::SetRole { email, site, role, control } => {
-                let found = control.list("/v1/users", "users", Some(&email), None)?;
+                let client = control.client(environment)?;
+                let found = client.list("/v1/users", "users", Some(&email), None)?;
                 let user = found.first().with_context(|| format!("there is no user {email}"))?;
-                let id = member_of(user, "id").as_str().context("the user has no id")?;
+                let id = promised(user, "id", Value::is_string)?.as_str().unwrap_or_default();
                 let mut roles = serde_json::Map::new();
                 roles.insert(site, json!(role));
-                let changed = control.call(
+                let changed = client.call(
                     Method::PATCH,
                     &format!("/v1/users/{id}"),
                     Some(&json!({ "roles": roles })),
                 )?;
-                say(format_args!("{}", line(&changed, &["id", "email", "roles"])));
+                promised(&changed, "roles", Value::is_object)?;
+                say(format_args!("{}", line(&changed, &["id", "email", "roles"])))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -40,19 +40,28 @@ pub(super) fn read(
     let permission = section.choice("permission", PermissionLevel::None, &levels);
     let covered = covered_sites(&mut section, sites);
     let place = section.place().clone();
+    let permission_place = section.place_of("permission");
+    // A slip in the key's name is a fault of its own, and no reason to ask for what is there.
+    let misspelt_proof = section.misspells(&["secret", "secret_sha256"]);
+    let misspelt_purpose = section.misspells(&["scopes", "permission"]);
     section.finish();
     // What could not be read is not taken for absent: of that there is a fault already.
     let proof = match (&secret, &oauth1) {
-        (Ok(None), Ok(None)) => {
+        (Ok(None), Ok(None)) if !misspelt_proof => {
             let remedy = format!("add secret or secret_sha256: {NEW_KEY}");
             Err(place.fault("nothing proves who uses this key", remedy))
         }
         _ => Ok(()),
     };
     let purpose = match (scopes.as_deref(), &permission) {
+        _ if misspelt_purpose => Ok(()),
         (Ok([]), Ok(PermissionLevel::None)) => {
             let remedy = "add scopes = [\"write:sso\"], or permission = \"super\" for the 23-compatible API";
             Err(place.fault("this key may do nothing at all", remedy))
+        }
+        (Ok(_), Ok(PermissionLevel::None)) if matches!((&secret, &oauth1), (Ok(None), Ok(Some(_)))) => {
+            let problem = "this key signs for the 23-compatible API alone, and may do nothing there";
+            Err(permission_place.fault(problem, "add permission = \"super\", or a secret for its scopes"))
         }
         _ => Ok(()),
     };

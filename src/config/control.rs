@@ -3,21 +3,23 @@
 use std::net::SocketAddr;
 
 use super::document::Read;
+use super::listeners::Listeners;
 use super::section::Section;
-use super::server::socket_address;
-use super::settings::{Control, Server};
+use super::server::{overlap, socket_address};
+use super::settings::Control;
 
-/// Reads `[control]`, which must not share a port with one of the `server`'s listeners.
-pub(super) fn read(mut section: Section<'_>, server: &Read<Server>) -> Read<Control> {
+/// Reads `[control]`, whose listener joins the gateway's `own` and must not overlap with one.
+pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Control> {
     let default = SocketAddr::from(([127, 0, 0, 1], 8081));
     let text = section.text("listen");
     let place = section.place_of("listen");
+    section.later(&["cert", "key"]);
     section.finish();
     let listen = match text? {
         None => default,
         Some(text) => {
             let address = socket_address(&text)?;
-            if !address.ip().to_canonical().is_loopback() {
+            if !address.ip().is_loopback() {
                 return Err(text.refuse(
                     "is reachable from other machines, and this listener speaks plain HTTP, which would \
                      expose the API keys on the way",
@@ -27,13 +29,12 @@ pub(super) fn read(mut section: Section<'_>, server: &Read<Server>) -> Read<Cont
             address
         }
     };
-    let public = server.iter().flat_map(|server| &server.http);
-    let collides = public.filter(|public| public.port() != 0 && public.port() == listen.port());
-    if collides.into_iter().any(|public| public.ip() == listen.ip() || public.ip().is_unspecified()) {
+    if own.public.iter().any(|public| overlap(public, &listen)) {
         return Err(place.fault(
             "a public listener of [server] has this address too",
             "give the control API a port of its own, such as listen = \"127.0.0.1:8081\"",
         ));
     }
+    own.control = Some(listen);
     Ok(Control { listen })
 }

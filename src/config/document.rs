@@ -21,15 +21,16 @@ pub(super) type Read<T> = Result<T, Reported>;
 /// One configuration file.
 pub(super) struct Document<'a> {
     file: Arc<str>,
+    text: &'a str,
     newlines: Vec<usize>,
     pub(super) environment: &'a Environment,
     faults: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(text: &str, file: &str, environment: &'a Environment) -> Self {
+    pub(super) fn new(text: &'a str, file: &str, environment: &'a Environment) -> Self {
         let newlines = text.match_indices('\n').map(|(offset, _)| offset).collect();
-        Self { file: file.into(), newlines, environment, faults: RefCell::default() }
+        Self { file: file.into(), text, newlines, environment, faults: RefCell::default() }
     }
 
     /// The key `key` at the bytes of `span`.
@@ -41,9 +42,14 @@ impl<'a> Document<'a> {
     /// Records that the file is no TOML. Of the parser's error only what it says is taken: its
     /// Display quotes the line, and that may have a secret in it.
     pub(super) fn refuse_syntax(&'a self, error: &toml::de::Error) -> Reported {
-        let end = self.newlines.last().map_or(0, |newline| newline + 1);
-        let place = self.place(String::new(), &error.span().unwrap_or(end..end));
-        let message = error.message().replace('\n', ", ");
+        // What is wrong with the end of the file is wrong with the last line that says something.
+        let end = self.text.trim_end().len();
+        let span = error.span().unwrap_or(end..end);
+        let place = self.place(String::new(), &(span.start.min(end)..span.end));
+        let mut message = error.message().replace('\n', ", ");
+        if let Some(key) = self.text.get(span).filter(|_| message == TWICE).filter(|key| is_key(key)) {
+            message = format!("{message} {key}");
+        }
         place.fault(format!("this is not TOML: {message}"), "see https://toml.io for how it is written")
     }
 
@@ -52,6 +58,15 @@ impl<'a> Document<'a> {
         let faults = self.faults.into_inner();
         outcome.ok().filter(|_| faults.is_empty()).ok_or_else(|| Faults::new(faults))
     }
+}
+
+/// What the parser says of a key that is there already, without saying which.
+const TWICE: &str = "duplicate key";
+
+/// Whether `text` is a bare or a quoted key, and nothing that could have a value in it.
+fn is_key(text: &str) -> bool {
+    let text = text.trim_matches(['"', '\'']);
+    text.len() <= 80 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// A key of the file and the line it stands on.

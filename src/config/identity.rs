@@ -5,7 +5,7 @@ use http::header::HeaderName;
 use super::document::{Place, Read, Reported};
 use super::section::Section;
 use super::text::Text;
-use crate::domain::identity::{HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding};
+use crate::domain::identity::{HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding, reads_like};
 
 /// The headers that every site sends unless it gives them another template.
 const DEFAULT_PRESET: [(&str, &str); 5] = [
@@ -30,12 +30,20 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
     let preset = preset(&mut section);
     let encoding = section.choice("encoding", ValueEncoding::default(), &ENCODINGS);
     let headers = section.texts_by_name("headers");
+    section.later(&["assertion"]);
     section.finish();
     let mut own: Vec<Read<Rule>> = Vec::new();
     for (name, place, template) in headers? {
-        let rule = template.and_then(|template| rule(name, &place, &template));
-        let twice = own.iter().flatten().zip(&rule).any(|((known, _), (name, _))| known == name);
-        own.push(if twice { Err(written_twice(&place)) } else { rule });
+        let rule = template.and_then(|template| rule(name, &place, &template)).and_then(|rule| {
+            let others = own.iter().flatten();
+            if others.clone().any(|(other, _)| *other == rule.0) {
+                return Err(written_twice(&place));
+            }
+            let others = others.chain(preset.iter().flatten()).map(|(other, _)| other);
+            let taken_for = others.into_iter().find(|other| **other != rule.0 && alike(other, &rule.0));
+            taken_for.map_or(Ok(rule), |other| Err(mistakable(&place, other)))
+        });
+        own.push(rule);
     }
     let own: Vec<Rule> = own.into_iter().collect::<Read<_>>()?;
     Ok(IdentityHeaders::new(preset?.into_iter().chain(own), encoding?))
@@ -83,6 +91,18 @@ fn refuse_template(template: &Text<'_>, fault: &TemplateFault) -> Reported {
 
 fn written_twice(place: &Place<'_>) -> Reported {
     place.fault("the header is written twice, as case makes no difference", "leave one of them out")
+}
+
+fn mistakable(place: &Place<'_>, other: &HeaderName) -> Reported {
+    place.fault(
+        format!("an application may take this header for {other}, which is sent too"),
+        "give it a name that differs in more than case, -, _ and ., or leave one of them out",
+    )
+}
+
+/// Whether an application may take one for the other: some read `_` and `.` as `-`.
+fn alike(one: &HeaderName, other: &HeaderName) -> bool {
+    reads_like(one.as_str().as_bytes(), other.as_str().replace(['_', '.'], "-").as_bytes())
 }
 
 /// Why a header cannot carry identity.

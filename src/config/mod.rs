@@ -13,6 +13,7 @@ mod document;
 mod environment;
 mod faults;
 mod identity;
+mod listeners;
 mod route;
 mod section;
 mod server;
@@ -33,25 +34,27 @@ pub use faults::{Fault, Faults};
 pub use settings::*;
 
 use document::{Document, Read, Reported};
+use listeners::Listeners;
 use section::Section;
 
 /// Reads the configuration in `text`, which faults call `file`.
 pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Settings, Faults> {
     let document = Document::new(text, file, environment);
-    let outcome = match DeTable::parse(text) {
-        Ok(root) => read(Section::root(&document, root.get_ref())),
-        Err(error) => Err(document.refuse_syntax(&error)),
-    };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    // What the parser could save of a broken file would only look as if keys were missing.
+    let refused = errors.iter().map(|error| document.refuse_syntax(error)).last();
+    let outcome = refused.map_or_else(|| read(Section::root(&document, root.get_ref())), Err);
     document.conclude(outcome)
 }
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
-    let server = root.section("server").and_then(server::read);
-    let control = root.section("control").and_then(|section| control::read(section, &server));
+    let mut own = Listeners::default();
+    let server = root.section("server").and_then(|section| server::read(section, &mut own));
+    let control = root.section("control").and_then(|section| control::read(section, &mut own));
     let store = root.section("store").and_then(store::read);
     // Keys name sites, so the sites come first.
     let mut sites_taken = site::SiteClaims::new();
-    let sites = root.tables("site", |section| site::read(section, &mut sites_taken));
+    let sites = root.tables("site", |section| site::read(section, &mut sites_taken, &own));
     let sites = sites.and_then(|sites| if sites.is_empty() { Err(no_site(&root)) } else { Ok(sites) });
     let mut keys_taken = api_key::KeyClaims::new();
     let api_keys =

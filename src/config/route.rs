@@ -6,17 +6,21 @@ use super::document::Read;
 use super::section::Section;
 use super::text::Text;
 use crate::domain::access::{AccessLevel, Route};
-use crate::domain::path::PathPrefix;
+use crate::domain::path::{PathPrefix, RequestPath, lies_under};
 
 /// What a site or a route can ask.
 pub(super) const LEVELS: [(&str, AccessLevel); 3] =
     [("required", AccessLevel::Required), ("optional", AccessLevel::Optional), ("off", AccessLevel::Off)];
 
+/// What a site has its own pages of the gateway under, whatever its routes say.
+const RESERVED: &str = "/.tollgate";
+
 /// Reads one `[[site.route]]`.
 pub(super) fn read(mut section: Section<'_>) -> Read<Route> {
     let prefix = section.required_text("path", "\"/public/\"").and_then(|text| prefix(&text));
     let methods = section.list("methods", |text| method(&text));
-    let level = section.required_text("access", "\"off\"").and_then(|text| text.choose(&LEVELS));
+    let level = section.required_text("access", "\"required\"").and_then(|text| text.choose(&LEVELS));
+    section.later(&["require"]);
     section.finish();
     Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level: level? })
 }
@@ -26,8 +30,13 @@ fn prefix(text: &Text<'_>) -> Read<PathPrefix> {
         return Err(text.refuse("has a query or a fragment, and rules judge the path alone", "leave it out"));
     }
     let remedy = "write it plainly, with a slash first, such as \"/public/\"";
-    PathPrefix::parse(text.as_str())
-        .map_err(|fault| text.refuse(&format!("cannot be matched: {fault}"), remedy))
+    let prefix = PathPrefix::parse(text.as_str())
+        .map_err(|fault| text.refuse(&format!("cannot be matched: {fault}"), remedy))?;
+    let path = RequestPath::parse(text.as_str(), false);
+    if path.is_ok_and(|path| path.readings().any(|reading| lies_under(&reading, RESERVED))) {
+        return Err(text.refuse("lies where the gateway itself answers", "leave the route out"));
+    }
+    Ok(prefix)
 }
 
 fn method(text: &Text<'_>) -> Read<Method> {

@@ -3,6 +3,7 @@
 //! A section remembers which keys it was asked for; whatever else stands in it when the reader is
 //! done is unknown, and a fault. Nothing is accepted and ignored.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -16,14 +17,31 @@ use super::units;
 /// A table, or the absence of one whose keys all have defaults.
 pub(super) struct Section<'a> {
     place: Place<'a>,
+    /// What stands in the brackets above it, such as `site.cookie`.
+    header: String,
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
+    later: &'static [&'static str],
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { place: document.place(String::new(), &(0..0)), table: Some(table), known: Vec::new() }
+        Self::new(document.place(String::new(), &(0..0)), String::new(), Some(table))
+    }
+
+    fn new(place: Place<'a>, header: String, table: Option<&'a DeTable<'a>>) -> Self {
+        Self { place, header, table, known: Vec::new(), later: &[] }
+    }
+
+    /// The header of the tables called `name` in this one.
+    fn header_of(&self, name: &str) -> String {
+        if self.header.is_empty() { name.to_owned() } else { format!("{}.{name}", self.header) }
+    }
+
+    /// Keys of which it is known that this version lacks what they are for: no slips of the pen.
+    pub(super) fn later(&mut self, keys: &'static [&'static str]) {
+        self.later = keys;
     }
 
     /// Where the section starts.
@@ -191,7 +209,7 @@ impl<'a> Section<'a> {
     ) -> Read<Vec<(&'a str, Place<'a>, Read<Text<'a>>)>> {
         let section = self.section(name)?;
         let entry = |(key, value): (&'a toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
-            let key: &'a std::borrow::Cow<'a, str> = key.get_ref();
+            let key: &'a Cow<'a, str> = key.get_ref();
             let place = section.place.document.place(section.key_of(key), &value.span());
             (key.as_ref(), place.clone(), text(place, value.get_ref()))
         };
@@ -200,12 +218,13 @@ impl<'a> Section<'a> {
 
     /// The table `[name]`; an empty one if it is not there.
     pub(super) fn section(&mut self, name: &'static str) -> Read<Self> {
+        let header = self.header_of(name);
         match self.value(name) {
-            None => Ok(Self { place: self.place_of(name), table: None, known: Vec::new() }),
-            Some((place, DeValue::Table(table))) => Ok(Self { place, table: Some(table), known: Vec::new() }),
+            None => Ok(Self::new(self.place_of(name), header, None)),
+            Some((place, DeValue::Table(table))) => Ok(Self::new(place, header, Some(table))),
             Some((place, other)) => Err(mistyped(
                 &place,
-                &format!("a table [{name}]"),
+                &format!("a table [{header}]"),
                 "put its keys under a line of its own in [ ]",
                 other,
             )),
@@ -222,8 +241,9 @@ impl<'a> Section<'a> {
         let Some((list, value)) = self.value(name) else {
             return Ok(Vec::new());
         };
+        let header = self.header_of(name);
         let refuse = |place: &Place<'_>, found: &DeValue<'_>| {
-            let expected = format!("a list of tables [[{name}]]");
+            let expected = format!("a list of tables [[{header}]]");
             mistyped(place, &expected, "start each with a line of its own in [[ ]]", found)
         };
         let DeValue::Array(items) = value else {
@@ -232,7 +252,7 @@ impl<'a> Section<'a> {
         let tables = items.iter().enumerate().map(|(index, item)| {
             let place = list.document.place(format!("{}[{index}]", list.key), &item.span());
             match item.get_ref() {
-                DeValue::Table(table) => read(Self { place, table: Some(table), known: Vec::new() }),
+                DeValue::Table(table) => read(Self::new(place, header.clone(), Some(table))),
                 other => Err(refuse(&place, other)),
             }
         });
@@ -240,18 +260,32 @@ impl<'a> Section<'a> {
         tables.into_iter().collect()
     }
 
+    /// Whether one of `names` is there, but misspelt. Of what is missing then, there is a fault
+    /// already. To be asked once everything is read.
+    pub(super) fn misspells(&self, names: &[&str]) -> bool {
+        self.unknown().any(|key| nearest(key.get_ref(), &self.known).is_some_and(|key| names.contains(&key)))
+    }
+
+    /// The keys that nothing asked for.
+    fn unknown(&self) -> impl Iterator<Item = &'a toml::Spanned<Cow<'a, str>>> {
+        let keys = self.table.into_iter().flat_map(DeTable::keys);
+        keys.filter(|key| !self.known.contains(&key.get_ref().as_ref()))
+    }
+
     /// Records every key that nothing asked for. To be called once everything is read.
     pub(super) fn finish(self) {
-        for key in self.table.into_iter().flat_map(DeTable::keys) {
+        for key in self.unknown() {
             let name: &str = key.get_ref();
-            if self.known.contains(&name) {
+            let place = self.place.document.place(self.key_of(name), &key.span());
+            if self.later.contains(&name) {
+                place.fault("is not available in this version", "leave it out");
                 continue;
             }
             let remedy = match nearest(name, &self.known) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => format!("the keys here are {}", self.known.join(", ")),
             };
-            self.place.document.place(self.key_of(name), &key.span()).fault("there is no such key", remedy);
+            place.fault("there is no such key", remedy);
         }
     }
 }

@@ -6,24 +6,27 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::document::Read;
+use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::Server;
 use super::text::Text;
 
 const ADDRESS: &str = "write an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 
-/// Reads `[server]`, all of which has defaults.
-pub(super) fn read(mut section: Section<'_>) -> Read<Server> {
+/// Reads `[server]`, all of which has defaults. Its listeners are `own` from now on.
+pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server> {
     let http = listeners(&mut section);
+    own.public = http.clone().unwrap_or_default();
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
         text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
     });
     let max_connections = section.count("max_connections", 20_000, 1..=1_000_000);
-    let max_header_bytes = section.size("max_header_bytes", 32 << 10, 1 << 10..=1 << 20);
+    let max_header_bytes = section.size("max_header_bytes", 32 << 10, 8 << 10..=1 << 20);
     let header_timeout =
         section.duration("header_timeout", Duration::from_millis(100)..=Duration::from_mins(10));
     let drain_timeout = section.duration("drain_timeout", Duration::ZERO..=Duration::from_hours(1));
+    section.later(&["https", "certificate", "proxy_protocol", "body_idle_timeout", "keep_alive_timeout"]);
     section.finish();
     Ok(Server {
         http: http?,
@@ -37,14 +40,18 @@ pub(super) fn read(mut section: Section<'_>) -> Read<Server> {
 }
 
 fn listeners(section: &mut Section<'_>) -> Read<Vec<SocketAddr>> {
-    let mut seen: Vec<SocketAddr> = Vec::new();
+    let mut seen: Vec<(SocketAddr, String)> = Vec::new();
     let listeners = section.list("http", |text| {
         let address = socket_address(&text)?;
-        // With port 0 the system picks a port, each time another.
-        if address.port() != 0 && seen.contains(&address) {
-            return Err(text.refuse("is listed twice", "leave one of them out"));
+        if let Some((other, key)) = seen.iter().find(|(other, _)| overlap(other, &address)) {
+            return Err(if *other == address {
+                text.refuse("is listed twice", "leave one of them out")
+            } else {
+                let remedy = "leave out the one that the other covers, or give it a port of its own";
+                text.refuse(&format!("overlaps with {key}"), remedy)
+            });
         }
-        seen.push(address);
+        seen.push((address, text.place.key.clone()));
         Ok(address)
     })?;
     match listeners {
@@ -59,7 +66,23 @@ fn listeners(section: &mut Section<'_>) -> Read<Vec<SocketAddr>> {
 
 /// An address with its port.
 pub(super) fn socket_address(text: &Text<'_>) -> Read<SocketAddr> {
-    text.parse(|text| text.parse().ok(), "is not an address with a port", ADDRESS)
+    text.parse(|text| text.parse().ok().map(canonical), "is not an address with a port", ADDRESS)
+}
+
+/// An IPv4 address that is written as an IPv6 one is an IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// Whether two listeners cannot be at once. Families do not get in each other's way: an IPv6
+/// listener takes IPv6 connections alone. With port 0 the system picks a port, each time another.
+pub(super) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let same_port = one.port() != 0 && one.port() == other.port();
+    let wildcard = one.ip().is_unspecified() || other.ip().is_unspecified();
+    same_port && one.is_ipv4() == other.is_ipv4() && (one == other || wildcard)
 }
 
 /// A network in CIDR notation; a bare address is a network of one.
@@ -71,6 +94,25 @@ fn network(text: &str) -> Option<IpNet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_overlap_within_their_family() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("[fe80::1%1]:80", "[fe80::1%2]:80", false),
+            ("0.0.0.0:80", "[::]:80", false),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:81", false),
+            ("0.0.0.0:0", "127.0.0.1:0", false),
+        ] {
+            let [a, b] = [one, other].map(|text| canonical(text.parse().unwrap()));
+            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (expected, expected), "{one} {other}");
+        }
+    }
 
     #[test]
     fn a_bare_address_is_a_network_of_one() {

@@ -263,6 +263,12 @@ impl RemoteUrl {
         url.into()
     }
 
+    /// Its lower-case host (an IPv6 address in brackets), its port and its path.
+    pub(super) fn destination(&self) -> (&str, u16, &str) {
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        (self.0.host_str().unwrap_or_default(), port, self.0.path())
+    }
+
     /// The URL as it is.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

@@ -3,18 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+
 use super::claims::Claims;
 use super::document::Read;
+use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::{RedeemMode, RemoteUrl, Site, SiteApis, Upstream};
 use super::text::Text;
 use super::{cookie, identity, route};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{Authority, HostPattern, Origin};
+use crate::domain::path::RequestPath;
 use crate::domain::site::SiteName;
 
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// Query parameters that the gateway or the token APIs read or write themselves.
+const TAKEN_PARAMETERS: [&str; 8] =
+    ["return_url", "site", "state", "error", "token", "session_token", "access_token", "login_token"];
 
 const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confirm", RedeemMode::Confirm)];
 
@@ -31,11 +39,11 @@ impl SiteClaims {
 }
 
 /// Reads one `[[site]]`.
-pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims) -> Read<Arc<Site>> {
+pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Listeners) -> Read<Arc<Site>> {
     let name = name(&mut section, taken);
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
-    let upstream = upstream(&mut section);
+    let upstream = upstream(&mut section, own);
     let login_url = section.required_text("login_url", "\"https://login.example.com/\"");
     let login_url = login_url.and_then(|text| remote_url(&text));
     let logout_url = optional(&mut section, "logout_url", |text| remote_url(&text));
@@ -47,6 +55,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims) -> Read<Arc
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
     let require_state = section.flag("require_state", false);
     let apis = apis(&mut section);
+    let require_state = require_state.and_then(|required| binding(required, apis, &section));
     let preserve_host = section.flag("preserve_host", true);
     let upstream_timeout =
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
@@ -56,6 +65,24 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims) -> Read<Arc
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
+    let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
+    let login_url = login_url.and_then(|page| {
+        // Where one of these is at fault already, there is no telling.
+        let (Ok(hosts), Ok(public_url), Ok(rules), Ok(slash)) =
+            (&hosts, &public_url, &rules, &allow_encoded_slash)
+        else {
+            return Ok(page);
+        };
+        let home = Home { hosts, public_url: public_url.as_ref(), own };
+        if home.has(&page) && !is_open(&page, rules, *slash) {
+            return Err(section.place_of("login_url").fault(
+                "is a page of this very site that nobody reaches without a session",
+                "open its path with a [[site.route]] with access = \"off\", or name a page elsewhere",
+            ));
+        }
+        Ok(page)
+    });
+    section.later(&["embed_origins", "max_sessions_per_user", "on_session_limit"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
     Ok(Arc::new(Site {
@@ -65,7 +92,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims) -> Read<Arc
         upstream: upstream?,
         login_url: login_url?,
         logout_url: logout_url?,
-        rules: Rules { default: default?, routes: routes? },
+        rules: rules?,
         token_ttl: token_ttl?,
         session_idle,
         session_max,
@@ -130,7 +157,33 @@ fn remote_url(text: &Text<'_>) -> Read<RemoteUrl> {
     text.parse(RemoteUrl::parse, "is not the URL of a page", remedy)
 }
 
-fn upstream(section: &mut Section<'_>) -> Read<Upstream> {
+/// Where visitors find the site.
+struct Home<'a> {
+    hosts: &'a [HostPattern],
+    public_url: Option<&'a Origin>,
+    own: &'a Listeners,
+}
+
+impl Home<'_> {
+    /// Whether `page` lies on the site. Patterns tell nothing: the page may well be one of the
+    /// hosts that the pattern names, and another server's all the same.
+    fn has(&self, page: &RemoteUrl) -> bool {
+        let (host, port, _) = page.destination();
+        let by_name = self.hosts.iter().any(|own| matches!(own, HostPattern::Exact(own) if own == host));
+        match self.public_url {
+            Some(origin) => origin.port() == port && (by_name || origin.host() == host),
+            None => by_name && self.own.welcome(port),
+        }
+    }
+}
+
+fn is_open(page: &RemoteUrl, rules: &Rules, allow_encoded_slash: bool) -> bool {
+    let (_, _, path) = page.destination();
+    let path = RequestPath::parse(path, allow_encoded_slash);
+    path.is_ok_and(|path| rules.level(&path, &Method::GET) != AccessLevel::Required)
+}
+
+fn upstream(section: &mut Section<'_>, own: &Listeners) -> Read<Upstream> {
     const EXAMPLE: &str = "[\"http://127.0.0.1:9000\"]";
     let upstreams = section.required_list("upstream", EXAMPLE, |text| {
         let later = ["https:", "h2c:", "unix:"].iter().any(|scheme| text.as_str().starts_with(scheme));
@@ -139,11 +192,16 @@ fn upstream(section: &mut Section<'_>) -> Read<Upstream> {
                 text.refuse("is not available in this version", &format!("use plain HTTP, {EXAMPLE}"))
             );
         }
-        text.parse(
+        let upstream = text.parse(
             plain_http,
             "is not an upstream",
             "write http://, a host and perhaps a port, and nothing behind",
-        )
+        )?;
+        if own.receive(&upstream) {
+            let remedy = "name the address of the site itself, or let the gateway listen elsewhere";
+            return Err(text.refuse("is the gateway itself", remedy));
+        }
+        Ok(upstream)
     })?;
     match <[Upstream; 1]>::try_from(upstreams) {
         Ok([upstream]) => Ok(upstream),
@@ -188,11 +246,27 @@ fn token_param(section: &mut Section<'_>) -> Read<String> {
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-    text.parse(
+    let name = text.parse(
         |name| is_name(name).then(|| name.to_owned()),
         "cannot name a query parameter here",
         "use 1 to 64 letters, digits, _ or -",
-    )
+    )?;
+    if TAKEN_PARAMETERS.contains(&name.as_str()) {
+        return Err(text.refuse("is a parameter with a meaning of its own", "use another, such as \"sso\""));
+    }
+    Ok(name)
+}
+
+/// `require_state`, which the site's own token APIs must be able to live up to.
+fn binding(required: bool, apis: Read<SiteApis>, section: &Section<'_>) -> Read<bool> {
+    match apis {
+        Ok(SiteApis { session: true, sso_tokens }) if required => {
+            let remedy = if sso_tokens { "write apis = [\"sso_tokens\"]" } else { "write apis = []" };
+            let problem = "\"session\" is among the site's apis, and tokens of that API cannot carry a state";
+            Err(section.place_of("require_state").fault(problem, remedy))
+        }
+        _ => Ok(required),
+    }
 }
 
 fn apis(section: &mut Section<'_>) -> Read<SiteApis> {

@@ -7,6 +7,7 @@ use super::settings::StoreKind;
 /// Reads `[store]`.
 pub(super) fn read(mut section: Section<'_>) -> Read<StoreKind> {
     let kind = section.text("kind");
+    section.later(&["path", "url"]);
     section.finish();
     let Some(kind) = kind? else {
         return Ok(StoreKind::Memory);

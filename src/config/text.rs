@@ -59,16 +59,27 @@ impl<'a> Text<'a> {
 
     /// Records a fault that reads `"value" PROBLEM`.
     pub(super) fn refuse(&self, problem: &str, remedy: &str) -> Reported {
-        self.place.fault(format!("{:?} {problem}", shorten(&without_credentials(self.written))), remedy)
+        self.place.fault(format!("{:?} {problem}", shorten(&without_secrets(self.written))), remedy)
     }
 }
 
-/// A URL's user name and password are no business of a log.
-fn without_credentials(text: &str) -> Cow<'_, str> {
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => Cow::Owned(format!("{scheme}://…@{host}")),
-        _ => Cow::Borrowed(text),
-    }
+/// What of `text` may be shown: of a URL neither user name and password nor its query, which are
+/// no business of a log. A value that is no URL is treated like one, as it may have been meant.
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    let query = text.find(['?', '#']);
+    let credentials = text.rfind('@');
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| text.starts_with(scheme));
+    let scheme = scheme.unwrap_or_default();
+    let (hidden, shown) = match (credentials, query) {
+        (None, None) => return Cow::Borrowed(text),
+        (None, Some(query)) => return Cow::Owned(format!("{}…", text.get(..=query).unwrap_or_default())),
+        // A password may have a `?` in it, and a query an `@`: there is no telling what is behind.
+        (Some(at), Some(query)) if query < at => ("…", ""),
+        (Some(at), Some(query)) => ("…", text.get(at..=query).unwrap_or_default()),
+        (Some(at), None) => ("…", text.get(at..).unwrap_or_default()),
+    };
+    let cut = if query.is_some() && !shown.is_empty() { "…" } else { "" };
+    Cow::Owned(format!("{scheme}{hidden}{shown}{cut}"))
 }
 
 #[cfg(test)]
@@ -76,14 +87,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_in_a_url_are_not_shown() {
+    fn credentials_and_queries_are_not_shown() {
         for (text, shown) in [
             ("http://jane:hunter2@127.0.0.1/", "http://…@127.0.0.1/"),
             ("http://jane:hunter2@a@127.0.0.1", "http://…@127.0.0.1"),
+            ("jane:hunter2@127.0.0.1:1", "…@127.0.0.1:1"),
+            ("jane:hunter2://x@a", "…@a"),
+            ("hunter2://x@a", "…@a"),
+            ("http://jane:hunter2@a/?key=hunter2", "http://…@a/?…"),
+            ("http://jane:hun?ter2@a/", "http://…"),
+            ("http://a/?mail=x@hunter2", "http://…"),
+            ("jane:hunter2#@a", "…"),
+            ("http://a/b?key=hunter2&x", "http://a/b?…"),
+            ("http://a/#hunter2", "http://a/#…"),
             ("http://127.0.0.1/", "http://127.0.0.1/"),
-            ("jane@example.com", "jane@example.com"),
+            ("jane@example.com", "…@example.com"),
         ] {
-            assert_eq!(without_credentials(text), shown);
+            assert_eq!(without_secrets(text), shown, "{text}");
         }
     }
 }

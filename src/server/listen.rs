@@ -17,10 +17,33 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // An IPv6 socket leaves IPv4 alone, so that "0.0.0.0:80" and "[::]:80" stand side by side and
+    // each means the same whatever the system's own default is.
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn both_families_wildcards_can_have_the_same_port() {
+        let v4 = bind((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = v4.local_addr().unwrap().port();
+        match bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+            Ok(v6) => assert_eq!(v6.local_addr().unwrap().port(), port),
+            // A machine without IPv6 has nothing to show here.
+            Err(error) => assert_ne!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
 }

@@ -87,9 +87,9 @@ fn the_sites_are_read() {
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(10), Duration::from_hours(8)));
     assert!(site.allow_backend_login && site.require_state && site.allow_encoded_slash);
     assert!(!site.preserve_host);
-    assert_eq!((site.token_param.as_str(), site.redeem), ("token", RedeemMode::Confirm));
-    assert_eq!(site.apis, SiteApis { session: true, sso_tokens: true });
-    assert_eq!(wiki.apis, SiteApis { session: false, sso_tokens: false });
+    assert_eq!((site.token_param.as_str(), site.redeem), ("ticket", RedeemMode::Confirm));
+    assert_eq!(site.apis, SiteApis { session: false, sso_tokens: true });
+    assert_eq!(wiki.apis, SiteApis { session: true, sso_tokens: true });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
@@ -161,6 +161,33 @@ fn what_is_left_out_has_its_default() {
     assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);
+}
+
+#[test]
+fn what_looks_like_a_mistake_and_is_none_is_valid() {
+    let server = "[server]\nhttp = [\"0.0.0.0:8081\", \"[::]:8080\"]\n[control]\nlisten = \"[::1]:8081\"\n";
+    let site = |more: &str| {
+        format!(
+            "{server}[[site]]\nname = \"demo\"\nhosts = [\"demo.example.com\"]\n\
+             upstream = [\"http://127.0.0.1:9000\"]\n{more}"
+        )
+    };
+    let elsewhere = "login_url = \"https://demo.example.com/login\"\n";
+    for more in [
+        elsewhere.to_owned(),
+        "login_url = \"http://demo.example.com:8080/login\"\naccess = \"optional\"".to_owned(),
+        "login_url = \"http://demo.example.com:8080/in?x=1\"\n[[site.route]]\npath = \"/in\"\n\
+         access = \"off\""
+            .to_owned(),
+        format!("{elsewhere}require_state = true\napis = []"),
+        format!("{elsewhere}require_state = true\napis = [\"sso_tokens\"]"),
+        format!("{elsewhere}[[site.route]]\npath = \"/.tollgated/\"\naccess = \"off\""),
+        // The same name is another value for the preset's header, not a second header.
+        format!("{elsewhere}[site.identity.headers]\nx-forwarded-user = \"{{email}}\""),
+    ] {
+        let file = site(&more);
+        read(&file).unwrap_or_else(|faults| panic!("{file}\n{faults}"));
+    }
 }
 
 #[test]
