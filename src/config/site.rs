@@ -55,7 +55,6 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
     let require_state = section.flag("require_state", false);
     let apis = apis(&mut section);
-    let require_state = require_state.and_then(|required| binding(required, apis, &section));
     let preserve_host = section.flag("preserve_host", true);
     let upstream_timeout =
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
@@ -255,18 +254,6 @@ fn token_param(section: &mut Section<'_>) -> Read<String> {
         return Err(text.refuse("is a parameter with a meaning of its own", "use another, such as \"sso\""));
     }
     Ok(name)
-}
-
-/// `require_state`, which the site's own token APIs must be able to live up to.
-fn binding(required: bool, apis: Read<SiteApis>, section: &Section<'_>) -> Read<bool> {
-    match apis {
-        Ok(SiteApis { session: true, sso_tokens }) if required => {
-            let remedy = if sso_tokens { "write apis = [\"sso_tokens\"]" } else { "write apis = []" };
-            let problem = "\"session\" is among the site's apis, and tokens of that API cannot carry a state";
-            Err(section.place_of("require_state").fault(problem, remedy))
-        }
-        _ => Ok(required),
-    }
 }
 
 fn apis(section: &mut Section<'_>) -> Read<SiteApis> {

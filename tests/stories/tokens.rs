@@ -230,8 +230,7 @@ async fn the_state_cookie_is_kept_from_scripts_and_is_not_the_state_itself() {
 #[tokio::test]
 async fn a_site_that_insists_on_a_state_refuses_tokens_without_one() {
     let upstream = FakeUpstream::start().await;
-    let gateway =
-        Plan::new(&upstream).site(|site| site.with("require_state", "true").with("apis", "[]")).start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.with("require_state", "true")).start().await;
     let mut visitor = Visitor::at(&gateway);
     let state = parameter(&visitor.get(&format!("{SITE}/a")).await.location(), "state");
     let unbound = gateway.login_page().token_for("jane@example.com").await;
