@@ -163,6 +163,23 @@ async fn a_token_lives_as_long_as_its_api_says() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_asked_for_with_a_token_does_not_hand_it_on_as_the_referrer() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    for (referer, told) in [
+        (format!("{SITE}/a?x=%20&sso={token}&y"), Some(format!("{SITE}/a?x=%20&y"))),
+        (format!("{SITE}/a?x=1?sso={token}"), Some(format!("{SITE}/a?x=1"))),
+        (format!("{SITE}/a?x=1"), Some(format!("{SITE}/a?x=1"))),
+    ] {
+        let ask = Ask::script("GET", &format!("{SITE}/public/style.css")).with("Referer", &referer);
+        assert_eq!(Visitor::at(&gateway).send(ask).await.status, 200);
+        assert_eq!(upstream.last().header("referer"), told);
+    }
+    upstream.assert_never_saw(&token).await;
+}
+
+#[tokio::test]
 async fn of_several_tokens_in_one_url_none_stays_behind() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
