@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{
     Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, links_of, local, minutes, parameter,
-    query_of, resolved, seconds,
+    resolved, seconds,
 };
 
 #[tokio::test]
@@ -245,16 +245,19 @@ async fn the_state_cookie_is_kept_from_scripts_and_is_not_the_state_itself() {
 }
 
 #[tokio::test]
-async fn a_site_that_insists_on_a_state_refuses_tokens_without_one() {
+async fn a_site_that_insists_on_a_state_gives_out_no_token_without_one() {
     let upstream = FakeUpstream::start().await;
     let gateway = Plan::new(&upstream).site(|site| site.with("require_state", "true")).start().await;
     let mut visitor = Visitor::at(&gateway);
     let state = parameter(&visitor.get(&format!("{SITE}/a")).await.location(), "state");
-    let unbound = gateway.login_page().token_for("jane@example.com").await;
-    let answer = visitor.get(&format!("{SITE}/a?sso={unbound}")).await;
-    assert!(answer.location().starts_with(LOGIN_URL), "{answer:?}");
-    assert!(query_of(&answer.location()).contains(&("error".into(), "token_invalid".into())), "{answer:?}");
-    assert_eq!(visitor.session_cookie(), None);
+    let person = json!({ "email": "jane@example.com", "full_name": "Jane Doe" });
+    let answer = gateway.api().post("/v1/sso_tokens", &person).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (422, "parameter_missing"));
+    assert_eq!(answer.json()["error"]["details"]["field"], "state");
+
+    let fields = [("format", "json"), ("raw", "1")];
+    let answer = gateway.api().form("/api/session/get-token", &fields).await.json();
+    assert_eq!((answer["status"].as_str(), answer["code"].as_str()), (Some("error"), Some("invalid_input")));
 
     let person = json!({ "email": "jane@example.com", "full_name": "Jane Doe", "state": state });
     let bound = gateway.login_page().token(person).await;
