@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{
     Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, links_of, local, minutes, parameter,
-    query_of, resolved, seconds,
+    resolved, seconds,
 };
 
 #[tokio::test]
@@ -163,6 +163,23 @@ async fn a_token_lives_as_long_as_its_api_says() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_asked_for_with_a_token_does_not_hand_it_on_as_the_referrer() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    for (referer, told) in [
+        (format!("{SITE}/a?x=%20&sso={token}&y"), Some(format!("{SITE}/a?x=%20&y"))),
+        (format!("{SITE}/a?x=1?sso={token}"), Some(format!("{SITE}/a?x=1"))),
+        (format!("{SITE}/a?x=1"), Some(format!("{SITE}/a?x=1"))),
+    ] {
+        let ask = Ask::script("GET", &format!("{SITE}/public/style.css")).with("Referer", &referer);
+        assert_eq!(Visitor::at(&gateway).send(ask).await.status, 200);
+        assert_eq!(upstream.last().header("referer"), told);
+    }
+    upstream.assert_never_saw(&token).await;
+}
+
+#[tokio::test]
 async fn of_several_tokens_in_one_url_none_stays_behind() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
@@ -236,12 +253,20 @@ async fn a_site_that_insists_on_a_state_refuses_tokens_without_one() {
     let unbound = gateway.login_page().token_for("jane@example.com").await;
     let answer = visitor.get(&format!("{SITE}/a?sso={unbound}")).await;
     assert!(answer.location().starts_with(LOGIN_URL), "{answer:?}");
-    assert!(query_of(&answer.location()).contains(&("error".into(), "token_invalid".into())), "{answer:?}");
+    assert_eq!(parameter(&answer.location(), "error"), "token_invalid", "{answer:?}");
     assert_eq!(visitor.session_cookie(), None);
 
     let person = json!({ "email": "jane@example.com", "full_name": "Jane Doe", "state": state });
     let bound = gateway.login_page().token(person).await;
     visitor.get(&format!("{SITE}/a?sso={bound}")).await;
     assert!(visitor.session_cookie().is_some());
+
+    // Callers of the 23-compatible API can pass the state on too.
+    let fields = [("format", "json"), ("raw", "1"), ("state", state.as_str())];
+    let answer = gateway.api().form("/api/session/get-token", &fields).await.json();
+    let token = answer["sessiontoken"]["access_token"].as_str().expect("a token").to_owned();
+    let redeem = format!("{SITE}/api/session/redeem-token?session_token={token}");
+    assert_eq!(Visitor::at(&gateway).get(&redeem).await.status, 403, "not in another browser");
+    assert_eq!(visitor.get(&redeem).await.status, 302);
     upstream.assert_untouched("redeeming").await;
 }

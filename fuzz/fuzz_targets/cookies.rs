@@ -1,0 +1,51 @@
+//! The gateway's cookies stay hidden both ways, and nobody else's is touched.
+#![no_main]
+
+use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use libfuzzer_sys::fuzz_target;
+use tollgate::config::{SameSite, SiteCookie};
+use tollgate::domain::host::Scheme;
+use tollgate::http::cookies::{CookieNames, GatewayCookies, hide, refuse_foreign};
+
+fuzz_target!(|lines: Vec<&[u8]>| {
+    let site = SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax };
+    for scheme in [Scheme::Http, Scheme::Https] {
+        let names = CookieNames::new(&site, scheme);
+        let mut headers = HeaderMap::new();
+        for value in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
+            headers.append(COOKIE, value.clone());
+            headers.append(SET_COOKIE, value);
+        }
+
+        let before = crumbs(&headers);
+        let read = GatewayCookies::read(&headers, &names);
+        assert_eq!(read.any, before.iter().any(|crumb| is_ours(crumb)));
+        hide(&mut headers, &names);
+        let kept: Vec<Vec<u8>> = before.iter().filter(|crumb| !is_ours(crumb)).cloned().collect();
+        assert_eq!(crumbs(&headers), kept);
+        assert!(!GatewayCookies::read(&headers, &names).any);
+
+        let sent: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+        refuse_foreign(&mut headers, &names);
+        let passed: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+        let first =
+            |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').next().map(<[u8]>::to_vec);
+        let foreign: Vec<HeaderValue> =
+            sent.into_iter().filter(|value| !is_ours(&first(value).unwrap_or_default())).collect();
+        assert_eq!(passed, foreign);
+    }
+});
+
+/// Every cookie that is something, in order.
+fn crumbs(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    let lines = headers.get_all(COOKIE).iter();
+    let crumbs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    crumbs.map(|crumb| crumb.trim_ascii().to_vec()).filter(|crumb| !crumb.is_empty()).collect()
+}
+
+fn is_ours(crumb: &[u8]) -> bool {
+    let name = crumb.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let name = name.trim_ascii().to_ascii_lowercase();
+    let name = name.strip_prefix(b"__host-").unwrap_or(&name);
+    name.strip_prefix(b"tollgate").is_some_and(|suffix| suffix.is_empty() || suffix == b"_state")
+}
