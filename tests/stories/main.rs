@@ -19,6 +19,7 @@ mod login_flow;
 mod malformed;
 mod navigation;
 mod oauth1;
+mod outage;
 mod paths;
 mod redeem_race;
 mod return_url;

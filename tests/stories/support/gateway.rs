@@ -10,6 +10,7 @@ use tollgate::app::{self, Ambient, Running};
 use tollgate::config::{self, Environment};
 use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
+use tollgate::store::Stores;
 
 use super::api::{ApiClient, LoginPage};
 use super::upstream::FakeUpstream;
@@ -195,12 +196,17 @@ impl Plan {
 
     /// Starts the gateway.
     pub(crate) async fn start(self) -> TestGateway {
+        self.start_over(Stores::in_memory()).await
+    }
+
+    /// The same over stores of the story's own.
+    pub(crate) async fn start_over(self, stores: Stores) -> TestGateway {
         let toml = self.to_toml();
         let settings = config::load(&toml, "story.toml", &Environment::empty())
             .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
         let clock = Arc::new(ManualClock::starting_at(self.start));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
-        let running = app::start(settings, ambient).await.expect("starts");
+        let running = app::start_with(settings, ambient, stores).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");
         TestGateway { http, control: running.control, clock, running }
     }

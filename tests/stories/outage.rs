@@ -1,0 +1,95 @@
+//! A store that does not answer: nobody is let in on the strength of that, and what is open stays
+//! open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tollgate::domain::clock::Timestamp;
+use tollgate::domain::opaque::SessionHash;
+use tollgate::domain::session::{LiveSession, SessionId};
+use tollgate::store::{Page, SessionFilter, SessionStore, StoreFuture, StoreResult, Stores, Unavailable};
+
+use crate::support::{Ask, FakeUpstream, Plan, SITE, Visitor};
+
+/// A session store that the story can take down.
+struct Frail {
+    sound: Arc<dyn SessionStore>,
+    is_down: AtomicBool,
+}
+
+impl Frail {
+    fn unless_down<'a, T: Send + 'a>(&self, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if self.is_down.load(Ordering::SeqCst) {
+            Box::pin(std::future::ready(Err(Unavailable)))
+        } else {
+            answer
+        }
+    }
+}
+
+impl SessionStore for Frail {
+    fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>> {
+        if self.is_down.load(Ordering::SeqCst) { Err(Unavailable) } else { self.sound.find(hash) }
+    }
+
+    fn insert(&self, hash: SessionHash, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
+        self.unless_down(self.sound.insert(hash, live))
+    }
+
+    fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.remove(hash))
+    }
+
+    fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.find_by_id(id, now))
+    }
+
+    fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.remove_by_id(id))
+    }
+
+    fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
+        self.unless_down(self.sound.replace(live))
+    }
+
+    fn list(
+        &self,
+        filter: SessionFilter,
+        after: Option<SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Page<Arc<LiveSession>, SessionId>> {
+        self.unless_down(self.sound.list(filter, after, limit, now))
+    }
+
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize {
+        self.sound.sweep(now, limit)
+    }
+}
+
+#[tokio::test]
+async fn a_closed_path_stays_closed_while_the_store_is_down_and_opens_again_by_itself() {
+    let upstream = FakeUpstream::start().await;
+    let sound = Stores::in_memory();
+    let frail = Arc::new(Frail { sound: Arc::clone(&sound.sessions), is_down: AtomicBool::new(false) });
+    let plan = Plan::new(&upstream).site(|site| site.route("/public/", "off"));
+    let gateway = plan.start_over(Stores { sessions: Arc::clone(&frail) as _, ..sound }).await;
+    let mut member = Visitor::at(&gateway);
+    member.sign_in(&gateway.login_page(), "jane@example.com").await;
+    let token = gateway.login_page().token_for("joe@example.com").await;
+    upstream.forget().await;
+
+    frail.is_down.store(true, Ordering::SeqCst);
+    assert_eq!(member.get(&format!("{SITE}/closed")).await.status, 503);
+    let script = member.send(Ask::script("GET", &format!("{SITE}/closed"))).await;
+    assert_eq!((script.status, script.error_code().as_str()), (503, "store_unavailable"));
+    let stranger = Visitor::at(&gateway).get(&format!("{SITE}/closed?sso={token}")).await;
+    assert_eq!(stranger.status, 503, "no session without a store: {stranger:?}");
+    upstream.assert_untouched("a closed path").await;
+    let calls = gateway.api();
+    assert_eq!(calls.get("/v1/sessions").await.status, 503);
+    assert_eq!(member.get(&format!("{SITE}/public/a")).await.status, 200, "what is open does not ask");
+
+    frail.is_down.store(false, Ordering::SeqCst);
+    assert_eq!(member.get(&format!("{SITE}/closed")).await.status, 200);
+}
