@@ -23,6 +23,7 @@ use crate::http::Response;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::proxy::TICK;
 use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -60,9 +61,6 @@ impl Running {
         self.crew.stop().await;
     }
 }
-
-/// How often workers look after their idle upstream connections.
-const POOL_CHORE: Duration = Duration::from_secs(5);
 
 /// How often what is over is forgotten, a slice at a time.
 const SWEEP_CHORE: Duration = Duration::from_millis(100);
@@ -129,7 +127,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
                 listeners,
                 limits: public_limits.clone(),
                 answer: Box::new(move || Rc::new(Gateway::new(shared))),
-                chore: Chore { every: POOL_CHORE, run: Gateway::sweep },
+                chore: Chore { every: TICK, run: Gateway::tick },
             },
         )
         .await?;

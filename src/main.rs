@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Requests are many small allocations that live and die on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tollgate::cli::run()
 }

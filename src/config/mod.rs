@@ -1,6 +1,6 @@
 //! `config.toml` -> [`Settings`]: read once at the start, with every fault at once.
 //!
-//! The file is read as a tree of values that know their places. A [`section`] reader asks for
+//! The file is read as a tree of values that know their places. A `section` reader asks for
 //! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
 //! There is one module for each section of the file, and nothing here looks at the real
 //! environment or the disk.

@@ -63,7 +63,9 @@ impl Fault {
             }
             Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
             Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
-            Self::Unread(ReadFault::TooSlow) => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::Unread(ReadFault::TooSlow) | Self::Proxy(ProxyError::BodyTooSlow) => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout")
+            }
             Self::MethodRefused | Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
             }
@@ -112,9 +114,12 @@ impl Fault {
     /// What the client may know: of our own faults, no details.
     fn message(&self) -> String {
         match self {
-            Self::Proxy(ProxyError::BodyTooLong | ProxyError::BodyBroken | ProxyError::Timeout) => {
-                self.to_string()
-            }
+            Self::Proxy(
+                ProxyError::BodyTooLong
+                | ProxyError::BodyBroken
+                | ProxyError::BodyTooSlow
+                | ProxyError::Timeout,
+            ) => self.to_string(),
             Self::Proxy(_) => "the site behind the gateway cannot be reached".to_owned(),
             _ => self.to_string(),
         }
@@ -126,7 +131,7 @@ impl Fault {
             | Self::BadHost
             | Self::BadTarget
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
-            | Self::Proxy(ProxyError::BodyBroken) => Problem::Malformed,
+            | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
             Self::DoubledCookie => Problem::DoubledCookie,
             Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,

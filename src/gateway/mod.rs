@@ -34,7 +34,7 @@ use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::connection::{forwards, is_framed_simply};
 use crate::http::request_id::{RequestId, RequestIds};
-use crate::proxy::{Errand, Pool, forward};
+use crate::proxy::{Errand, Pool, Watch, forward};
 use crate::sso::Sso;
 use fault::Fault;
 use reserved::Endpoint;
@@ -59,6 +59,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     pools: HashMap<SiteName, Rc<Pool>>,
     request_ids: RequestIds,
+    watch: Rc<Watch>,
 }
 
 impl Gateway {
@@ -68,7 +69,7 @@ impl Gateway {
             |site: &Arc<crate::config::Site>| (site.name.clone(), Rc::new(Pool::new(site.upstream.clone())));
         let pools = shared.sso.sites.all().iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids }
+        Self { shared, pools, request_ids, watch: Rc::default() }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -76,10 +77,14 @@ impl Gateway {
         Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies))
     }
 
-    /// Closes upstream connections that have been idle for too long.
-    pub fn sweep(&self) {
-        let now = self.shared.clock.now();
-        self.pools.values().for_each(|pool| pool.sweep(now));
+    /// Looks after deadlines and, now and then, after upstream connections that have been idle
+    /// for too long: to be called once for each [`TICK`](crate::proxy::TICK).
+    pub fn tick(&self) {
+        const TICKS_PER_SWEEP: u64 = 50;
+        if self.watch.tick().is_multiple_of(TICKS_PER_SWEEP) {
+            let now = self.shared.clock.now();
+            self.pools.values().for_each(|pool| pool.sweep(now));
+        }
     }
 
     /// Answers one request: the one place where faults become responses, and where the access log
@@ -163,6 +168,7 @@ impl Gateway {
             hides_cookies: visit.hides_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
+            watch: &self.watch,
             clock: &self.shared.clock,
         };
         let with_session = permit.visitor().is_some();

@@ -1,7 +1,10 @@
 //! Carrying one request to the upstream and its answer back.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
@@ -12,6 +15,7 @@ use super::link::Link;
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
+use super::watch::Watch;
 use super::{ProxyError, rewrite};
 use crate::config::Site;
 use crate::domain::access::Permit;
@@ -49,6 +53,8 @@ pub struct Errand<'a> {
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
+    /// The worker's deadlines.
+    pub watch: &'a Rc<Watch>,
     /// The clock for idle connections.
     pub clock: &'a Arc<dyn Clock>,
 }
@@ -67,15 +73,17 @@ pub async fn forward(
     }
     let is_streamed = !body.is_end_stream() && body.size_hint().exact().is_none();
     rewrite::to_upstream(&mut head, is_streamed, &permit, &errand);
-    let progress = Progress::begin();
+    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
     let body = RequestBody::new(body, Arc::clone(errand.site), *errand.client, Rc::clone(&progress));
     let request = Request::from_parts(head, body);
 
-    let (link, answer) = tokio::select! {
-        biased;
-        answered = exchange(request, &errand) => answered.map_err(|error| progress.blame(error))?,
-        () = silence(&progress, errand.site.upstream_timeout) => return Err(ProxyError::Timeout),
-    };
+    let mut exchange = pin!(exchange(request, &errand));
+    let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| progress.blame(error))),
+        Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
+    });
+    let (link, answer) = answered.await?;
+    progress.answered();
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProxyError::UnaskedUpgrade);
     }
@@ -125,16 +133,4 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     Some(copy)
-}
-
-/// Ends when the upstream has been silent for `limit`: neither answering nor taking more of the
-/// request. A long upload is not a slow answer.
-async fn silence(progress: &Progress, limit: Duration) {
-    loop {
-        let deadline = progress.last.get() + limit;
-        tokio::time::sleep_until(deadline).await;
-        if progress.last.get() + limit <= deadline {
-            return;
-        }
-    }
 }

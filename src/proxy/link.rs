@@ -28,7 +28,11 @@ impl Link {
             TcpStream::connect((upstream.host.as_str(), upstream.port)).await.map_err(ProxyError::Connect)?;
         // Requests are written whole: waiting for more would only add latency.
         stream.set_nodelay(true).map_err(ProxyError::Connect)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ProxyError::Broken)?;
+        let (sender, driver) = http1::Builder::new()
+            .writev(false)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(ProxyError::Broken)?;
         Ok(Self { sender, driver: Box::pin(driver), ended: false })
     }
 

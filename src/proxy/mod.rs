@@ -11,10 +11,12 @@ mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
+mod watch;
 
 pub use forward::{Errand, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
+pub use watch::{TICK, Watch};
 
 /// Why there is no answer from the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,9 @@ pub enum ProxyError {
     /// The client broke its request off, or framed it wrongly.
     #[error("the request's body broke off")]
     BodyBroken,
+    /// The client left a body that it announced unsent.
+    #[error("the request's body did not come in time")]
+    BodyTooSlow,
     /// The head of the answer did not come in time.
     #[error("the upstream did not answer in time")]
     Timeout,

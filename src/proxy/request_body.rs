@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -13,9 +14,9 @@ use http::header::{
 };
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use super::ProxyError;
+use super::watch::{Deadline, Watch};
 use crate::config::Site;
 use crate::http::body::BodyError;
 use crate::http::client::Client;
@@ -36,28 +37,45 @@ const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
     REFERER,
 ];
 
-/// What is known of a body that is under way.
+/// How long a client may leave a body that it announced unsent.
+const CLIENT_SILENCE: Duration = Duration::from_secs(30);
+
+/// What is known of a request that is under way.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// When its last piece went out, or its request began.
-    pub(super) last: Cell<Instant>,
-    /// Whether it got longer than the site allows.
-    pub(super) too_long: Cell<bool>,
-    /// Whether the client broke it off, or framed it wrongly.
-    pub(super) broken: Cell<bool>,
+    deadline: Rc<Deadline>,
+    upstream_timeout: Duration,
+    /// Whether the upstream waits for the client.
+    waits_for_client: Cell<bool>,
+    too_long: Cell<bool>,
+    broken: Cell<bool>,
 }
 
 impl Progress {
-    pub(super) fn begin() -> Rc<Self> {
+    /// A request that begins now, to an upstream that may be silent for `upstream_timeout`.
+    pub(super) fn begin(watch: &Rc<Watch>, upstream_timeout: Duration) -> Rc<Self> {
         Rc::new(Self {
-            last: Cell::new(Instant::now()),
+            deadline: watch.deadline(upstream_timeout),
+            upstream_timeout,
+            waits_for_client: Cell::new(false),
             too_long: Cell::new(false),
             broken: Cell::new(false),
         })
     }
-}
 
-impl Progress {
+    /// Why nobody should wait any longer, if that is so. A long upload is not a slow answer: as
+    /// long as it moves, nobody is late.
+    pub(super) fn lateness(&self, waker: &Waker) -> Option<ProxyError> {
+        let is_over = self.deadline.is_over(waker);
+        let late = if self.waits_for_client.get() { ProxyError::BodyTooSlow } else { ProxyError::Timeout };
+        is_over.then_some(late)
+    }
+
+    /// The answer has begun.
+    pub(super) fn answered(&self) {
+        self.deadline.meet();
+    }
+
     /// Whose fault `error` is: an upstream that lost its client's body did nothing wrong.
     pub(super) fn blame(&self, error: ProxyError) -> ProxyError {
         match error {
@@ -65,6 +83,17 @@ impl Progress {
             _ if self.broken.get() => ProxyError::BodyBroken,
             other => other,
         }
+    }
+
+    fn client_is_silent(&self) {
+        if !self.waits_for_client.replace(true) {
+            self.deadline.restart(CLIENT_SILENCE);
+        }
+    }
+
+    fn client_has_sent(&self) {
+        self.waits_for_client.set(false);
+        self.deadline.restart(self.upstream_timeout);
     }
 }
 
@@ -111,8 +140,12 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let Some(frame) = ready!(Pin::new(inner).poll_frame(cx)) else { return Poll::Ready(None) };
-        this.progress.last.set(Instant::now());
+        let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
+            this.progress.client_is_silent();
+            return Poll::Pending;
+        };
+        this.progress.client_has_sent();
+        let Some(frame) = frame else { return Poll::Ready(None) };
         let mut frame = frame.inspect_err(|_| this.progress.broken.set(true))?;
         this.measure(&frame)?;
         if let Some(trailers) = frame.trailers_mut() {

@@ -105,6 +105,8 @@ async fn converse<A: Answer + 'static>(
         async move { Ok::<_, Infallible>(answer.answer(request, &known).await) }
     });
     let connection = http1::Builder::new()
+        // One write of a short head and body is cheaper than gathering them.
+        .writev(false)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
