@@ -65,9 +65,9 @@ async fn the_shell_script_prints_a_url_that_lets_a_visitor_in() {
     let login_url = visitor.get(&stage.url("/article?page=2")).await.location();
     let told = ["return_url", "state"].map(|name| parameter(&login_url, name));
 
-    let run = |email: &str| {
+    let run = |email: &str, told: &[String]| {
         let mut script = stage.command("sh");
-        script.arg(page_file("login.sh")).args([email, "Zoë \"Z\"", "O'Neill \\ <b>"]).args(&told);
+        script.arg(page_file("login.sh")).args([email, "Zoë \"Z\"", "O'Neill \\ <b>"]).args(told);
         let output = tokio::task::spawn_blocking(move || script.output());
         async move { output.await.unwrap().expect("sh is there") }
     };
@@ -75,14 +75,19 @@ async fn the_shell_script_prints_a_url_that_lets_a_visitor_in() {
         stage.command("curl").arg("--version").output().is_ok(),
         "curl is missing: `tests/run` installs it"
     );
-    let refused = run("nobody").await;
+    let refused = run("nobody", &told).await;
     assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("parameter_invalid"), "{refused:?}");
 
-    let output = run("zoe@example.com").await;
+    let output = run("zoe@example.com", &told).await;
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
     visitor.comes_in_by(printed.trim_end(), &stage).await;
+
+    // Whoever has no state to pass on gets a URL all the same; whoever lost it is told.
+    assert!(run("zoe@example.com", &[]).await.status.success());
+    let lost = run("zoe@example.com", &["/".to_owned(), String::new()]).await;
+    assert!(String::from_utf8_lossy(&lost.stderr).contains(r#""field":"state""#), "{lost:?}");
 }
 
 #[test]
