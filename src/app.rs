@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -52,13 +53,18 @@ pub struct Running {
     /// The control listener.
     pub control: SocketAddr,
     crew: Crew,
+    control_crew: Crew,
+    is_draining: Arc<AtomicBool>,
 }
 
 impl Running {
     /// Refuses new connections, lets running requests finish within `drain_timeout`, and returns
-    /// when all is quiet.
+    /// when all is quiet. The control listener answers to the end, so that it can be seen what is
+    /// going on, and sessions can still be ended.
     pub async fn stop(self) {
+        self.is_draining.store(true, Ordering::Relaxed);
         self.crew.stop().await;
+        self.control_crew.stop().await;
     }
 }
 
@@ -70,6 +76,9 @@ const THROTTLE_TICKS: u64 = 50;
 
 /// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
 const SLICES_IN_A_ROW: usize = 8;
+
+/// What the control listener's last calls get when all else is quiet.
+const CONTROL_DRAIN: Duration = Duration::from_secs(1);
 
 /// Connections to the control listener at one time.
 const CONTROL_CONNECTIONS: usize = 512;
@@ -98,7 +107,9 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
-    let api = Arc::new(Api::new(Arc::clone(&sso), settings.api_keys, homes));
+    let is_draining = Arc::new(AtomicBool::new(false));
+    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
+    let api = Arc::new(api);
     let shared = Arc::new(Shared {
         sso: Arc::clone(&sso),
         api: Arc::clone(&api),
@@ -140,17 +151,19 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         request_ids,
         ticks: Cell::new(0),
     };
-    crew.hire(
-        "control".to_owned(),
-        Work {
-            listeners: vec![control],
-            limits: limits(CONTROL_CONNECTIONS),
-            answer: Box::new(move || Rc::new(operator)),
-            chore: Chore { every: SWEEP_CHORE, run: ControlSurface::sweep },
-        },
-    )
-    .await?;
-    Ok(Running { http, control: control_address, crew })
+    let mut control_crew = Crew::new(CONTROL_DRAIN);
+    control_crew
+        .hire(
+            "control".to_owned(),
+            Work {
+                listeners: vec![control],
+                limits: limits(CONTROL_CONNECTIONS),
+                answer: Box::new(move || Rc::new(operator)),
+                chore: Chore { every: SWEEP_CHORE, run: ControlSurface::sweep },
+            },
+        )
+        .await?;
+    Ok(Running { http, control: control_address, crew, control_crew, is_draining })
 }
 
 /// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or

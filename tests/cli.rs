@@ -235,6 +235,12 @@ fn a_second_signal_ends_what_still_runs() {
     gateway.signal("TERM");
     line_with("draining");
     assert_eq!(gateway.status_within(1), None, "the request has its time");
+    let control = listening.split("control=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let mut probe = TcpStream::connect(control.expect(&listening)).expect("control answers to the end");
+    probe.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("is sent");
+    let mut answer = String::new();
+    probe.read_to_string(&mut answer).expect("is text");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("draining"), "{answer}");
     gateway.signal("INT");
     line_with("stopped at once");
     assert_eq!(gateway.status_within(10), Some(1));

@@ -1,6 +1,8 @@
 //! What only the control listener has: health, and the way to a site for browsers that were sent
 //! here with a token.
 
+use std::sync::atomic::Ordering;
+
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -29,7 +31,9 @@ impl Api {
     }
 
     async fn readiness(&self, request: &Request<Incoming>) -> Response {
-        if self.sso.is_ready().await {
+        if self.is_draining.load(Ordering::Relaxed) {
+            plain(request, StatusCode::SERVICE_UNAVAILABLE, "draining")
+        } else if self.sso.is_ready().await {
             plain(request, StatusCode::OK, "ready")
         } else {
             plain(request, StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")

@@ -11,6 +11,7 @@ mod v1;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -41,6 +42,8 @@ pub struct Api {
     keys: Vec<Arc<ApiKey>>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
+    /// Whether no new visitors are let in any more.
+    is_draining: Arc<AtomicBool>,
 }
 
 /// Whether `path` on a host of `site` is the APIs' and not the upstream's.
@@ -53,8 +56,13 @@ const SSO_TOKENS: [&str; 2] = ["/sso_tokens", "/v1/sso_tokens"];
 
 impl Api {
     /// The APIs over `sso` for the holders of `keys`.
-    pub fn new(sso: Arc<Sso>, keys: Vec<ApiKey>, homes: HashMap<SiteName, Origin>) -> Self {
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes }
+    pub fn new(
+        sso: Arc<Sso>,
+        keys: Vec<ApiKey>,
+        homes: HashMap<SiteName, Origin>,
+        is_draining: Arc<AtomicBool>,
+    ) -> Self {
+        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, is_draining }
     }
 
     /// Answers a request.

@@ -50,9 +50,10 @@ impl Gateway {
 
     /// Tells a program that it needs a session, and where a person could get one.
     pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
-        // A script wants to come back to the page that it runs on, not to the URL that it fetched.
-        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or("/");
-        let return_to = visit.return_to(page);
+        // A script wants to come back to the page that it runs on; a program that says of none, to
+        // what it asked for.
+        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+        let return_to = page.map_or_else(|| visit.clean_url(), |page| visit.return_to(page));
         // The state belongs to this browser: a script of another origin has no business with it.
         let own =
             headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());

@@ -1,6 +1,7 @@
 //! Visitors who come with a token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -96,7 +97,8 @@ impl Gateway {
         if sso.is_bouncing(visit.browser(), visit.client.address) {
             let retry_url = login_path(target);
             let page = Page::SignInFailed { reason: SignInFailure::TooMany, retry_url: &retry_url };
-            return Ok(reply::page(page.status(), page.render(None), page.content_security_policy()));
+            let answer = reply::page(page.status(), page.render(None), page.content_security_policy());
+            return Ok(reply::retry_after(answer, Duration::from_mins(1)));
         }
         Ok(self.to_login_page(status, visit, target, Some("token_invalid")))
     }

@@ -75,7 +75,7 @@ fn trusts(trusted: &[IpNet], address: &IpAddr) -> bool {
 
 /// The hops that `X-Forwarded-For` names, or else `Forwarded`, the nearest last; `None` for each
 /// that is no address.
-fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+pub(super) fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     if speaks_x_forwarded(headers) {
         return elements(headers, &X_FORWARDED_FOR).map(|element| address(element?)).collect();
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 
-use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO, speaks_x_forwarded};
+use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO, hops, speaks_x_forwarded};
 use crate::domain::host::Origin;
 
 /// `X-Forwarded-Host`.
@@ -32,12 +32,7 @@ impl Whereabouts {
     /// stand in a header.
     pub fn new(peer: &Peer, origin: &Origin) -> Option<Self> {
         let authority = origin.authority();
-        let mut element = String::with_capacity(64);
-        let _infallible = match peer.address {
-            IpAddr::V4(address) => write!(element, "for={address}"),
-            // RFC 7239 §6: IPv6 in brackets, and for the brackets in quotes.
-            IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
-        };
+        let mut element = element_of(peer.address);
         let _infallible = write!(element, ";host=\"{authority}\";proto={}", origin.scheme().as_str());
         Some(Self {
             peer: peer.text.clone(),
@@ -52,11 +47,15 @@ impl Whereabouts {
     /// is added to.
     pub fn tell(&self, headers: &mut HeaderMap, client: &Client) {
         if client.by_trusted_proxy {
-            // A proxy speaks one dialect; what comes in the other is the client's own.
+            // A proxy speaks one dialect; what comes in the other is the client's own, and is
+            // replaced by a translation, so that an upstream reads the same in both.
+            let hops = hops(headers);
             if speaks_x_forwarded(headers) {
-                headers.remove(FORWARDED);
+                let elements = hops.iter().map(|hop| hop.map_or("for=unknown".to_owned(), element_of));
+                translate(headers, FORWARDED, elements);
             } else {
                 headers.remove(X_FORWARDED_HOST);
+                translate(headers, X_FORWARDED_FOR, hops.iter().flatten().map(ToString::to_string));
             }
             extend(headers, X_FORWARDED_FOR, &self.peer);
             extend(headers, FORWARDED, &self.element);
@@ -71,6 +70,26 @@ impl Whereabouts {
         headers.insert(X_FORWARDED_PROTO, self.proto.clone());
         headers.insert(X_FORWARDED_PORT, self.port.clone());
         headers.entry(X_FORWARDED_HOST).or_insert_with(|| self.host.clone());
+    }
+}
+
+/// An element of `Forwarded` that names a node.
+fn element_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("for={address}"),
+        // RFC 7239 §6: IPv6 in brackets, and for the brackets in quotes.
+        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+    }
+}
+
+/// Sets a list field to `elements`, in place of what it had.
+fn translate(headers: &mut HeaderMap, name: HeaderName, elements: impl Iterator<Item = String>) {
+    let list: Vec<String> = elements.collect();
+    headers.remove(&name);
+    if let Ok(value) = HeaderValue::from_str(&list.join(", "))
+        && !value.is_empty()
+    {
+        headers.insert(name, value);
     }
 }
 
@@ -123,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_proxy_says_in_one_dialect_is_told_in_both() {
+        let before =
+            [("forwarded", "for=\"[2001:db8::1]\";proto=https, for=_hidden"), ("x-forwarded-host", "forged")];
+        let headers = forwarded(&before, "10.0.0.2", "https://site.example");
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::1, 10.0.0.2");
+        assert_eq!(headers["x-forwarded-host"], "site.example");
+        let both = [("x-forwarded-for", "192.0.2.1, ?"), ("forwarded", "for=6.6.6.6")];
+        let headers = forwarded(&both, "10.0.0.2", "https://site.example");
+        assert!(
+            headers["forwarded"].to_str().unwrap().starts_with("for=192.0.2.1, for=unknown, for=10.0.0.2;")
+        );
+    }
+
+    #[test]
     fn a_trusted_proxys_list_is_continued() {
         let before = [
             ("x-forwarded-for", "192.0.2.1"),
@@ -133,6 +166,8 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.1, 10.0.0.2");
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
         assert_eq!(headers["x-forwarded-host"], "outer");
+        let own = "for=10.0.0.2;host=\"site.example\";proto=http";
+        assert_eq!(headers["forwarded"], format!("for=192.0.2.1, for=10.0.0.1, {own}"));
         assert_eq!(headers["x-forwarded-port"], "80");
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::http::Response;
+use crate::http::{Response, reply};
 
 /// What answers requests: whatever a worker was made for.
 pub trait Answer {
@@ -90,6 +91,15 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
+/// The length of a request's head, from the request line to the empty line.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    const VERSION_AND_ENDS: usize = "  HTTP/1.1\r\n\r\n".len();
+    const FIELD_ENDS: usize = ": \r\n".len();
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_ENDS);
+    request.method().as_str().len() + target + VERSION_AND_ENDS + fields.sum::<usize>()
+}
+
 async fn converse<A: Answer + 'static>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -102,7 +112,14 @@ async fn converse<A: Answer + 'static>(
     let known = Rc::new(answer.connect(peer));
     let service = service_fn(move |request| {
         let (answer, known) = (Rc::clone(&answer), Rc::clone(&known));
-        async move { Ok::<_, Infallible>(answer.answer(request, &known).await) }
+        async move {
+            // hyper counts only while it waits for more, so a head that comes all at once may be
+            // longer than it should.
+            if head_bytes(&request) > limits.head_bytes {
+                return Ok(reply::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+            }
+            Ok::<_, Infallible>(answer.answer(request, &known).await)
+        }
     });
     let connection = http1::Builder::new()
         // One write of a short head and body is cheaper than gathering them.

@@ -273,3 +273,20 @@ async fn whoever_expects_a_100_gets_it() {
     assert_eq!((answer.status, answer.interim.as_slice()), (200, &[100][..]));
     assert_eq!(upstream.last().body, b"hello");
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused_even_if_it_comes_all_at_once() {
+    let upstream = FakeUpstream::start().await;
+    let plan =
+        Plan::new(&upstream).server("max_header_bytes", "\"8KiB\"").site(|site| site.route("/open", "off"));
+    let gateway = plan.start().await;
+    let mut visitor = Visitor::at(&gateway);
+    let with = |bytes: usize| Ask::navigate("GET", &format!("{SITE}/open")).with("X-Big", &"x".repeat(bytes));
+    assert_eq!(visitor.send(with(7_000)).await.status, 200);
+    upstream.forget().await;
+    for bytes in [8_192, 10_000, 15_000, 100_000] {
+        let mut visitor = Visitor::at(&gateway);
+        assert_eq!(visitor.send(with(bytes)).await.status, 431, "{bytes}");
+    }
+    upstream.assert_untouched("a head that is too long").await;
+}
