@@ -123,6 +123,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
         head_time: server.header_timeout,
+        idle_time: server.keep_alive_timeout,
     };
     let public_limits = limits(server.max_connections);
     let workers = match server.workers {

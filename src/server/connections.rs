@@ -12,10 +12,11 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use super::pace::{Pace, PacedBody, PacedStream};
 use crate::http::{Response, reply};
 
 /// What answers requests: whatever a worker was made for.
@@ -43,6 +44,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Time for a whole request head.
     pub head_time: Duration,
+    /// Time for which a connection may wait for another request.
+    pub idle_time: Duration,
 }
 
 /// hyper cannot make its buffer smaller than this.
@@ -109,29 +112,34 @@ async fn converse<A: Answer + 'static>(
 ) {
     // Failing to set an option is no reason to turn a visitor away.
     let _latency_only = stream.set_nodelay(true);
+    let pace = Pace::new(limits.head_time, limits.idle_time);
+    let stream = PacedStream::new(stream, Rc::clone(&pace));
     let known = Rc::new(answer.connect(peer));
+    let serving = Rc::clone(&pace);
     let service = service_fn(move |request| {
-        let (answer, known) = (Rc::clone(&answer), Rc::clone(&known));
+        let (answer, known, pace) = (Rc::clone(&answer), Rc::clone(&known), Rc::clone(&serving));
         async move {
+            pace.answering();
             // hyper counts only while it waits for more, so a head that comes all at once may be
             // longer than it should.
-            if head_bytes(&request) > limits.head_bytes {
-                return Ok(reply::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-            }
-            Ok::<_, Infallible>(answer.answer(request, &known).await)
+            let response = if head_bytes(&request) > limits.head_bytes {
+                reply::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            } else {
+                answer.answer(request, &known).await
+            };
+            Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, pace)))
         }
     });
     let connection = http1::Builder::new()
         // One write of a short head and body is cheaper than gathering them.
         .writev(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
+        () = pace.run_out() => return,
         _ = shutdown.wait_for(|stop| *stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await

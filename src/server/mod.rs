@@ -6,6 +6,7 @@
 
 mod connections;
 mod listen;
+mod pace;
 mod worker;
 
 pub use connections::{Answer, Limits};

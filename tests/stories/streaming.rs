@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{HANG, Plan, SitePlan, TestGateway, Visitor};
+use crate::support::{FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor};
 
 /// More than all socket buffers on the way can hold together.
 const MORE_THAN_BUFFERS: usize = 192 * 1024 * 1024;
@@ -194,4 +194,34 @@ async fn a_visitor_who_leaves_ends_the_upstreams_work() {
     let mut rest = Vec::new();
     let end = timeout(HANG, upstream.read_to_end(&mut rest)).await.expect("the gateway hangs up");
     assert!(end.is_err() || rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn a_slow_head_is_cut_off_and_an_idle_connection_is_kept_for_longer() {
+    let upstream = FakeUpstream::start().await;
+    let plan =
+        Plan::new(&upstream).server("header_timeout", "\"300ms\"").server("keep_alive_timeout", "\"2s\"");
+    let gateway = plan.site(|site| site.route("/open", "off")).start().await;
+    let request = "GET /open HTTP/1.1\r\nHost: site.test\r\n\r\n";
+
+    // A head that trickles in, and one that never comes, end the connection without an answer.
+    for beginning in ["", &request[..20]] {
+        let mut stream = TcpStream::connect(gateway.http).await.expect("connects");
+        stream.write_all(beginning.as_bytes()).await.expect("is sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("is closed in the end");
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    }
+
+    // Between two requests a connection may rest for longer than a head may take.
+    let mut stream = TcpStream::connect(gateway.http).await.expect("connects");
+    let mut buffer = vec![0; 4096];
+    for _ in 0..2 {
+        stream.write_all(request.as_bytes()).await.expect("is sent");
+        let length = stream.read(&mut buffer).await.expect("answers");
+        assert!(buffer[..length].starts_with(b"HTTP/1.1 200"));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    // And not for ever: the connection ends by itself.
+    while stream.read(&mut buffer).await.expect("is closed in the end") > 0 {}
 }
