@@ -42,7 +42,12 @@ impl Gateway {
         if visit.front.site.redeem == RedeemMode::Confirm {
             return Ok(Some(confirmation(visit, token, Some(&target))));
         }
-        let answer = match self.redeem(visit, token, None).await? {
+        let outcome = match self.redeem(visit, token, None).await {
+            // Whoever has a session has no need to guess.
+            Err(Fault::SlowDown(_)) if self.visitor(visit)?.is_some() => Err(Refusal::Unknown),
+            outcome => outcome?,
+        };
+        let answer = match outcome {
             Ok(redeemed) => signed_in(visit, &redeemed, &target, StatusCode::FOUND),
             Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND)?,
         };

@@ -49,9 +49,9 @@ impl Sso {
         Self {
             sites,
             wrong_keys: Throttle::new(30, Duration::from_secs(2)),
-            guesses: Throttle::new(60, Duration::from_secs(1)),
+            guesses: Throttle::new(40, Duration::from_secs(1)),
             bounces: RecentFailures::new(3, Duration::from_mins(1)),
-            cookieless_bounces: Throttle::new(30, Duration::from_secs(2)),
+            cookieless_bounces: Throttle::new(200, Duration::from_millis(500)),
             stores,
             clock,
             entropy,
