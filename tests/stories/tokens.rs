@@ -245,23 +245,28 @@ async fn the_state_cookie_is_kept_from_scripts_and_is_not_the_state_itself() {
 }
 
 #[tokio::test]
-async fn a_site_that_insists_on_a_state_gives_out_no_token_without_one() {
+async fn a_site_that_insists_on_a_state_refuses_tokens_without_one() {
     let upstream = FakeUpstream::start().await;
     let gateway = Plan::new(&upstream).site(|site| site.with("require_state", "true")).start().await;
     let mut visitor = Visitor::at(&gateway);
     let state = parameter(&visitor.get(&format!("{SITE}/a")).await.location(), "state");
-    let person = json!({ "email": "jane@example.com", "full_name": "Jane Doe" });
-    let answer = gateway.api().post("/v1/sso_tokens", &person).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (422, "parameter_missing"));
-    assert_eq!(answer.json()["error"]["details"]["field"], "state");
-
-    let fields = [("format", "json"), ("raw", "1")];
-    let answer = gateway.api().form("/api/session/get-token", &fields).await.json();
-    assert_eq!((answer["status"].as_str(), answer["code"].as_str()), (Some("error"), Some("invalid_input")));
+    let unbound = gateway.login_page().token_for("jane@example.com").await;
+    let answer = visitor.get(&format!("{SITE}/a?sso={unbound}")).await;
+    assert!(answer.location().starts_with(LOGIN_URL), "{answer:?}");
+    assert_eq!(parameter(&answer.location(), "error"), "token_invalid", "{answer:?}");
+    assert_eq!(visitor.session_cookie(), None);
 
     let person = json!({ "email": "jane@example.com", "full_name": "Jane Doe", "state": state });
     let bound = gateway.login_page().token(person).await;
     visitor.get(&format!("{SITE}/a?sso={bound}")).await;
     assert!(visitor.session_cookie().is_some());
+
+    // Callers of the 23-compatible API can pass the state on too.
+    let fields = [("format", "json"), ("raw", "1"), ("state", state.as_str())];
+    let answer = gateway.api().form("/api/session/get-token", &fields).await.json();
+    let token = answer["sessiontoken"]["access_token"].as_str().expect("a token").to_owned();
+    let redeem = format!("{SITE}/api/session/redeem-token?session_token={token}");
+    assert_eq!(Visitor::at(&gateway).get(&redeem).await.status, 403, "not in another browser");
+    assert_eq!(visitor.get(&redeem).await.status, 302);
     upstream.assert_untouched("redeeming").await;
 }
