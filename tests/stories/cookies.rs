@@ -102,6 +102,8 @@ async fn the_upstream_cannot_set_the_gateways_cookies() {
             format!(" {name} = evil"),
             format!("{name}=; Max-Age=0"),
             format!("{}=evil", name.to_uppercase()),
+            // Without a name, which some browsers send back as `name=value`.
+            format!("={name}=evil"),
         ] {
             answer = answer.with("Set-Cookie", &cookie);
         }
