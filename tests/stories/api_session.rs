@@ -396,3 +396,24 @@ async fn the_sites_own_hosts_offer_the_api_unless_the_site_says_no() {
         upstream.assert_untouched("the API's path, closed like any other where it is not offered").await;
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_not_understood_is_refused_and_not_passed_over() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let api = gateway.api();
+    let json = br#"{"email":"jane@example.com","return_url":"/a"}"#;
+    for content_type in ["multipart/form-data; boundary=x", "text/plain", "application/json"] {
+        let answer = api.send("POST", GET_TOKEN, &[("Content-Type", content_type)], json).await;
+        assert!(answer.text().contains("code=\"invalid_input\""), "{content_type}: {}", answer.text());
+    }
+    // Version 2 speaks JSON, and takes it.
+    let fields = [("Content-Type", "application/json")];
+    let answer = api.send("POST", "/api/2/session/get-token", &fields, json).await;
+    assert_eq!(answer.json()["data"]["return_url"], "/a", "{}", answer.text());
+    let token = answer.json()["data"]["access_token"].as_str().expect("a token").to_owned();
+    Visitor::at(&gateway).get(&format!("{SITE}/api/session/redeem-token?session_token={token}")).await;
+    let sessions = api.get("/v1/sessions?email=jane@example.com").await.json();
+    assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(1), "not an anonymous one");
+    upstream.assert_untouched("calls").await;
+}

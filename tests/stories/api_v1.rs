@@ -424,3 +424,37 @@ async fn whoever_guesses_tokens_is_slowed_down_and_nobody_else_is() {
     other.sign_in(&gateway.login_page(), "jane@example.com").await;
     upstream.assert_untouched("guesses").await;
 }
+
+#[tokio::test]
+async fn a_state_that_got_lost_is_an_error_and_not_a_token_for_anybody() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let answer = gateway.api().post(TOKENS, &with(jane(), "state", json!(""))).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (422, "parameter_invalid"));
+    assert_eq!(gateway.api().post(TOKENS, &with(jane(), "state", json!(null))).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_not_called_done() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    Visitor::at(&gateway).sign_in(&gateway.login_page(), "jane@example.com").await;
+    let api = gateway.api();
+    let user = api.get("/v1/users").await.json()["users"][0]["id"].as_str().expect("a user").to_owned();
+    let session =
+        api.get("/v1/sessions").await.json()["sessions"][0]["id"].as_str().expect("a session").to_owned();
+    for (target, change, field) in [
+        (format!("/v1/users/{user}"), json!({ "rolse": {} }), "rolse"),
+        (format!("/v1/users/{user}"), json!({ "first_name": "" }), "first_name"),
+        (format!("/v1/sessions/{session}"), json!({ "idel": 5 }), "idel"),
+        (format!("/v1/sessions/{session}"), json!({ "idle": 7200, "max": 3600 }), "idle"),
+        (format!("/v1/sessions/{session}"), json!({ "groups": vec!["x".repeat(190); 30] }), "groups"),
+    ] {
+        let answer = api.patch(&target, &change).await;
+        assert_eq!(answer.status, 422, "{change}: {answer:?}");
+        assert_eq!(answer.json()["error"]["details"]["field"], field, "{change}");
+    }
+    for query in ["email=not-an-address", "email=jane@example.com&site=nosuch", ""] {
+        assert_eq!(api.delete(&format!("/v1/sessions?{query}")).await.status, 422, "{query}");
+    }
+}

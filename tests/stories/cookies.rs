@@ -251,3 +251,24 @@ async fn behind_tls_the_cookies_are_bound_to_host_and_scheme() {
     let answer = Visitor::at(&gateway).send(ask).await;
     assert!(answer.location().starts_with(LOGIN_URL), "{answer:?}");
 }
+
+#[tokio::test]
+async fn logging_out_ends_every_session_that_the_browser_presents() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let mut keys = Vec::new();
+    for email in ["jane@example.com", "joe@example.com"] {
+        let mut visitor = Visitor::at(&gateway);
+        visitor.sign_in(&gateway.login_page(), email).await;
+        keys.push(visitor.session_cookie().expect("signed in"));
+    }
+    upstream.forget().await;
+    let both = format!("tollgate={}; tollgate={}", keys[0], keys[1]);
+    let logout = Ask::navigate("GET", &format!("{SITE}/.tollgate/logout")).with("Cookie", &both);
+    assert_eq!(Visitor::at(&gateway).send(logout).await.status, 302, "on to the logout page");
+    for key in keys {
+        let ask = Ask::navigate("GET", &format!("{SITE}/a")).with("Cookie", &format!("tollgate={key}"));
+        assert!(Visitor::at(&gateway).send(ask).await.location().starts_with(LOGIN_URL));
+    }
+    upstream.assert_untouched("ended sessions").await;
+}

@@ -28,3 +28,5 @@ mod sessions;
 mod streaming;
 mod support;
 mod tokens;
+mod upstream_faults;
+mod withdrawal;

@@ -1,7 +1,9 @@
 //! Who is redirected and who gets a plain 401: a browser's navigation has somewhere to go, a
 //! script's request must never follow a redirect to a login page.
 
-use crate::support::{Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, parameter, resolved};
+use crate::support::{
+    Answer, Ask, FakeUpstream, LOGIN_URL, Plan, SITE, TestGateway, Visitor, parameter, resolved,
+};
 
 const URL: &str = "http://site.test/closed/data?x=1";
 
@@ -155,4 +157,27 @@ async fn a_script_elsewhere_gets_its_preflight_answered_and_may_read_the_401() {
         }
     }
     upstream.assert_untouched("preflights of strangers").await;
+}
+
+#[tokio::test]
+async fn what_an_upstream_reflects_to_strangers_opens_nothing() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.route("/public/", "off")).start().await;
+    let origin = "https://evil.test";
+    let reflecting = Answer::page("feed")
+        .with("Access-Control-Allow-Origin", origin)
+        .with("Access-Control-Allow-Credentials", "true");
+    upstream.answers(reflecting);
+    let public = Ask::script("GET", &format!("{SITE}/public/feed")).with("Origin", origin);
+    assert_eq!(Visitor::at(&gateway).send(public).await.status, 200);
+    upstream.forget().await;
+
+    let preflight =
+        Ask::script("OPTIONS", URL).with("Origin", origin).with("Access-Control-Request-Method", "DELETE");
+    let refused = Ask::script("GET", URL).with("Origin", origin);
+    for ask in [preflight, refused] {
+        let answer = Visitor::at(&gateway).send(ask).await;
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{answer:?}");
+    }
+    upstream.assert_untouched("a closed path").await;
 }

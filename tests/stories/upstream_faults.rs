@@ -1,0 +1,136 @@
+//! Upstreams that misbehave, and clients that do: each is blamed for its own, and nothing gets
+//! lost without a word.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor};
+
+async fn open_site(upstream: &FakeUpstream) -> TestGateway {
+    Plan::new(upstream).site(|site| site.with("access", "\"off\"")).start().await
+}
+
+#[tokio::test]
+async fn an_answer_that_can_be_read_in_two_ways_is_not_passed_on() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    for framing in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 5, 6\r\n",
+        "Content-Length: +5\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+    ] {
+        upstream.answers(Answer::Bytes(format!("HTTP/1.1 200 OK\r\n{framing}\r\nhello").into_bytes()));
+        let answer = Visitor::at(&gateway).get(&format!("{SITE}/a")).await;
+        assert_eq!(answer.status, 502, "{framing:?}: {answer:?}");
+    }
+    let both =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    upstream.answers(Answer::Bytes(both.into()));
+    let answer = Visitor::at(&gateway).get(&format!("{SITE}/a")).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"), "chunked wins over a length");
+}
+
+#[tokio::test]
+async fn a_streamed_body_arrives_whatever_the_method() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    for method in ["GET", "POST", "DELETE", "PROPFIND"] {
+        let request = format!(
+            "{method} /a HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        let answer = Visitor::at(&gateway).send_raw(request.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{method}");
+        assert_eq!(upstream.last().body, b"hello", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn after_an_answer_in_http_1_0_the_next_upload_is_whole() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    let old = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok";
+    upstream.answers(Answer::Bytes(old.into()));
+    assert_eq!(Visitor::at(&gateway).get(&format!("{SITE}/a")).await.text(), "ok");
+    upstream.answers(Answer::page("hello"));
+    let upload =
+        "POST /a HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(Visitor::at(&gateway).send_raw(upload.as_bytes()).await.expect("an answer").status, 200);
+    assert_eq!(upstream.last().body, b"hello");
+}
+
+#[tokio::test]
+async fn a_body_that_the_client_frames_wrongly_is_the_clients_fault() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    for chunk in ["zz\r\nhello\r\n", "-3\r\nhello\r\n", "0x5\r\nhello\r\n"] {
+        let request =
+            format!("POST /a HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        let answer = Visitor::at(&gateway).send_raw(request.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status, 400, "{chunk:?}: {answer:?}");
+    }
+    let gzip = "POST /a HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+    let answer = Visitor::at(&gateway).send_raw(gzip.as_bytes()).await.expect("an answer");
+    assert_eq!(answer.status, 501);
+}
+
+/// An upstream that answers one request on each connection as if it would take another, and hangs
+/// up when that one comes.
+async fn hangs_up_on_the_second() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    let hung_up = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&hung_up);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 8192];
+                let _first = stream.read(&mut buffer).await;
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (address, hung_up)
+}
+
+#[tokio::test]
+async fn what_does_no_harm_twice_is_sent_again_when_an_idle_connection_breaks() {
+    let (address, hung_up) = hangs_up_on_the_second().await;
+    let site = SitePlan::new("intranet", "site.test", address).with("access", "\"off\"");
+    let gateway = Plan::of(site).server("workers", "1").start().await;
+    let mut visitor = Visitor::at(&gateway);
+    for _ in 0..4 {
+        assert_eq!(visitor.get(&format!("{SITE}/a")).await.text(), "ok");
+    }
+    assert!(hung_up.load(Ordering::SeqCst) > 0, "the story did not happen");
+    // A POST may have had its effect: the visitor is told that nobody knows.
+    let posted = visitor.send(Ask::navigate("POST", &format!("{SITE}/a")).form(&[("a", "b")])).await;
+    assert_eq!(posted.status, 502);
+}
+
+#[tokio::test]
+async fn what_would_serve_another_path_or_method_than_was_judged_is_dropped() {
+    let upstream = FakeUpstream::start().await;
+    let site = |site: SitePlan| site.with("access", "\"off\"").route_for(&["DELETE"], "/a", "required");
+    let gateway = Plan::new(&upstream).site(site).start().await;
+    let ask = Ask::navigate("GET", &format!("{SITE}/a"))
+        .with("X-Original-URL", "/admin")
+        .with("X_Rewrite_URL", "/admin")
+        .with("X-Forwarded-Uri", "/admin")
+        .with("X-HTTP-Method-Override", "DELETE");
+    assert_eq!(Visitor::at(&gateway).send(ask).await.status, 200);
+    let received = upstream.last();
+    for name in ["x-original-url", "x_rewrite_url", "x-forwarded-uri", "x-http-method-override"] {
+        assert_eq!(received.header(name), None, "{name}");
+    }
+    upstream.forget().await;
+    assert_eq!(Visitor::at(&gateway).send(Ask::navigate("delete", &format!("{SITE}/a"))).await.status, 405);
+    upstream.assert_untouched("a method in another case").await;
+}
