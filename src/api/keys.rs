@@ -10,7 +10,6 @@ use super::error::ApiError;
 use super::{Api, Via};
 use crate::config::{ApiKey, Scope};
 use crate::domain::secret::SecretHash;
-use crate::sso::throttle::Culprit;
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -74,12 +73,9 @@ impl Api {
     /// shut the others out. Keys are too long to be guessed at any rate at which they are tried.
     pub(super) fn wrong_key(&self, via: &Via) -> Option<Duration> {
         let address = via.client.address;
-        let culprit = Culprit::from(address);
-        let now = self.sso.now();
-        if let Err(wait) = self.sso.wrong_keys.check(culprit, now) {
+        if let Err(wait) = self.sso.note_wrong_key(address) {
             return Some(wait);
         }
-        self.sso.wrong_keys.note_failure(culprit, now);
         tracing::warn!(target: "tollgate::audit", event = "wrong_key", client = %address);
         None
     }

@@ -115,12 +115,7 @@ impl Api {
         let covered = || self.sso.sites.all().iter().filter(|site| key.covers(&site.name));
         let site = match (named, &via.site) {
             (Some(name), Some(site)) if site.name.as_str() != name => return Err(SiteFault::Elsewhere),
-            (Some(name), _) => {
-                let known = SiteName::parse(name).and_then(|name| self.sso.sites.by_name(&name));
-                // A key that is limited to some sites learns nothing of others.
-                let hidden = if key.sites.is_none() { SiteFault::Unknown } else { SiteFault::NotCovered };
-                known.ok_or(hidden)?
-            }
+            (Some(name), _) => return self.named_site(key, name),
             (None, Some(site)) => site,
             (None, None) => match (covered().next(), covered().nth(1)) {
                 (Some(only), None) => only,
@@ -128,6 +123,16 @@ impl Api {
             },
         };
         if key.covers(&site.name) { Ok(Arc::clone(site)) } else { Err(SiteFault::NotCovered) }
+    }
+
+    /// The site called `name`, if `key` may act for it. A key that is limited to some sites learns
+    /// nothing of others, not even whether they exist.
+    fn named_site(&self, key: &ApiKey, name: &str) -> Result<Arc<Site>, SiteFault> {
+        match SiteName::parse(name).and_then(|name| self.sso.sites.by_name(&name)) {
+            Some(site) if key.covers(&site.name) => Ok(Arc::clone(site)),
+            None if key.sites.is_none() => Err(SiteFault::Unknown),
+            _ => Err(SiteFault::NotCovered),
+        }
     }
 }
 
@@ -139,6 +144,18 @@ enum SiteFault {
     Ambiguous,
     /// A call on the host of one site for another.
     Elsewhere,
+}
+
+impl SiteFault {
+    /// The error of the plain API, for a site that was `named` in `field`.
+    fn into_error(self, field: &str, named: &str) -> ApiError {
+        match self {
+            Self::Ambiguous => ApiError::parameter_missing(field),
+            Self::Unknown => ApiError::parameter_invalid(field, "there is no such site"),
+            Self::Elsewhere => ApiError::parameter_invalid(field, "this host is another site's"),
+            Self::NotCovered => ApiError::site_not_covered(named),
+        }
+    }
 }
 
 fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {

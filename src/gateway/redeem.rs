@@ -69,16 +69,12 @@ impl Gateway {
             state: visit.state(),
             current: visit.session_hash(),
         };
-        // Detached, so that a client who leaves cannot stop it half-way: the token would be gone
-        // and the session not there.
-        let sso = Arc::clone(sso);
-        let outcome = tokio::task::spawn_local(async move { sso.redeem(attempt).await });
-        match outcome.await.map_err(|_| crate::store::Unavailable)? {
+        match sso.redeem(attempt).await {
             Ok(redeemed) => Ok(Ok(redeemed)),
             Err(RedeemError::Refused(refusal)) => {
                 // A good token is never held back: visitors share addresses.
                 if refusal == Refusal::Unknown {
-                    self.shared.sso.note_guess(visit.client.address).map_err(Fault::SlowDown)?;
+                    sso.note_guess(visit.client.address).map_err(Fault::SlowDown)?;
                 }
                 Ok(Err(refusal))
             }

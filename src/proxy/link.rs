@@ -44,9 +44,7 @@ impl Link {
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
-            if !self.ended {
-                self.ended = self.driver.as_mut().poll(cx).is_ready();
-            }
+            self.drive(cx);
             answer.as_mut().poll(cx)
         })
         .await

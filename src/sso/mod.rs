@@ -31,7 +31,7 @@ pub struct Sso {
     /// The sites that there are.
     pub sites: Sites,
     /// Holds back whoever presents wrong API keys.
-    pub wrong_keys: Throttle,
+    wrong_keys: Throttle,
     /// Holds back whoever presents tokens that were never issued.
     guesses: Throttle,
     /// Stops a browser and a login page from sending each other in circles.
@@ -70,10 +70,12 @@ impl Sso {
 
     /// Notes a token that never was, from `address`; how long to wait if there were too many.
     pub fn note_guess(&self, address: IpAddr) -> Result<(), Duration> {
-        let now = self.now();
-        self.guesses.check(address.into(), now)?;
-        self.guesses.note_failure(address.into(), now);
-        Ok(())
+        self.guesses.note_or_hold(address.into(), self.now())
+    }
+
+    /// Notes a wrong API key from `address`; how long to wait if there were too many.
+    pub fn note_wrong_key(&self, address: IpAddr) -> Result<(), Duration> {
+        self.wrong_keys.note_or_hold(address.into(), self.now())
     }
 
     /// Whether a visitor with a bad token has been sent back to the login page too often: by the

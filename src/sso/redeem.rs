@@ -52,9 +52,15 @@ pub enum RedeemError {
 impl Sso {
     /// Takes the token and opens a session under a new key; the browser's present session ends.
     ///
-    /// Once begun this must not be dropped half-way: a token could be taken and nobody the wiser.
-    /// Callers run it detached from the client's connection.
-    pub async fn redeem(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
+    /// It runs detached from the caller, so that a client who leaves cannot stop it half-way: the
+    /// token would be gone and the session not there.
+    pub async fn redeem(self: &Arc<Self>, attempt: Redemption) -> Result<Redeemed, RedeemError> {
+        let sso = Arc::clone(self);
+        let redemption = tokio::spawn(async move { sso.redeem_attached(attempt).await });
+        redemption.await.map_err(|_| Unavailable)?
+    }
+
+    async fn redeem_attached(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let site = attempt.site;
         let now = self.now();
         let claim = Claim {
@@ -105,11 +111,12 @@ impl Sso {
     /// and the session's insertion was not found when that change went over the sessions.
     async fn confirm_rights(&self, live: &LiveSession) -> Result<(), RedeemError> {
         let Some(id) = live.session.identity.user else { return Ok(()) };
-        match self.stores.directory.find(id).await? {
-            Some(user) => self.refresh_sessions(&user).await?,
-            None => drop(self.revoke_session(live.session.id).await?),
-        }
-        let still_there = self.stores.sessions.find_by_id(live.session.id, self.now()).await?.is_some();
+        let still_there = if let Some(user) = self.stores.directory.find(id).await? {
+            self.refresh_session(live, &user).await?
+        } else {
+            self.revoke_session(live.session.id).await?;
+            false
+        };
         if still_there { Ok(()) } else { Err(Refusal::Revoked.into()) }
     }
 

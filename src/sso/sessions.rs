@@ -113,6 +113,19 @@ impl Sso {
         Ok(replaced.then_some(changed))
     }
 
+    /// Brings one of a user's sessions in line with what the directory says of the user now;
+    /// whether it goes on.
+    pub(super) async fn refresh_session(&self, live: &LiveSession, user: &User) -> StoreResult<bool> {
+        let session = &live.session;
+        let Some(site) = self.sites.by_name(&session.site) else { return Ok(false) };
+        let Some(identity) = with_rights(session.identity.clone(), user, site, session.role_policy) else {
+            self.revoke_session(session.id).await?;
+            return Ok(false);
+        };
+        let refreshed = live_session(Session { identity, ..session.clone() }, site, live.last_seen());
+        self.stores.sessions.replace(Arc::new(refreshed)).await
+    }
+
     /// Brings a user's sessions in line with what the directory says of the user now.
     pub(super) async fn refresh_sessions(&self, user: &User) -> StoreResult<()> {
         let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: None };
@@ -120,17 +133,7 @@ impl Sso {
         loop {
             let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
             for live in page.entries.iter().filter(|live| live.session.identity.user == Some(user.id)) {
-                let Some(site) = self.sites.by_name(&live.session.site) else {
-                    continue;
-                };
-                let session = &live.session;
-                let rights = with_rights(session.identity.clone(), user, site, session.role_policy);
-                let Some(identity) = rights else {
-                    self.revoke_session(session.id).await?;
-                    continue;
-                };
-                let refreshed = live_session(Session { identity, ..session.clone() }, site, live.last_seen());
-                self.stores.sessions.replace(Arc::new(refreshed)).await?;
+                self.refresh_session(live, user).await?;
             }
             after = page.next;
             if after.is_none() {

@@ -63,6 +63,13 @@ impl Throttle {
         debt.checked_sub(credit).filter(|wait| !wait.is_zero()).map_or(Ok(()), Err)
     }
 
+    /// Notes a failure, unless `culprit` has to wait: then it says for how long.
+    pub fn note_or_hold(&self, culprit: Culprit, now: Timestamp) -> Result<(), Duration> {
+        self.check(culprit, now)?;
+        self.note_failure(culprit, now);
+        Ok(())
+    }
+
     /// Notes a failure.
     pub fn note_failure(&self, culprit: Culprit, now: Timestamp) {
         if self.paid_off_at.len() >= MAX_CULPRITS {

@@ -86,15 +86,12 @@ impl Api {
             state: None,
             current: None,
         };
-        let sso = Arc::clone(&self.sso);
-        let outcome = tokio::task::spawn_local(async move { sso.redeem(attempt).await }).await;
-        let redeemed = match outcome {
-            Ok(Ok(redeemed)) => redeemed,
-            Ok(Err(RedeemError::Refused(refusal))) => {
-                return Err(Refused::input(format!("The session_token cannot be redeemed: {refusal}.")));
+        let redeemed = self.sso.redeem(attempt).await.map_err(|error| match error {
+            RedeemError::Refused(refusal) => {
+                Refused::input(format!("The session_token cannot be redeemed: {refusal}."))
             }
-            Ok(Err(RedeemError::Unavailable(_))) | Err(_) => return Err(Refused::Unavailable),
-        };
+            RedeemError::Unavailable(_) => Refused::Unavailable,
+        })?;
         let home = self.home(&site, via).unwrap_or_else(|| via.origin.clone());
         let stored = redeemed.return_url.as_deref().unwrap_or_default();
         let target = ReturnTo::parse(stored, &home, &site.hosts);

@@ -106,11 +106,7 @@ impl Api {
     /// The sites that a list for the holder of `key` is about; `None` for all.
     fn listed_sites(&self, list: &ListQuery, key: &ApiKey) -> Result<Option<Vec<SiteName>>, ApiError> {
         let Some(named) = &list.site else { return Ok(key.sites.clone()) };
-        let known = SiteName::parse(named).filter(|site| self.sso.sites.by_name(site).is_some());
-        match known {
-            Some(site) if key.covers(&site) => Ok(Some(vec![site])),
-            None if key.sites.is_none() => Err(ApiError::parameter_invalid("site", "there is no such site")),
-            _ => Err(ApiError::site_not_covered(named)),
-        }
+        let site = self.named_site(key, named).map_err(|fault| fault.into_error("site", named))?;
+        Ok(Some(vec![site.name.clone()]))
     }
 }

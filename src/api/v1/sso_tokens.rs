@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::error::ApiError;
 use super::super::fields::Fields;
-use super::super::{Api, SiteFault, Via};
+use super::super::{Api, Via};
 use super::MAX_SESSION_SECONDS;
 use crate::config::Scope;
 use crate::domain::email::Email;
@@ -32,14 +32,9 @@ impl Api {
         let fields = Fields::of(request).await?;
         let member = member(&fields)?;
         let named = fields.text("site", MAX_NAME_CHARS)?;
-        let site = self.site_for(&key, named, via).map_err(|fault| match fault {
-            SiteFault::Ambiguous => ApiError::parameter_missing("site"),
-            SiteFault::Unknown => ApiError::parameter_invalid("site", "there is no such site"),
-            SiteFault::Elsewhere => ApiError::parameter_invalid("site", "this host is another site's"),
-            SiteFault::NotCovered => {
-                let here = via.site.as_ref().map_or("", |site| site.name.as_str());
-                ApiError::site_not_covered(named.unwrap_or(here))
-            }
+        let site = self.site_for(&key, named, via).map_err(|fault| {
+            let here = via.site.as_ref().map_or("", |site| site.name.as_str());
+            fault.into_error("site", named.unwrap_or(here))
         })?;
         let return_url = fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned);
         let order = TokenOrder {

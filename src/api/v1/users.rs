@@ -108,18 +108,11 @@ impl Api {
     ) -> Result<BTreeMap<SiteName, Option<Role>>, ApiError> {
         let mut roles = BTreeMap::new();
         for (name, role) in fields.object("roles")? {
-            let known = SiteName::parse(name).filter(|name| self.sso.sites.by_name(name).is_some());
-            let site = match known {
-                Some(site) if key.covers(&site) => site,
-                None if key.sites.is_none() => {
-                    return Err(ApiError::parameter_invalid("roles", "there is no such site"));
-                }
-                _ => return Err(ApiError::site_not_covered(name)),
-            };
+            let site = self.named_site(key, name).map_err(|fault| fault.into_error("roles", name))?;
             let invalid =
                 || ApiError::parameter_invalid("roles", "a role has 1 to 64 of A-Z a-z 0-9 . _ : -");
             let role = role.map(|role| Role::parse(role).ok_or_else(invalid)).transpose()?;
-            roles.insert(site, role);
+            roles.insert(site.name.clone(), role);
         }
         Ok(roles)
     }
