@@ -5,6 +5,7 @@
 //! worker of its own, and answers however busy the others are.
 
 mod connections;
+mod h1;
 mod listen;
 mod pace;
 mod worker;

@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::http::body::{Body, BodyError};
@@ -82,18 +81,18 @@ impl Pace {
 }
 
 /// A stream that tells its pace when something comes in.
-pub(super) struct PacedStream {
-    inner: TcpStream,
+pub(super) struct PacedStream<S> {
+    inner: S,
     pace: Rc<Pace>,
 }
 
-impl PacedStream {
-    pub(super) fn new(inner: TcpStream, pace: Rc<Pace>) -> Self {
+impl<S> PacedStream<S> {
+    pub(super) fn new(inner: S, pace: Rc<Pace>) -> Self {
         Self { inner, pace }
     }
 }
 
-impl AsyncRead for PacedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -105,7 +104,7 @@ impl AsyncRead for PacedStream {
     }
 }
 
-impl AsyncWrite for PacedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
