@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Body as _;
 
 use super::pool::{Link, Pool};
 use super::request_body::{Progress, RequestBody};
@@ -18,12 +18,12 @@ use super::{ProxyError, h1, rewrite};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::Clock;
-use crate::http::Response;
 use crate::http::body::Body;
 use crate::http::client::Client;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
+use crate::http::{Request, Response};
 
 /// How long a connection may take to come about: an upstream on the same network answers within
 /// milliseconds, or not at all.
@@ -58,11 +58,7 @@ pub struct Errand<'a> {
 }
 
 /// Forwards a request that has a permit. The response streams.
-pub async fn forward(
-    permit: Permit,
-    request: Request<Incoming>,
-    errand: Errand<'_>,
-) -> Result<Response, ProxyError> {
+pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Response, ProxyError> {
     let (came, body) = request.into_parts();
     let announced = body.size_hint().exact();
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::http::body::Incoming;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{
@@ -14,7 +15,6 @@ use http::header::{
     HeaderName, REFERER,
 };
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::ProxyError;
 use super::h1::Framing;
