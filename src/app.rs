@@ -1,6 +1,5 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -14,15 +13,15 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::config::{Settings, Site, StoreKind};
-use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::proxy::TICK;
 use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -65,9 +64,6 @@ impl Running {
         self.control_crew.stop().await;
     }
 }
-
-/// How often what is over is forgotten, a slice at a time.
-const SWEEP_CHORE: Duration = Duration::from_millis(100);
 
 /// Every how many sweeps throttles are swept too: that looks at all of them.
 const THROTTLE_TICKS: u64 = 50;
@@ -121,6 +117,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
         head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
         idle_time: server.keep_alive_timeout,
     };
     let public_limits = limits(server.max_connections);
@@ -143,13 +140,9 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         .await?;
     }
     let request_ids = RequestIds::new(sso.entropy());
-    let operator = ControlSurface {
-        api,
-        sso,
-        trusted_proxies: server.trusted_proxies,
-        request_ids,
-        ticks: Cell::new(0),
-    };
+    let trusted_proxies = server.trusted_proxies;
+    let operator =
+        move || Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch: Rc::default() });
     let mut control_crew = Crew::new(CONTROL_DRAIN);
     control_crew
         .hire(
@@ -157,8 +150,8 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
             Work {
                 listeners: vec![control],
                 limits: limits(CONTROL_CONNECTIONS),
-                answer: Box::new(move || Rc::new(operator)),
-                chore: Chore { every: SWEEP_CHORE, run: ControlSurface::sweep },
+                answer: Box::new(operator),
+                chore: Chore { every: TICK, run: ControlSurface::sweep },
             },
         )
         .await?;
@@ -195,6 +188,14 @@ fn reachable(address: IpAddr) -> IpAddr {
 impl Answer for Gateway {
     type Connection = Connection;
 
+    fn watch(&self) -> &Rc<Watch> {
+        Gateway::watch(self)
+    }
+
+    fn now(&self) -> Timestamp {
+        Gateway::now(self)
+    }
+
     fn connect(&self, peer: SocketAddr) -> Connection {
         self.accept(peer, Scheme::Http)
     }
@@ -210,14 +211,12 @@ struct ControlSurface {
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
     request_ids: RequestIds,
-    ticks: Cell<u64>,
+    watch: Rc<Watch>,
 }
 
 impl ControlSurface {
     fn sweep(&self) {
-        let ticks = self.ticks.get().wrapping_add(1);
-        self.ticks.set(ticks);
-        if ticks.is_multiple_of(THROTTLE_TICKS) {
+        if self.watch.tick().is_multiple_of(THROTTLE_TICKS) {
             self.sso.sweep_throttles();
         }
         for _ in 0..SLICES_IN_A_ROW {
@@ -230,6 +229,14 @@ impl ControlSurface {
 
 impl Answer for ControlSurface {
     type Connection = Peer;
+
+    fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    fn now(&self) -> Timestamp {
+        self.sso.now()
+    }
 
     fn connect(&self, peer: SocketAddr) -> Peer {
         Peer::new(peer, Scheme::Http, &self.trusted_proxies)

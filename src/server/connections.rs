@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::h1;
+use crate::domain::clock::Timestamp;
+use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 
 /// What answers requests: whatever a worker was made for.
@@ -18,6 +20,12 @@ pub trait Answer {
 
     /// A new connection from `peer`.
     fn connect(&self, peer: SocketAddr) -> Self::Connection;
+
+    /// The worker's deadlines.
+    fn watch(&self) -> &Rc<Watch>;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
 
     /// Answers one request on a connection.
     fn answer(&self, request: Request, connection: &Self::Connection) -> impl Future<Output = Response>;
@@ -32,6 +40,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Time for a whole request head.
     pub head_time: Duration,
+    /// Time between two pieces of a body, in either direction.
+    pub body_time: Duration,
     /// Time for which a connection may wait for another request.
     pub idle_time: Duration,
 }
@@ -57,11 +67,9 @@ pub(super) async fn serve<A: Answer + 'static>(
                 // Failing to set an option is no reason to turn a visitor away.
                 let _latency_only = stream.set_nodelay(true);
                 let known = answer.connect(peer);
-                let talk = h1::converse(stream, known, Rc::clone(&answer), limits.clone(), shutdown.clone());
+                let talk = h1::converse(stream, known, Rc::clone(&answer), limits.clone());
                 tokio::task::spawn_local(async move {
-                    if let Err(error) = talk.await {
-                        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
-                    }
+                    talk.await;
                     drop(permit);
                 });
             }

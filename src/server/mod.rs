@@ -7,7 +7,6 @@
 mod connections;
 mod h1;
 mod listen;
-mod pace;
 mod worker;
 
 pub use connections::{Answer, Limits};
