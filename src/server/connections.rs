@@ -10,7 +10,9 @@ use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::h1;
+use super::door::Door;
+use super::reception::receive;
+use crate::domain::host::Scheme;
 use crate::http::Response;
 
 /// What answers requests: whatever a worker was made for.
@@ -18,8 +20,8 @@ pub trait Answer {
     /// What is known of a connection.
     type Connection;
 
-    /// A new connection from `peer`.
-    fn connect(&self, peer: SocketAddr) -> Self::Connection;
+    /// A new connection from `peer` over `scheme`.
+    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
 
     /// Answers one request on a connection.
     fn answer(
@@ -47,23 +49,24 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until `shutdown` says so, then lets what runs come to an end.
 pub(super) async fn serve<A: Answer + 'static>(
-    listener: TcpListener,
+    door: Door<TcpListener>,
     answer: Rc<A>,
     limits: Limits,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let door = Rc::new(door);
     loop {
         let accepted = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            accepted = accept(&listener, &limits.connections) => accepted,
+            accepted = accept(&door.listener, &limits.connections) => accepted,
         };
         match accepted {
             Ok((stream, peer, permit)) => {
                 // Failing to set an option is no reason to turn a visitor away.
                 let _latency_only = stream.set_nodelay(true);
-                let known = answer.connect(peer);
-                let talk = h1::converse(stream, known, Rc::clone(&answer), limits.clone(), shutdown.clone());
+                let (answer, limits, shutdown) = (Rc::clone(&answer), limits.clone(), shutdown.clone());
+                let talk = receive(Rc::clone(&door), stream, peer, answer, limits, shutdown);
                 tokio::task::spawn_local(async move {
                     if let Err(error) = talk.await {
                         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");

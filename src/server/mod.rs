@@ -5,11 +5,16 @@
 //! worker of its own, and answers however busy the others are.
 
 mod connections;
+mod door;
 mod h1;
 mod listen;
 mod pace;
+mod reception;
+mod tls;
 mod worker;
 
 pub use connections::{Answer, Limits};
+pub use door::Door;
 pub use listen::bind;
+pub use tls::{CertificateWatch, Certificates, Tls};
 pub use worker::{Chore, Crew, Work};
