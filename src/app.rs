@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -22,10 +20,10 @@ use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
 use crate::gateway::{Connection, Front, Gateway, Shared};
-use crate::http::Response;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::{Request, Response};
 use crate::proxy::TICK;
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Limits, Work};
 use crate::sso::Sso;
@@ -194,7 +192,7 @@ impl Answer for Gateway {
         self.accept(peer, scheme)
     }
 
-    async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Response {
+    async fn answer(&self, request: Request, connection: &Connection) -> Response {
         self.handle(request, connection).await
     }
 }
@@ -237,7 +235,7 @@ impl Answer for ControlSurface {
         Peer::new(peer, scheme, &self.trusted_proxies)
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response {
+    async fn answer(&self, request: Request, peer: &Peer) -> Response {
         let began = self.sso.now();
         let client = Client::of(peer, request.headers(), &self.trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);

@@ -3,22 +3,17 @@
 
 use std::sync::atomic::Ordering;
 
-use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::Api;
 use crate::domain::opaque::LoginToken;
 use crate::http::client::Client;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 
 impl Api {
     /// Answers what is no API call; `None` if it is one.
-    pub(super) async fn control_page(
-        &self,
-        request: &Request<Incoming>,
-        client: &Client,
-    ) -> Option<Response> {
+    pub(super) async fn control_page(&self, request: &Request, client: &Client) -> Option<Response> {
         let path = request.uri().path();
         let parameter = match path {
             "/healthz" => return Some(plain(request, StatusCode::OK, "alive")),
@@ -30,7 +25,7 @@ impl Api {
         Some(self.show_the_way(request, parameter, client).await)
     }
 
-    async fn readiness(&self, request: &Request<Incoming>) -> Response {
+    async fn readiness(&self, request: &Request) -> Response {
         if self.is_draining.load(Ordering::Relaxed) {
             plain(request, StatusCode::SERVICE_UNAVAILABLE, "draining")
         } else if self.sso.is_ready().await {
@@ -42,7 +37,7 @@ impl Api {
 
     /// A session cookie is worth nothing on the control listener's host: whoever brings a token
     /// here is sent to its site, where it is redeemed.
-    async fn show_the_way(&self, request: &Request<Incoming>, parameter: &str, client: &Client) -> Response {
+    async fn show_the_way(&self, request: &Request, parameter: &str, client: &Client) -> Response {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return super::ApiError::method_not_allowed("GET, HEAD").into_response();
         }
@@ -74,7 +69,7 @@ impl Api {
     }
 }
 
-fn plain(request: &Request<Incoming>, status: StatusCode, word: &str) -> Response {
+fn plain(request: &Request, status: StatusCode, word: &str) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return super::ApiError::method_not_allowed("GET, HEAD").into_response();
     }

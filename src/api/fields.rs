@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::session::form;
+use crate::http::Request;
 use crate::http::body::read_up_to;
 
 /// Far more than any call needs.
@@ -27,7 +27,7 @@ pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     /// Reads a body that has to be a JSON object.
-    pub(super) async fn of(request: Request<Incoming>) -> Result<Self, ApiError> {
+    pub(super) async fn of(request: Request) -> Result<Self, ApiError> {
         let media_type = request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
         if !media_type.is_some_and(|value| form::media_type(value).eq_ignore_ascii_case(b"application/json"))
         {

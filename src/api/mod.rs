@@ -13,15 +13,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::{HeaderMap, Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::config::{ApiKey, Site};
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
 
@@ -66,7 +65,7 @@ impl Api {
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Incoming>, via: Via) -> Response {
+    pub async fn handle(&self, request: Request, via: Via) -> Response {
         let path = request.uri().path();
         let head = *request.method() == Method::HEAD;
         let response = if session::is_endpoint(path) {
@@ -78,7 +77,7 @@ impl Api {
     }
 
     /// Answers a request to the control listener.
-    pub async fn handle_control(&self, request: Request<Incoming>, client: Client) -> Response {
+    pub async fn handle_control(&self, request: Request, client: Client) -> Response {
         // Health is asked for by balancers that know of no Host.
         if let Some(response) = self.control_page(&request, &client).await {
             return response;

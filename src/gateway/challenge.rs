@@ -1,8 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
+use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 
 use super::visit::Visit;
@@ -10,11 +9,11 @@ use super::{Gateway, cors};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::state::LoginState;
 use crate::http::navigation::is_navigation;
-use crate::http::{Response, cookies, reply};
+use crate::http::{Request, Response, cookies, reply};
 
 impl Gateway {
     /// Answers a request that needs a session first.
-    pub(super) fn challenge(&self, request: &Request<Incoming>, visit: &Visit<'_>) -> Response {
+    pub(super) fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Response {
         let headers = request.headers();
         if cors::is_preflight(request.method(), headers) {
             return visit.front.cors.answer_preflight(headers);

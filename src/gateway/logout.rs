@@ -1,8 +1,7 @@
 //! Ending a session at the visitor's own wish.
 
 use http::header::SET_COOKIE;
-use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 
 use super::Gateway;
 use super::fault::Fault;
@@ -10,17 +9,13 @@ use super::redeem::login_path;
 use super::visit::Visit;
 use crate::domain::return_to::ReturnTo;
 use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
-use crate::http::{Response, cookies, reply};
+use crate::http::{Request, Response, cookies, reply};
 use crate::pages::Page;
 
 impl Gateway {
     /// `/.tollgate/logout`: ends the session and goes to the site's `logout_url`, to `return_url`,
     /// or to a page that says so.
-    pub(super) async fn logout(
-        &self,
-        request: Request<Incoming>,
-        visit: &Visit<'_>,
-    ) -> Result<Response, Fault> {
+    pub(super) async fn logout(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         if *request.method() == Method::HEAD || is_prefetch(request.headers()) {
             return Ok(reply::empty(StatusCode::NO_CONTENT));
         }

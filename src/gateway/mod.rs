@@ -19,8 +19,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Request;
-use hyper::body::Incoming;
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -29,11 +27,11 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
-use crate::http::Response;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::connection::{forwards, is_framed_simply};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, Watch, forward};
 use crate::sso::Sso;
 use fault::Fault;
@@ -89,7 +87,7 @@ impl Gateway {
 
     /// Answers one request: the one place where faults become responses, and where the access log
     /// is written.
-    pub async fn handle(&self, request: Request<Incoming>, connection: &Connection) -> Response {
+    pub async fn handle(&self, request: Request, connection: &Connection) -> Response {
         let began = self.shared.clock.now();
         let trusted = &self.shared.trusted_proxies;
         let client = Client::of(&connection.peer, request.headers(), trusted);
@@ -112,7 +110,7 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{REFRESH, SET_COOKIE};
-use http::{HeaderValue, Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Gateway;
@@ -16,7 +15,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::token::{Refusal, TokenKind};
 use crate::http::navigation::{is_navigation, is_prefetch};
-use crate::http::{Response, cookies, reply};
+use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 use crate::sso::{RedeemError, Redeemed, Redemption};
 
@@ -25,7 +24,7 @@ impl Gateway {
     /// if this is not a person coming to a page: then the request goes on without the token.
     pub(super) async fn redeem_on_arrival(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         visit: &Visit<'_>,
     ) -> Result<Option<Response>, Fault> {
         let Some(extracted) = &visit.token else { return Ok(None) };

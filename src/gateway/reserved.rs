@@ -1,8 +1,7 @@
 //! The gateway's own addresses on a site: whatever lies under `/.tollgate/`, and the browser's
 //! steps of the 23-compatible API.
 
-use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 
 use super::Gateway;
 use super::fault::Fault;
@@ -13,7 +12,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
 use crate::http::navigation::{is_navigation, is_prefetch};
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 
 /// The prefix of the gateway's own paths.
 const PREFIX: &str = "/.tollgate";
@@ -70,7 +69,7 @@ impl Gateway {
     pub(super) async fn reserved(
         &self,
         endpoint: Endpoint,
-        request: Request<Incoming>,
+        request: Request,
         visit: &Visit<'_>,
     ) -> Result<Response, Fault> {
         let allowed = endpoint.methods();
@@ -92,11 +91,7 @@ impl Gateway {
 
     /// `/.tollgate/redeem`: the token in the query of a GET or in the form of a POST, as `token` or
     /// under the site's own parameter name.
-    async fn redeem_endpoint(
-        &self,
-        request: Request<Incoming>,
-        visit: &Visit<'_>,
-    ) -> Result<Response, Fault> {
+    async fn redeem_endpoint(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         let by_post = *request.method() == Method::POST;
         if !by_post && let Some(instead) = deliberate(&request)? {
             return Ok(instead);
@@ -135,7 +130,7 @@ impl Gateway {
     /// URL, or a plain word that it did not work.
     async fn redeem_compatible(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         visit: &Visit<'_>,
         kind: TokenKind,
     ) -> Result<Response, Fault> {
@@ -168,7 +163,7 @@ impl Gateway {
 
 /// Whether a GET may change something: a person opened the page. If not, what to answer instead: a
 /// HEAD or a look ahead changes nothing, and what a script fetches is refused.
-fn deliberate(request: &Request<Incoming>) -> Result<Option<Response>, Fault> {
+fn deliberate(request: &Request) -> Result<Option<Response>, Fault> {
     if is_prefetch(request.headers()) {
         return Ok(Some(refuse_prefetch()));
     }

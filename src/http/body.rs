@@ -11,6 +11,48 @@ use http_body_util::BodyExt as _;
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The body of a request, whatever protocol it comes in.
+pub enum Incoming {
+    /// There is none.
+    None,
+    /// It comes over HTTP/2.
+    Http2(hyper::body::Incoming),
+    /// It comes over HTTP/1.1.
+    Http1(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::None => Poll::Ready(None),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http1(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Http2(body) => body.is_end_stream(),
+            Self::Http1(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::None => SizeHint::with_exact(0),
+            Self::Http2(body) => body.size_hint(),
+            Self::Http1(body) => body.size_hint(),
+        }
+    }
+}
+
 /// A response body.
 pub enum Body {
     /// Made by the gateway; `None` once it is sent.

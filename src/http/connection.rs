@@ -1,6 +1,6 @@
 //! Header fields that concern one connection only (RFC 9110 §7.6.1).
 
-use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method};
 
 /// Fields that concern one connection even where `Connection` does not name them.
@@ -21,13 +21,19 @@ pub struct HopByHop(Vec<HeaderName>);
 impl HopByHop {
     /// Reads which fields `Connection` names.
     pub fn of(headers: &HeaderMap) -> Self {
-        Self(if headers.contains_key(CONNECTION) { nominated(headers) } else { Vec::new() })
+        let lines = headers.get_all(CONNECTION).into_iter();
+        Self(lines.filter(|line| !is_plain(line)).flat_map(nominated).collect())
     }
 
     /// Whether a field goes no further.
     pub fn covers(&self, name: &HeaderName) -> bool {
-        ALWAYS.contains(name) || self.0.contains(name)
+        is_hop_by_hop(name) || self.0.contains(name)
     }
+}
+
+/// Whether fields called `name` concern one connection even where `Connection` does not name them.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    ALWAYS.contains(name)
 }
 
 /// Removes what concerns one connection only: the fields that `Connection` names, and those that
@@ -39,10 +45,15 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let options =
-        headers.get_all(CONNECTION).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()).collect()
+/// What most `Connection` lines say; neither names a field.
+fn is_plain(line: &HeaderValue) -> bool {
+    [&b"keep-alive"[..], b"close"].iter().any(|plain| line.as_bytes().eq_ignore_ascii_case(plain))
+}
+
+/// What a line of `Connection` names.
+pub fn nominated(line: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let options = line.as_bytes().split(|b| *b == b',');
+    options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
 }
 
 /// Whether a request asks to change the protocol on its connection.
@@ -75,9 +86,14 @@ pub fn is_framed_simply(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
     match (codings.next(), codings.next()) {
         (None, _) => true,
-        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(only), None) => is_chunked(only),
         _ => false,
     }
+}
+
+/// Whether a line of `Transfer-Encoding` names `chunked` and nothing else.
+pub fn is_chunked(line: &HeaderValue) -> bool {
+    line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! Taking away what a client may not say: identity, and where it comes from.
 
-use http::header::{FORWARDED, HeaderName};
+use http::header::HeaderName;
 
-use super::client::Client;
-use super::forwarded::{X_FORWARDED_HOST, X_FORWARDED_PORT};
-use super::request_id::X_REQUEST_ID;
 use crate::config::Site;
 use crate::domain::identity::{begins_like, reads_like};
 
@@ -18,21 +15,12 @@ const REROUTING: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
 /// What some upstreams take for the request's real method.
 const METHOD_OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 
-/// What a trusted proxy may say under its right name.
-const BELIEVED: [HeaderName; 6] = [
-    FORWARDED,
-    super::client::X_FORWARDED_FOR,
-    super::client::X_FORWARDED_PROTO,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PORT,
-    X_REQUEST_ID,
-];
-
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
-/// whatever path, and forwarding headers unless `client` came through a trusted proxy. Spellings
-/// that an application may take for them count as well. So does what would make the upstream serve
-/// another path than the one that was judged, or another method on a site whose rules know methods.
-pub fn is_forged(name: &HeaderName, site: &Site, client: &Client) -> bool {
+/// whatever path, and forwarding headers, which are told anew from what is known and from what a
+/// trusted proxy said. Spellings that an application may take for them count as well. So does what
+/// would make the upstream serve another path than the one that was judged, or another method on a
+/// site whose rules know methods.
+pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
     // All of these begin with one of two letters, and most fields do not.
     let may_forward = matches!(bytes.first(), Some(b'f' | b'x'));
@@ -41,7 +29,5 @@ pub fn is_forged(name: &HeaderName, site: &Site, client: &Client) -> bool {
     let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(bytes, own));
     let misleads = bytes.first() == Some(&b'x')
         && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES));
-    site.identity.reserves(bytes)
-        || misleads
-        || forwards && !(client.by_trusted_proxy && BELIEVED.contains(name))
+    site.identity.reserves(bytes) || misleads || forwards
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 
@@ -43,33 +44,41 @@ impl Whereabouts {
         })
     }
 
-    /// Sets the forwarding headers. What a trusted proxy said before us was left in `headers` and
-    /// is added to.
-    pub fn tell(&self, headers: &mut HeaderMap, client: &Client) {
-        if client.by_trusted_proxy {
-            // A proxy speaks one dialect; what comes in the other is the client's own, and is
-            // replaced by a translation, so that an upstream reads the same in both.
-            let hops = hops(headers);
-            if speaks_x_forwarded(headers) {
-                let elements = hops.iter().map(|hop| hop.map_or("for=unknown".to_owned(), element_of));
-                translate(headers, FORWARDED, elements);
-            } else {
-                headers.remove(X_FORWARDED_HOST);
-                translate(headers, X_FORWARDED_FOR, hops.iter().flatten().map(ToString::to_string));
-            }
-            extend(headers, X_FORWARDED_FOR, &self.peer);
-            extend(headers, FORWARDED, &self.element);
-            if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
-                headers.insert(X_REAL_IP, address);
-            }
-        } else {
-            headers.insert(X_FORWARDED_FOR, self.peer.clone());
-            headers.insert(FORWARDED, self.element.clone());
-            headers.insert(X_REAL_IP, self.peer.clone());
+    /// Tells `put` the forwarding headers of a request from `client` that `came` with these
+    /// headers. What a trusted proxy said there is added to.
+    pub fn tell(&self, came: &HeaderMap, client: &Client, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
+        put(&X_FORWARDED_PROTO, &self.proto);
+        put(&X_FORWARDED_PORT, &self.port);
+        if !client.by_trusted_proxy {
+            put(&X_FORWARDED_FOR, &self.peer);
+            put(&FORWARDED, &self.element);
+            put(&X_REAL_IP, &self.peer);
+            put(&X_FORWARDED_HOST, &self.host);
+            return;
         }
-        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
-        headers.insert(X_FORWARDED_PORT, self.port.clone());
-        headers.entry(X_FORWARDED_HOST).or_insert_with(|| self.host.clone());
+        // A proxy speaks one dialect; what comes in the other is the client's own, and is replaced
+        // by a translation, so that an upstream reads the same in both.
+        let hops = hops(came);
+        let speaks_x_forwarded = speaks_x_forwarded(came);
+        let (addresses, elements) = if speaks_x_forwarded {
+            let elements = hops.iter().map(|hop| hop.map_or("for=unknown".to_owned(), element_of));
+            (lines(came, &X_FORWARDED_FOR), elements.map(String::into_bytes).collect())
+        } else {
+            let addresses = hops.iter().flatten().map(|hop| hop.to_string().into_bytes());
+            (addresses.collect(), lines(came, &FORWARDED))
+        };
+        for (name, before, own) in
+            [(X_FORWARDED_FOR, addresses, &self.peer), (FORWARDED, elements, &self.element)]
+        {
+            if let Some(list) = list(before, own) {
+                put(&name, &list);
+            }
+        }
+        if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
+            put(&X_REAL_IP, &address);
+        }
+        let named = came.get(X_FORWARDED_HOST).filter(|_| speaks_x_forwarded);
+        put(&X_FORWARDED_HOST, named.unwrap_or(&self.host));
     }
 }
 
@@ -82,28 +91,15 @@ fn element_of(address: IpAddr) -> String {
     }
 }
 
-/// Sets a list field to `elements`, in place of what it had.
-fn translate(headers: &mut HeaderMap, name: HeaderName, elements: impl Iterator<Item = String>) {
-    let list: Vec<String> = elements.collect();
-    headers.remove(&name);
-    if let Ok(value) = HeaderValue::from_str(&list.join(", "))
-        && !value.is_empty()
-    {
-        headers.insert(name, value);
-    }
+/// The lines of a list field.
+fn lines(came: &HeaderMap, name: &HeaderName) -> Vec<Vec<u8>> {
+    came.get_all(name).into_iter().map(|line| line.as_bytes().to_vec()).collect()
 }
 
-/// Adds `element` behind what a list field has, over all its lines, and makes it one line.
-fn extend(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
-    let mut list: Vec<u8> = Vec::with_capacity(element.len());
-    for line in headers.get_all(&name) {
-        list.extend_from_slice(line.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(element.as_bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&list) {
-        headers.insert(name, value);
-    }
+/// A list field's one line: what was there `before`, and our `own` element.
+fn list(mut before: Vec<Vec<u8>>, own: &HeaderValue) -> Option<HeaderValue> {
+    before.push(own.as_bytes().to_vec());
+    HeaderValue::from_maybe_shared(Bytes::from(before.join(&b", "[..]))).ok()
 }
 
 #[cfg(test)]
@@ -114,15 +110,18 @@ mod tests {
     use crate::domain::host::Scheme;
 
     fn forwarded(before: &[(&'static str, &str)], peer: &str, origin: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let (mut came, mut headers) = (HeaderMap::new(), HeaderMap::new());
         for (name, value) in before {
-            headers.append(*name, value.parse().unwrap());
+            came.append(*name, value.parse().unwrap());
         }
         let socket = SocketAddr::new(peer.parse().unwrap(), 1);
         let peer = Peer::new(socket, Scheme::Http, &[]);
         let by_trusted_proxy = !before.is_empty();
         let client = Client { address: peer.address, scheme: Scheme::Http, by_trusted_proxy };
-        Whereabouts::new(&peer, &Origin::parse(origin).unwrap()).unwrap().tell(&mut headers, &client);
+        let whereabouts = Whereabouts::new(&peer, &Origin::parse(origin).unwrap()).unwrap();
+        whereabouts.tell(&came, &client, |name, value| {
+            assert!(headers.insert(name, value.clone()).is_none(), "{name} twice");
+        });
         headers
     }
 

@@ -11,5 +11,8 @@ pub mod navigation;
 pub mod reply;
 pub mod request_id;
 
+/// A request as it came.
+pub type Request = ::http::Request<body::Incoming>;
+
 /// A response of the gateway.
 pub type Response = ::http::Response<body::Body>;

@@ -7,25 +7,23 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Method, Request, StatusCode, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Body as _;
 
-use super::link::Link;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
 use super::watch::Watch;
-use super::{ProxyError, rewrite};
+use super::{ProxyError, h1, rewrite};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::Clock;
-use crate::http::Response;
 use crate::http::body::Body;
 use crate::http::client::Client;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
+use crate::http::{Request, Response};
 
 /// How long a connection may take to come about: an upstream on the same network answers within
 /// milliseconds, or not at all.
@@ -60,77 +58,72 @@ pub struct Errand<'a> {
 }
 
 /// Forwards a request that has a permit. The response streams.
-pub async fn forward(
-    permit: Permit,
-    request: Request<Incoming>,
-    errand: Errand<'_>,
-) -> Result<Response, ProxyError> {
-    let (mut head, body) = request.into_parts();
-    let announced =
-        head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Response, ProxyError> {
+    let (came, body) = request.into_parts();
+    let announced = body.size_hint().exact();
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
-    let is_streamed = !body.is_end_stream() && body.size_hint().exact().is_none();
-    rewrite::to_upstream(&mut head, is_streamed, &permit, &errand);
+    let mut head = h1::Head::new(&came.method, errand.target);
+    rewrite::to_upstream(&came.headers, &permit, &errand, &mut head);
     let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
-    let body = RequestBody::new(body, Arc::clone(errand.site), *errand.client, Rc::clone(&progress));
-    let request = Request::from_parts(head, body);
+    let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
+    let upload = h1::Upload::new(head, body);
 
-    let mut exchange = pin!(exchange(request, &errand));
+    let mut exchange = pin!(exchange(upload, &came.method, &errand));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| progress.blame(error))),
         Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
     });
-    let (link, answer) = answered.await?;
+    let (mut link, answer) = answered.await?;
     progress.answered();
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProxyError::UnaskedUpgrade);
     }
-    let speaks_11 = answer.version() == Version::HTTP_11;
-    let (mut head, body) = answer.into_parts();
-    rewrite::from_upstream(&mut head, errand.cookie_names)?;
-    // hyper would go on in HTTP/1.0 with an upstream that answered so, and lose streamed bodies.
-    let home = speaks_11.then(|| Rc::clone(errand.pool));
-    let body = ResponseBody::new(body, link, home, Arc::clone(errand.clock));
-    Ok(Response::from_parts(head, Body::stream(body)))
+    let mut headers = answer.headers;
+    rewrite::from_upstream(&mut headers, errand.cookie_names);
+    let body = match link.take_whole() {
+        Some(whole) => {
+            errand.pool.put(link, errand.clock.now());
+            Body::from(whole)
+        }
+        None => Body::stream(ResponseBody::new(link, Rc::clone(errand.pool), Arc::clone(errand.clock))),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
-/// Sends on an idle connection, or on a new one if there is none or it turns out to be closed
-/// before anything was sent. What does no harm if it is done twice is also sent again where an idle
-/// connection broke before it answered: the upstream may have closed it just then (RFC 9112
-/// §9.3.1).
+/// Sends on an idle connection, or on a new one if there is none. What was never sent, or does no
+/// harm if it is done twice, is sent again where an idle connection was closed before it answered:
+/// the upstream may have closed it just then (RFC 9112 §9.3.1).
 async fn exchange(
-    mut request: Request<RequestBody>,
+    mut upload: h1::Upload,
+    method: &Method,
     errand: &Errand<'_>,
-) -> Result<(Link, http::Response<Incoming>), ProxyError> {
+) -> Result<(Box<Link>, h1::Answer), ProxyError> {
+    let to_head = method == Method::HEAD;
     while let Some(mut link) = errand.pool.take(errand.clock.now()) {
-        let again = repeatable(&request);
-        match link.send(request).await {
+        link.begin(upload, to_head);
+        match poll_fn(|cx| link.poll_answer(cx)).await {
             Ok(answer) => return Ok((link, answer)),
-            Err(mut error) => match error.take_message().or(again) {
-                Some(unsent) => request = unsent,
-                None => return Err(ProxyError::Broken(error.into_error())),
-            },
+            Err(h1::Fault::Unanswered) => {
+                let again = link.into_upload().again(is_idempotent(method));
+                upload = again.ok_or(h1::Fault::Unanswered)?;
+            }
+            Err(fault) => return Err(fault.into()),
         }
     }
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, Link::connect(errand.pool.upstream()));
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, errand.pool.connect());
     let mut link =
         connecting.await.map_err(|_| ProxyError::Connect(std::io::ErrorKind::TimedOut.into()))??;
-    let answer = link.send(request).await.map_err(|error| ProxyError::Broken(error.into_error()))?;
+    link.begin(upload, to_head);
+    let answer = poll_fn(|cx| link.poll_answer(cx)).await?;
     Ok((link, answer))
 }
 
-/// A copy of a request that has no body and whose method is idempotent (RFC 9110 §9.2.2).
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let is_idempotent = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    );
-    let body = request.body().copy_of_none().filter(|_| is_idempotent)?;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a request with `method` does no harm if it is done twice (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }

@@ -6,7 +6,7 @@
 //! body: there is no second task to wake, and a slow reader holds back the upstream by itself.
 
 mod forward;
-mod link;
+mod h1;
 mod pool;
 mod request_body;
 mod response_body;
@@ -18,6 +18,8 @@ pub use pool::Pool;
 pub use rewrite::origin_form;
 pub use watch::{TICK, Watch};
 
+use crate::http::body::BodyError;
+
 /// Why there is no answer from the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -25,8 +27,8 @@ pub enum ProxyError {
     #[error("cannot connect to the upstream: {0}")]
     Connect(#[source] std::io::Error),
     /// The connection broke, or the upstream did not speak HTTP.
-    #[error("the upstream broke off: {0}")]
-    Broken(#[source] hyper::Error),
+    #[error("there is no answer from the upstream: {0}")]
+    Broken(#[source] BodyError),
     /// The upstream switched protocols without being asked.
     #[error("the upstream answered 101 to a request that asked for no upgrade")]
     UnaskedUpgrade,
@@ -45,4 +47,14 @@ pub enum ProxyError {
     /// The request's body is longer than the site allows.
     #[error("the request's body is longer than the site allows")]
     BodyTooLong,
+}
+
+impl From<h1::Fault> for ProxyError {
+    fn from(fault: h1::Fault) -> Self {
+        match fault {
+            h1::Fault::Upload(_) => Self::BodyBroken,
+            h1::Fault::Ambiguous => Self::AmbiguousLength,
+            other => Self::Broken(other.into()),
+        }
+    }
 }

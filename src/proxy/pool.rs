@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::link::Link;
+use tokio::net::TcpStream;
+
+use super::{ProxyError, h1};
 use crate::config::Upstream;
 use crate::domain::clock::Timestamp;
 
@@ -13,11 +15,14 @@ const MAX_IDLE: usize = 128;
 /// How long a connection is kept idle.
 const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
 
+/// A connection to an upstream.
+pub(super) type Link = h1::Link<TcpStream>;
+
 /// Idle connections to one upstream, the last used on top: under little load the rest grows old
 /// and is closed.
 pub struct Pool {
     upstream: Upstream,
-    idle: RefCell<Vec<(Timestamp, Link)>>,
+    idle: RefCell<Vec<(Timestamp, Box<Link>)>>,
 }
 
 impl Pool {
@@ -26,13 +31,17 @@ impl Pool {
         Self { upstream, idle: RefCell::default() }
     }
 
-    /// Where its connections lead.
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
+    /// A new connection. How long that may take is the caller's business.
+    pub(super) async fn connect(&self) -> Result<Box<Link>, ProxyError> {
+        let Upstream { host, port, .. } = &self.upstream;
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(ProxyError::Connect)?;
+        // Requests are written whole: waiting for more would only add latency.
+        stream.set_nodelay(true).map_err(ProxyError::Connect)?;
+        Ok(Box::new(h1::Link::new(stream)))
     }
 
     /// An idle connection that is still good.
-    pub(super) fn take(&self, now: Timestamp) -> Option<Link> {
+    pub(super) fn take(&self, now: Timestamp) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         while let Some((since, mut link)) = idle.pop() {
             if since.until(now) < MAX_IDLE_TIME && link.is_reusable() {
@@ -43,7 +52,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn put(&self, mut link: Link, now: Timestamp) {
+    pub(super) fn put(&self, mut link: Box<Link>, now: Timestamp) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE && link.is_reusable() {
             idle.push((now, link));

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::http::body::Incoming;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST,
     HeaderName, REFERER,
 };
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::ProxyError;
+use super::h1::Framing;
 use super::watch::{Deadline, Watch};
 use crate::config::Site;
 use crate::http::body::BodyError;
-use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::forged::is_forged;
 
@@ -99,23 +100,29 @@ impl Progress {
 
 /// The visitor's body: measured, and with its trailers cleaned as the headers were.
 pub(super) struct RequestBody {
-    /// `None` for a request without a body that is sent a second time.
-    inner: Option<Incoming>,
+    inner: Incoming,
+    framing: Framing,
     left: Option<u64>,
     progress: Rc<Progress>,
     site: Arc<Site>,
-    client: Client,
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: Incoming, site: Arc<Site>, client: Client, progress: Rc<Progress>) -> Self {
-        Self { left: site.max_body, inner: Some(inner), progress, site, client }
+    /// The body of a request that `came` with these headers.
+    pub(super) fn new(inner: Incoming, came: &HeaderMap, site: Arc<Site>, progress: Rc<Progress>) -> Self {
+        let framing = match inner.size_hint().exact() {
+            // Whoever says that there is nothing may be asked to say so (RFC 9110 §8.6).
+            Some(0) if !came.contains_key(CONTENT_LENGTH) => Framing::None,
+            Some(length) => Framing::Length(length),
+            // Its length is not known: whatever the method, the body has to be framed.
+            None => Framing::Chunked,
+        };
+        Self { left: site.max_body, inner, framing, progress, site }
     }
 
-    /// Another body that is none, if this one is none.
-    pub(super) fn copy_of_none(&self) -> Option<Self> {
-        let (progress, site) = (Rc::clone(&self.progress), Arc::clone(&self.site));
-        self.is_end_stream().then(|| Self { inner: None, left: None, progress, site, client: self.client })
+    /// How the upstream is told where it ends.
+    pub(super) fn framing(&self) -> Framing {
+        self.framing
     }
 
     fn measure(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
@@ -139,8 +146,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
+        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
             this.progress.client_is_silent();
             return Poll::Pending;
         };
@@ -150,9 +156,8 @@ impl Body for RequestBody {
         this.measure(&frame)?;
         if let Some(trailers) = frame.trailers_mut() {
             remove_hop_by_hop(trailers);
-            let is_forged = |name: &&HeaderName| {
-                is_forged(name, &this.site, &this.client) || FORBIDDEN_TRAILERS.contains(name)
-            };
+            let is_forged =
+                |name: &&HeaderName| is_forged(name, &this.site) || FORBIDDEN_TRAILERS.contains(name);
             let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
             for name in forged {
                 trailers.remove(name);
@@ -162,10 +167,10 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        self.inner.size_hint()
     }
 }

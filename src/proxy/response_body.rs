@@ -3,39 +3,33 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::link::Link;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 use crate::domain::clock::Clock;
 use crate::http::body::BodyError;
+use crate::http::connection::remove_hop_by_hop;
 
 /// A body together with the connection that it comes from, which is polled for it and goes back
 /// into the pool behind it.
 pub(super) struct ResponseBody {
-    inner: Incoming,
-    link: Option<Link>,
-    /// Where the connection goes afterwards; `None` if it is not to be used again.
-    pool: Option<Rc<Pool>>,
+    /// `None` once all has been read.
+    link: Option<Box<Link>>,
+    pool: Rc<Pool>,
     clock: Arc<dyn Clock>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Incoming, link: Link, pool: Option<Rc<Pool>>, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { inner, link: Some(link), pool, clock };
-        if body.inner.is_end_stream() {
-            body.release();
-        }
-        body
+    pub(super) fn new(link: Box<Link>, pool: Rc<Pool>, clock: Arc<dyn Clock>) -> Self {
+        Self { link: Some(link), pool, clock }
     }
 
     fn release(&mut self) {
-        if let (Some(link), Some(pool)) = (self.link.take(), &self.pool) {
-            pool.put(link, self.clock.now());
+        if let Some(link) = self.link.take() {
+            self.pool.put(link, self.clock.now());
         }
     }
 }
@@ -49,25 +43,26 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let mut polled = Pin::new(&mut this.inner).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(link) = &mut this.link
-        {
-            link.drive(cx);
-            polled = Pin::new(&mut this.inner).poll_frame(cx);
+        let Some(link) = &mut this.link else { return Poll::Ready(None) };
+        let mut frame = ready!(link.poll_frame(cx));
+        match &mut frame {
+            None => this.release(),
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    remove_hop_by_hop(trailers);
+                }
+            }
+            Some(Err(_)) => this.link = None,
         }
-        if matches!(polled, Poll::Ready(None)) {
-            this.release();
-        }
-        polled.map_err(Into::into)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.link.as_ref().is_none_or(|link| link.is_through())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.link.as_ref().map_or(SizeHint::with_exact(0), |link| link.size_hint())
     }
 }
 
@@ -75,7 +70,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // A reader that counts does not ask for the end of a body whose length it knows. A body
         // that was dropped half-read takes its connection with it.
-        if self.inner.is_end_stream() {
+        if self.is_end_stream() {
             self.release();
         }
     }

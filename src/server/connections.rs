@@ -5,15 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::door::Door;
 use super::reception::receive;
 use crate::domain::host::Scheme;
-use crate::http::Response;
+use crate::http::{Request, Response};
 
 /// What answers requests: whatever a worker was made for.
 pub trait Answer {
@@ -24,11 +22,7 @@ pub trait Answer {
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
 
     /// Answers one request on a connection.
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-        connection: &Self::Connection,
-    ) -> impl Future<Output = Response>;
+    fn answer(&self, request: Request, connection: &Self::Connection) -> impl Future<Output = Response>;
 }
 
 /// What a connection may take.

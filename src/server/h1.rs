@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::connections::{Answer, Limits};
 use super::pace::{Pace, PacedBody, PacedStream};
+use crate::http::body::Incoming;
 use crate::http::reply;
 
 /// hyper cannot make its buffer smaller than this.
@@ -35,7 +36,7 @@ where
     let stream = PacedStream::new(stream, Rc::clone(&pace));
     let known = Rc::new(known);
     let serving = Rc::clone(&pace);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (answer, known, pace) = (Rc::clone(&answer), Rc::clone(&known), Rc::clone(&serving));
         async move {
             pace.answering();
@@ -44,7 +45,7 @@ where
             let response = if head_bytes(&request) > limits.head_bytes {
                 reply::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             } else {
-                answer.answer(request, &known).await
+                answer.answer(request.map(Incoming::Http2), &known).await
             };
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, pace)))
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Method, Request, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use http::{Method, StatusCode};
+use hyper::body::Body as _;
 
 use super::form;
 use super::format::Format;
@@ -23,7 +23,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::user::{Account, PersonName, User, UserId};
 use crate::http::body::read_up_to;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::sso::TokenOrder;
 use crate::store::Unavailable;
 
@@ -51,7 +51,7 @@ pub(super) struct Call {
 impl Call {
     /// Reads the body. One that is not understood must not be passed over: what it says would be
     /// lost, and the call done without it.
-    pub(super) async fn of(request: Request<Incoming>, takes_json: bool) -> Result<Self, Refused> {
+    pub(super) async fn of(request: Request, takes_json: bool) -> Result<Self, Refused> {
         let (head, body) = request.into_parts();
         if head.method != Method::POST || body.is_end_stream() {
             return Ok(Self { head, form: None, json: None });
@@ -128,7 +128,7 @@ impl Caller {
 
 impl Api {
     /// Answers a call.
-    pub(in crate::api) async fn session_api(&self, request: Request<Incoming>, via: &Via) -> Response {
+    pub(in crate::api) async fn session_api(&self, request: Request, via: &Via) -> Response {
         let endpoint = request.uri().path().to_owned();
         if super::v2::is_endpoint(&endpoint) {
             return self.session_api_v2(request, via).await;

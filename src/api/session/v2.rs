@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::endpoints::{Call, Refused};
@@ -17,7 +16,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::token::TokenKind;
 use crate::http::cookies::{self, CookieNames};
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::sso::{RedeemError, Redemption};
 
 const GET_TOKEN: &str = "/api/2/session/get-token";
@@ -33,7 +32,7 @@ pub(super) fn is_endpoint(path: &str) -> bool {
 
 impl Api {
     /// Answers a call of version 2.
-    pub(super) async fn session_api_v2(&self, request: Request<Incoming>, via: &Via) -> Response {
+    pub(super) async fn session_api_v2(&self, request: Request, via: &Via) -> Response {
         let endpoint = request.uri().path().to_owned();
         let redeems = endpoint == REDEEM_TOKEN;
         let (methods, fits) = if redeems {
@@ -49,7 +48,7 @@ impl Api {
         answered.unwrap_or_else(refusal)
     }
 
-    async fn token_v2(&self, request: Request<Incoming>, via: &Via) -> Result<Response, Refused> {
+    async fn token_v2(&self, request: Request, via: &Via) -> Result<Response, Refused> {
         let call = Call::of(request, true).await?;
         let caller = self.caller(&call, via).await?;
         if caller.is_anonymous() {
@@ -65,7 +64,7 @@ impl Api {
 
     /// Redeems a token on behalf of a browser. The caller has to have a key, so that no page
     /// elsewhere can sign its visitors in as somebody else; it hands the cookie on.
-    async fn redeem_v2(&self, request: Request<Incoming>, via: &Via) -> Result<Response, Refused> {
+    async fn redeem_v2(&self, request: Request, via: &Via) -> Result<Response, Refused> {
         let call = Call::of(request, true).await?;
         let caller = self.caller(&call, via).await?;
         if caller.is_anonymous() {

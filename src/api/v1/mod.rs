@@ -6,14 +6,13 @@ mod users;
 
 use std::sync::Arc;
 
-use http::{Method, Request};
-use hyper::body::Incoming;
+use http::Method;
 
 use super::error::ApiError;
 use super::{Api, Via};
 use crate::config::ApiKey;
 use crate::domain::site::SiteName;
-use crate::http::Response;
+use crate::http::{Request, Response};
 
 /// Entries of a page, unless the caller asks for fewer or more.
 const DEFAULT_PAGE: usize = 50;
@@ -24,11 +23,7 @@ const MAX_SESSION_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 impl Api {
     /// Finds the endpoint.
-    pub(super) async fn plain_api(
-        &self,
-        request: Request<Incoming>,
-        via: &Via,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn plain_api(&self, request: Request, via: &Via) -> Result<Response, ApiError> {
         let path = request.uri().path().to_owned();
         let method = match *request.method() {
             Method::HEAD => Method::GET,
@@ -72,7 +67,7 @@ struct ListQuery {
 }
 
 impl ListQuery {
-    fn of(request: &Request<Incoming>) -> Result<Self, ApiError> {
+    fn of(request: &Request) -> Result<Self, ApiError> {
         let mut list = Self { email: None, site: None, cursor: None, limit: DEFAULT_PAGE };
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let invalid = |why: &str| ApiError::parameter_invalid(&name, why);

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
@@ -14,16 +13,12 @@ use crate::config::{ApiKey, Scope};
 use crate::domain::email::Email;
 use crate::domain::session::{LiveSession, SessionId};
 use crate::domain::user::Role;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::sso::SessionChange;
 use crate::store::SessionFilter;
 
 impl Api {
-    pub(super) async fn list_sessions(
-        &self,
-        request: &Request<Incoming>,
-        via: &Via,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn list_sessions(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
         let list = ListQuery::of(request)?;
         let filter = SessionFilter { email_key: list.email_key(), sites: self.listed_sites(&list, &key)? };
@@ -35,7 +30,7 @@ impl Api {
 
     pub(super) async fn show_session(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
@@ -46,7 +41,7 @@ impl Api {
 
     pub(super) async fn change_session(
         &self,
-        request: Request<Incoming>,
+        request: Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
@@ -74,7 +69,7 @@ impl Api {
 
     pub(super) async fn revoke_session(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
@@ -86,11 +81,7 @@ impl Api {
 
     /// Ends all sessions of one person. Without an address it would be everybody's: that has to be
     /// said in so many words, and there are none for it.
-    pub(super) async fn revoke_sessions(
-        &self,
-        request: &Request<Incoming>,
-        via: &Via,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn revoke_sessions(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         let list = ListQuery::of(request)?;
         let email = list.email.as_deref().filter(|email| !email.is_empty());

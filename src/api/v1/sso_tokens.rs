@@ -1,7 +1,6 @@
 //! `POST /v1/sso_tokens`: the one call that a login page has to make.
 
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::StatusCode;
 use serde_json::json;
 
 use super::super::error::ApiError;
@@ -13,7 +12,7 @@ use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::state::LoginState;
 use crate::domain::user::PersonName;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::sso::{Member, TokenOrder};
 
 const MAX_NAME_CHARS: usize = 200;
@@ -23,11 +22,7 @@ const MAX_URL_CHARS: usize = 8 * 1024;
 const MAX_TOKEN_SECONDS: u64 = 3600;
 
 impl Api {
-    pub(super) async fn create_sso_token(
-        &self,
-        request: Request<Incoming>,
-        via: &Via,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn create_sso_token(&self, request: Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSso)?;
         let fields = Fields::of(request).await?;
         let member = member(&fields)?;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
@@ -13,17 +12,13 @@ use super::ListQuery;
 use crate::config::{ApiKey, Scope};
 use crate::domain::site::SiteName;
 use crate::domain::user::{Account, PersonName, Role, User, UserId};
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::store::{UserChange, UserFilter};
 
 const MAX_NAME_CHARS: usize = 200;
 
 impl Api {
-    pub(super) async fn list_users(
-        &self,
-        request: &Request<Incoming>,
-        via: &Via,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn list_users(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadUsers)?;
         let list = ListQuery::of(request)?;
         let filter = UserFilter { email_key: list.email_key(), sites: self.listed_sites(&list, &key)? };
@@ -35,7 +30,7 @@ impl Api {
 
     pub(super) async fn show_user(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
@@ -46,7 +41,7 @@ impl Api {
 
     pub(super) async fn change_user(
         &self,
-        request: Request<Incoming>,
+        request: Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
@@ -74,7 +69,7 @@ impl Api {
 
     pub(super) async fn delete_user(
         &self,
-        request: &Request<Incoming>,
+        request: &Request,
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {

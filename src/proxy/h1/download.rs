@@ -1,0 +1,105 @@
+//! An answer's body on its way in.
+
+use std::task::Poll;
+
+use bytes::BytesMut;
+use http_body::{Frame, SizeHint};
+
+use super::Fault;
+use super::answer::Ending;
+use super::chunked::{Chunks, Piece};
+use bytes::Bytes;
+
+/// How much more there is of a body.
+#[derive(Debug)]
+pub(super) enum Download {
+    Length(u64),
+    Chunked(Chunks),
+    Closed,
+    Done,
+}
+
+/// What can be had of a body without reading on.
+pub(super) enum Next {
+    Frame(Frame<Bytes>),
+    End,
+}
+
+impl Download {
+    pub(super) fn of(ending: Ending) -> Self {
+        match ending {
+            Ending::Length(0) => Self::Done,
+            Ending::Length(length) => Self::Length(length),
+            Ending::Chunked => Self::Chunked(Chunks::Size),
+            Ending::Closed => Self::Closed,
+        }
+    }
+
+    /// Takes the next piece from the front of `incoming`; pending if more has to be read first.
+    pub(super) fn take(&mut self, incoming: &mut BytesMut) -> Poll<Result<Next, Fault>> {
+        let data = match self {
+            Self::Done => return Poll::Ready(Ok(Next::End)),
+            Self::Chunked(chunks) => {
+                let Poll::Ready(piece) = chunks.take(incoming)? else { return Poll::Pending };
+                return Poll::Ready(Ok(match piece {
+                    Piece::Data(data) => Next::Frame(Frame::data(data)),
+                    Piece::Trailers(trailers) => {
+                        *self = Self::Done;
+                        Next::Frame(Frame::trailers(trailers))
+                    }
+                    Piece::End => {
+                        *self = Self::Done;
+                        Next::End
+                    }
+                }));
+            }
+            _ if incoming.is_empty() => return Poll::Pending,
+            Self::Closed => incoming.split().freeze(),
+            Self::Length(left) => {
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(incoming.len());
+                *left -= here as u64;
+                if *left == 0 {
+                    *self = Self::Done;
+                }
+                incoming.split_to(here).freeze()
+            }
+        };
+        Poll::Ready(Ok(Next::Frame(Frame::data(data))))
+    }
+
+    /// What it means that the upstream closed the connection now.
+    pub(super) fn close(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Closed | Self::Done => {
+                *self = Self::Done;
+                Ok(())
+            }
+            Self::Length(_) | Self::Chunked(_) => Err(Fault::Truncated),
+        }
+    }
+
+    /// How much to make room for before reading on.
+    pub(super) fn appetite(&self) -> usize {
+        const LEAST: usize = 4 * 1024;
+        const MOST: usize = 64 * 1024;
+        match self {
+            Self::Length(left) => usize::try_from(*left).unwrap_or(MOST).clamp(LEAST, MOST),
+            Self::Chunked(Chunks::Data(left)) => {
+                usize::try_from(*left).unwrap_or(MOST).saturating_add(LEAST).min(MOST)
+            }
+            Self::Chunked(_) | Self::Closed | Self::Done => MOST / 4,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Length(left) => SizeHint::with_exact(*left),
+            Self::Done => SizeHint::with_exact(0),
+            Self::Chunked(_) | Self::Closed => SizeHint::default(),
+        }
+    }
+}
