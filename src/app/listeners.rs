@@ -9,7 +9,7 @@ use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::server::{CertificateWatch, Certificates, Door, Tls, bind};
 
 /// What clients are offered over TLS, the best first.
-const PROTOCOLS: [&str; 1] = ["http/1.1"];
+const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
 /// Every listener there is.
 pub(super) struct Listeners {
@@ -35,9 +35,9 @@ impl Listeners {
             .map(|address| (address, None))
             .chain(server.https.iter().map(|address| (address, public_tls.as_ref())))
         {
-            public.push(Door { listener: bind(*address)?, tls: tls.cloned() });
+            public.push(Door { listener: bind(*address)?, tls: tls.cloned(), h2c: server.h2c });
         }
-        let control = Door { listener: bind(control.listen)?, tls: control_tls };
+        let control = Door { listener: bind(control.listen)?, tls: control_tls, h2c: false };
         Ok(Self { public, control, watches })
     }
 

@@ -23,6 +23,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     });
     let listeners = listeners(&mut section, &certificates);
     own.public = listeners.iter().flat_map(|(http, https)| http.iter().chain(https)).copied().collect();
+    let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
         text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
@@ -41,6 +42,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
         http,
         https,
         certificates: certificates?,
+        h2c: h2c?,
         workers: workers?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         max_connections: max_connections?,

@@ -48,6 +48,8 @@ pub struct Server {
     pub https: Vec<SocketAddr>,
     /// What is shown there, the default first.
     pub certificates: Vec<Certificate>,
+    /// Whether HTTP/2 is spoken on `http` too, to those who begin with it.
+    pub h2c: bool,
     /// Threads that serve visitors; 0 for one per core.
     pub workers: usize,
     /// Peers whose forwarding headers are believed.

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod cookies;
 pub mod forged;
 pub mod forwarded;
+pub mod h2_head;
 pub mod navigation;
 pub mod reply;
 pub mod request_id;

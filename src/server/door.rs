@@ -11,6 +11,8 @@ pub struct Door<L> {
     pub listener: L,
     /// How TLS is spoken, if it is.
     pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken without TLS to those who begin with it.
+    pub h2c: bool,
 }
 
 impl<L> Door<L> {
@@ -23,11 +25,12 @@ impl<L> Door<L> {
 impl Door<std::net::TcpListener> {
     /// The same door for another worker.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { listener: self.listener.try_clone()?, tls: self.tls.clone() })
+        Ok(Self { listener: self.listener.try_clone()?, tls: self.tls.clone(), h2c: self.h2c })
     }
 
     /// Lets the current thread's runtime accept at it.
     pub(super) fn open(self) -> io::Result<Door<tokio::net::TcpListener>> {
-        Ok(Door { listener: tokio::net::TcpListener::from_std(self.listener)?, tls: self.tls })
+        let Self { listener, tls, h2c } = self;
+        Ok(Door { listener: tokio::net::TcpListener::from_std(listener)?, tls, h2c })
     }
 }

@@ -6,9 +6,14 @@
 
 mod connections;
 mod door;
+mod exchange;
+mod frames;
 mod h1;
+mod h2;
 mod listen;
+mod metered;
 mod pace;
+mod preface;
 mod reception;
 mod tls;
 mod worker;

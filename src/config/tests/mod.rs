@@ -68,10 +68,11 @@ fn the_listeners_and_the_store_are_read() {
     assert_eq!(shown(&server.http), ["0.0.0.0:80", "[::]:80", "127.0.0.1:0"]);
     assert_eq!((server.workers, server.max_connections, server.max_header_bytes), (4, 500, 16_384));
     assert_eq!(server.header_timeout, Duration::from_secs(5));
+    assert_eq!(server.body_idle_timeout, Duration::from_secs(20));
     assert_eq!(server.drain_timeout, Duration::from_secs(90));
     assert_eq!(shown(&server.trusted_proxies), ["10.0.0.0/8", "192.0.2.7/32"]);
     assert_eq!(settings.control.listen.to_string(), "192.0.2.1:9443");
-    assert_eq!(shown(&server.https), ["0.0.0.0:443"]);
+    assert_eq!((shown(&server.https), server.h2c), (vec!["0.0.0.0:443".to_owned()], true));
     assert_eq!(shown(&server.certificates[0].names), ["intranet.example.com"]);
     assert!(settings.control.certificate.is_some());
     let certificate = &server.certificates[0];
