@@ -2,7 +2,7 @@
 
 mod listeners;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::config::{Settings, StoreKind};
-use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
 use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::proxy::TICK;
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -77,9 +77,6 @@ impl Running {
         self.control_crew.stop().await;
     }
 }
-
-/// How often what is over is forgotten, a slice at a time.
-const SWEEP_CHORE: Duration = Duration::from_millis(100);
 
 /// Every how many sweeps throttles are swept too: that looks at all of them.
 const THROTTLE_TICKS: u64 = 50;
@@ -138,6 +135,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
         head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
         idle_time: server.keep_alive_timeout,
     };
     let public_limits = limits(server.max_connections);
@@ -160,15 +158,12 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         .await?;
     }
     let request_ids = RequestIds::new(sso.entropy());
+    let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
-    let operator = ControlSurface {
-        api,
-        sso,
-        trusted_proxies: server.trusted_proxies,
-        request_ids,
-        ticks: Cell::new(0),
-        watches: RefCell::new(listeners.watches),
-        reload_asked: Arc::clone(&reload_asked),
+    let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
+    let operator = move || {
+        let watch = Rc::default();
+        Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch, watches, reload_due })
     };
     let mut control_crew = Crew::new(CONTROL_DRAIN);
     control_crew
@@ -177,8 +172,8 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
             Work {
                 doors: vec![listeners.control],
                 limits: limits(CONTROL_CONNECTIONS),
-                answer: Box::new(move || Rc::new(operator)),
-                chore: Chore { every: SWEEP_CHORE, run: ControlSurface::look_after },
+                answer: Box::new(operator),
+                chore: Chore { every: TICK, run: ControlSurface::look_after },
             },
         )
         .await?;
@@ -187,6 +182,14 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
 
 impl Answer for Gateway {
     type Connection = Connection;
+
+    fn watch(&self) -> &Rc<Watch> {
+        Gateway::watch(self)
+    }
+
+    fn now(&self) -> Timestamp {
+        Gateway::now(self)
+    }
 
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
         self.accept(peer, scheme)
@@ -203,16 +206,15 @@ struct ControlSurface {
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
     request_ids: RequestIds,
-    ticks: Cell<u64>,
+    watch: Rc<Watch>,
     watches: RefCell<Vec<CertificateWatch>>,
-    reload_asked: Arc<AtomicBool>,
+    reload_due: Arc<AtomicBool>,
 }
 
 impl ControlSurface {
     fn look_after(&self) {
-        let ticks = self.ticks.get().wrapping_add(1);
-        self.ticks.set(ticks);
-        if self.reload_asked.swap(false, Ordering::Relaxed) {
+        let ticks = self.watch.tick();
+        if self.reload_due.swap(false, Ordering::Relaxed) {
             self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));
         } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
             self.watches.borrow_mut().iter_mut().for_each(|watch| watch.look(self.sso.now()));
@@ -230,6 +232,14 @@ impl ControlSurface {
 
 impl Answer for ControlSurface {
     type Connection = Peer;
+
+    fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    fn now(&self) -> Timestamp {
+        self.sso.now()
+    }
 
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
         Peer::new(peer, scheme, &self.trusted_proxies)

@@ -32,10 +32,12 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     let max_header_bytes = section.size("max_header_bytes", 32 << 10, 8 << 10..=1 << 20);
     let header_timeout =
         section.duration("header_timeout", Duration::from_millis(100)..=Duration::from_mins(10));
+    let body_idle_timeout =
+        section.duration("body_idle_timeout", Duration::from_millis(100)..=Duration::from_hours(24));
     let keep_alive_timeout =
         section.duration("keep_alive_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let drain_timeout = section.duration("drain_timeout", Duration::ZERO..=Duration::from_hours(1));
-    section.later(&["proxy_protocol", "body_idle_timeout"]);
+    section.later(&["proxy_protocol"]);
     section.finish();
     let (http, https) = listeners?;
     Ok(Server {
@@ -48,6 +50,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
         max_connections: max_connections?,
         max_header_bytes: usize::try_from(max_header_bytes?).unwrap_or(usize::MAX),
         header_timeout: header_timeout?.unwrap_or(Duration::from_secs(10)),
+        body_idle_timeout: body_idle_timeout?.unwrap_or(Duration::from_secs(30)),
         keep_alive_timeout: keep_alive_timeout?.unwrap_or(Duration::from_secs(75)),
         drain_timeout: drain_timeout?.unwrap_or(Duration::from_secs(30)),
     })

@@ -60,6 +60,8 @@ pub struct Server {
     pub max_header_bytes: usize,
     /// Time for a whole request head to arrive.
     pub header_timeout: Duration,
+    /// Time between two pieces of a body, in either direction.
+    pub body_idle_timeout: Duration,
     /// How long a connection is kept for another request.
     pub keep_alive_timeout: Duration,
     /// Time that running requests get when the server stops.

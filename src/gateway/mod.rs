@@ -31,8 +31,9 @@ use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::connection::{forwards, is_framed_simply};
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::watch::Watch;
 use crate::http::{Request, Response};
-use crate::proxy::{Errand, Pool, Watch, forward};
+use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
 use reserved::Endpoint;
@@ -75,8 +76,18 @@ impl Gateway {
         Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies))
     }
 
+    /// The worker's deadlines.
+    pub fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     /// Looks after deadlines and, now and then, after upstream connections that have been idle
-    /// for too long: to be called once for each [`TICK`](crate::proxy::TICK).
+    /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
         if self.watch.tick().is_multiple_of(TICKS_PER_SWEEP) {

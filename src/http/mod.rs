@@ -7,10 +7,12 @@ pub mod connection;
 pub mod cookies;
 pub mod forged;
 pub mod forwarded;
+pub mod h1;
 pub mod h2_head;
 pub mod navigation;
 pub mod reply;
 pub mod request_id;
+pub mod watch;
 
 /// A request as it came.
 pub type Request = ::http::Request<body::Incoming>;

@@ -13,7 +13,6 @@ use hyper::body::Body as _;
 use super::pool::{Link, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
-use super::watch::Watch;
 use super::{ProxyError, h1, rewrite};
 use crate::config::Site;
 use crate::domain::access::Permit;
@@ -23,6 +22,7 @@ use crate::http::client::Client;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
+use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 
 /// How long a connection may take to come about: an upstream on the same network answers within
@@ -68,7 +68,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     rewrite::to_upstream(&came.headers, &permit, &errand, &mut head);
     let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
-    let upload = h1::Upload::new(head, body);
+    let upload = head.with(body);
 
     let mut exchange = pin!(exchange(upload, &came.method, &errand));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {

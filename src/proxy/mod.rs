@@ -11,12 +11,10 @@ mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
-mod watch;
 
 pub use forward::{Errand, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
-pub use watch::{TICK, Watch};
 
 use crate::http::body::BodyError;
 

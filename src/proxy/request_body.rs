@@ -17,12 +17,12 @@ use http::header::{
 use http_body::{Body, Frame, SizeHint};
 
 use super::ProxyError;
-use super::h1::Framing;
-use super::watch::{Deadline, Watch};
 use crate::config::Site;
 use crate::http::body::BodyError;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::forged::is_forged;
+use crate::http::h1::Framing;
+use crate::http::watch::{Deadline, Watch};
 
 /// Fields that mean something to the whole request, and so have no place behind it (RFC 9110
 /// §6.5.1).

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, REFERER};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER};
 use http::{HeaderMap, Uri};
 
 use super::forward::Errand;
@@ -11,13 +11,8 @@ use crate::domain::query::{extract_token, join};
 use crate::http::connection::HopByHop;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
+use crate::http::h1::Fields;
 use crate::http::request_id::X_REQUEST_ID;
-
-/// A head that is being made.
-pub(super) trait Fields {
-    /// Adds a field.
-    fn put(&mut self, name: &HeaderName, value: &HeaderValue);
-}
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing

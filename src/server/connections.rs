@@ -10,7 +10,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::door::Door;
 use super::reception::receive;
+use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
+use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 
 /// What answers requests: whatever a worker was made for.
@@ -20,6 +22,12 @@ pub trait Answer {
 
     /// A new connection from `peer` over `scheme`.
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
+
+    /// The worker's deadlines.
+    fn watch(&self) -> &Rc<Watch>;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
 
     /// Answers one request on a connection.
     fn answer(&self, request: Request, connection: &Self::Connection) -> impl Future<Output = Response>;
@@ -34,6 +42,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Time for a whole request head.
     pub head_time: Duration,
+    /// Time between two pieces of a body, in either direction.
+    pub body_time: Duration,
     /// Time for which a connection may wait for another request.
     pub idle_time: Duration,
 }
@@ -59,8 +69,7 @@ pub(super) async fn serve<A: Answer + 'static>(
             Ok((stream, peer, permit)) => {
                 // Failing to set an option is no reason to turn a visitor away.
                 let _latency_only = stream.set_nodelay(true);
-                let (answer, limits, shutdown) = (Rc::clone(&answer), limits.clone(), shutdown.clone());
-                let talk = receive(Rc::clone(&door), stream, peer, answer, limits, shutdown);
+                let talk = receive(Rc::clone(&door), stream, peer, Rc::clone(&answer), limits.clone());
                 tokio::task::spawn_local(async move {
                     if let Err(error) = talk.await {
                         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");

@@ -1,8 +1,10 @@
 //! A conversation in HTTP/2 on one connection.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
@@ -12,7 +14,6 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connections::{Answer, Limits};
@@ -22,6 +23,7 @@ use super::metered::Metered;
 use crate::http::Response;
 use crate::http::body::{Body, Incoming};
 use crate::http::h2_head;
+use crate::http::watch::Deadline;
 
 /// Requests at one time on one connection, as most servers have it.
 const STREAMS: u32 = 100;
@@ -51,13 +53,13 @@ pub(super) async fn converse<S, A>(
     known: A::Connection,
     answer: Rc<A>,
     limits: Limits,
-    mut shutdown: watch::Receiver<bool>,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Answer + 'static,
 {
     let began = Instant::now();
+    let deadline = answer.watch().deadline(limits.head_time);
     let budget = Rc::new(Budget::new(began));
     let exchanges = Exchanges::new(began);
     let stream = Metered::new(stream, Rc::clone(&budget));
@@ -91,24 +93,26 @@ where
         .keep_alive_timeout(PONG_TIME)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let watchman = Watchman { began, budget, exchanges, limits };
-    let mut is_leaving = false;
+    let mut watchman = Watchman { began, budget, exchanges, deadline, limits, is_leaving: false };
     loop {
-        tokio::select! {
+        let end = tokio::select! {
             biased;
             ended = connection.as_mut() => return ended,
-            end = watchman.watch() => match end {
-                End::Idle if !is_leaving => {
-                    // The client is told, so that it does not send a request just now.
-                    connection.as_mut().graceful_shutdown();
-                    let goodbye = tokio::time::timeout(watchman.limits.head_time, connection);
-                    return goodbye.await.unwrap_or(Ok(()));
-                }
-                End::Idle | End::Slow => return Ok(()),
-            },
-            _ = shutdown.wait_for(|stop| *stop), if !is_leaving => {
+            end = poll_fn(|cx| watchman.poll(cx)) => end,
+        };
+        match end {
+            End::Slow => return Ok(()),
+            // The client was told, and still does not leave.
+            End::Idle if watchman.is_leaving => return Ok(()),
+            // It is told, so that it does not send a request just now.
+            End::Idle => {
                 connection.as_mut().graceful_shutdown();
-                is_leaving = true;
+                let goodbye = tokio::time::timeout(watchman.limits.head_time, connection);
+                return goodbye.await.unwrap_or(Ok(()));
+            }
+            End::Draining => {
+                connection.as_mut().graceful_shutdown();
+                watchman.is_leaving = true;
             }
         }
     }
@@ -123,12 +127,14 @@ fn without_body(mut response: Response) -> Response {
     response.map(|_| Body::empty())
 }
 
-/// Why a connection is ended.
+/// Why a connection is to end.
 enum End {
     /// Nothing has been asked for in a long time.
     Idle,
     /// A head does not come to its end, or not even its beginning.
     Slow,
+    /// The worker is to stop.
+    Draining,
 }
 
 /// Looks at a connection now and then: nothing is armed for a request.
@@ -136,28 +142,39 @@ struct Watchman {
     began: Instant,
     budget: Rc<Budget>,
     exchanges: Rc<Exchanges>,
+    deadline: Rc<Deadline>,
     limits: Limits,
+    is_leaving: bool,
 }
 
 impl Watchman {
-    async fn watch(&self) -> End {
-        loop {
-            let now = Instant::now();
-            self.exchanges.cut_stalled(now, self.limits.body_time);
-            let since_head =
-                if self.budget.has_begun() { self.budget.head_since() } else { Some(self.began) };
-            let slow = since_head.map(|since| since + self.limits.head_time);
-            let idle = self.exchanges.idle_since().map(|since| since + self.limits.idle_time);
-            if slow.is_some_and(|deadline| deadline <= now) {
-                return End::Slow;
-            }
-            if idle.is_some_and(|deadline| deadline <= now) {
-                return End::Idle;
-            }
-            // Something may begin while this is slept over.
-            let next = now + self.limits.head_time.min(self.limits.body_time);
-            let next = [slow, idle].into_iter().flatten().fold(next, Instant::min);
-            tokio::time::sleep_until(next).await;
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<End> {
+        if !self.is_leaving && self.deadline.watch().is_draining() {
+            return Poll::Ready(End::Draining);
         }
+        while self.deadline.is_over(cx.waker()) {
+            match self.look() {
+                Ok(next) => self.deadline.restart(next),
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Cuts what is to be cut. How long until there may be something to see again, unless the
+    /// connection is to end.
+    fn look(&self) -> Result<Duration, End> {
+        let now = Instant::now();
+        self.exchanges.cut_stalled(now, self.limits.body_time);
+        let since_head = if self.budget.has_begun() { self.budget.head_since() } else { Some(self.began) };
+        let left = |since: Instant, limit: Duration| limit.checked_sub(now.duration_since(since));
+        let head = since_head
+            .map_or(Ok(self.limits.head_time), |since| left(since, self.limits.head_time).ok_or(End::Slow))?;
+        let idle = self
+            .exchanges
+            .idle_since()
+            .map_or(Ok(self.limits.idle_time), |since| left(since, self.limits.idle_time).ok_or(End::Idle))?;
+        // Something may begin while nobody looks.
+        Ok(head.min(idle).min(self.limits.body_time))
     }
 }

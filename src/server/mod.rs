@@ -12,7 +12,6 @@ mod h1;
 mod h2;
 mod listen;
 mod metered;
-mod pace;
 mod preface;
 mod reception;
 mod tls;

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 use super::connections::{Answer, Limits};
 use super::door::Door;
@@ -22,24 +21,23 @@ pub(super) async fn receive<A: Answer + 'static>(
     peer: SocketAddr,
     answer: Rc<A>,
     limits: Limits,
-    shutdown: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn Error>> {
     let Some(tls) = &door.tls else {
         let is_h2 = door.h2c && in_time(limits.head_time, announces_h2(&stream)).await?;
         let known = answer.connect(peer, Scheme::Http);
         return Ok(if is_h2 {
-            h2::converse(stream, known, answer, limits, shutdown).await?;
+            h2::converse(stream, known, answer, limits).await?;
         } else {
-            h1::converse(stream, known, answer, limits, shutdown).await?;
+            h1::converse(stream, known, answer, limits).await;
         });
     };
     let stream = in_time(limits.head_time, tls.accept(stream)).await?;
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
     Ok(if is_h2 {
-        h2::converse(stream, known, answer, limits, shutdown).await?;
+        h2::converse(stream, known, answer, limits).await?;
     } else {
-        h1::converse(stream, known, answer, limits, shutdown).await?;
+        h1::converse(stream, known, answer, limits).await;
     })
 }
 

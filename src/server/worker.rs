@@ -96,7 +96,10 @@ async fn labour<A: Answer + 'static>(
     let mut ticks = tokio::time::interval(work.chore.every);
     loop {
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            _ = shutdown.wait_for(|stop| *stop) => {
+                answer.watch().drain();
+                return;
+            }
             _ = ticks.tick() => (work.chore.run)(&answer),
         }
     }

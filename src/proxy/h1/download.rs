@@ -2,19 +2,18 @@
 
 use std::task::Poll;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
 use super::Fault;
 use super::answer::Ending;
-use super::chunked::{Chunks, Piece};
-use bytes::Bytes;
+use crate::http::h1::{Chunked, Piece};
 
 /// How much more there is of a body.
 #[derive(Debug)]
 pub(super) enum Download {
     Length(u64),
-    Chunked(Chunks),
+    Chunked(Chunked),
     Closed,
     Done,
 }
@@ -30,7 +29,7 @@ impl Download {
         match ending {
             Ending::Length(0) => Self::Done,
             Ending::Length(length) => Self::Length(length),
-            Ending::Chunked => Self::Chunked(Chunks::Size),
+            Ending::Chunked => Self::Chunked(Chunked::default()),
             Ending::Closed => Self::Closed,
         }
     }
@@ -43,10 +42,7 @@ impl Download {
                 let Poll::Ready(piece) = chunks.take(incoming)? else { return Poll::Pending };
                 return Poll::Ready(Ok(match piece {
                     Piece::Data(data) => Next::Frame(Frame::data(data)),
-                    Piece::Trailers(trailers) => {
-                        *self = Self::Done;
-                        Next::Frame(Frame::trailers(trailers))
-                    }
+                    Piece::Trailers(trailers) => Next::Frame(Frame::trailers(trailers)),
                     Piece::End => {
                         *self = Self::Done;
                         Next::End
@@ -84,10 +80,10 @@ impl Download {
         const MOST: usize = 64 * 1024;
         match self {
             Self::Length(left) => usize::try_from(*left).unwrap_or(MOST).clamp(LEAST, MOST),
-            Self::Chunked(Chunks::Data(left)) => {
-                usize::try_from(*left).unwrap_or(MOST).saturating_add(LEAST).min(MOST)
+            Self::Chunked(chunked) => {
+                usize::try_from(chunked.data_left()).unwrap_or(MOST).saturating_add(LEAST).min(MOST)
             }
-            Self::Chunked(_) | Self::Closed | Self::Done => MOST / 4,
+            Self::Closed | Self::Done => MOST / 4,
         }
     }
 

@@ -3,7 +3,9 @@
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 
-use crate::proxy::rewrite::Fields;
+use super::Upload;
+use crate::http::h1::{Fields, put};
+use crate::proxy::request_body::RequestBody;
 
 /// Bytes that a head rarely exceeds.
 const USUAL: usize = 1024;
@@ -27,40 +29,16 @@ impl Head {
         Self(line)
     }
 
-    /// Ends it with the field that says how long the body is, and the empty line.
-    pub(super) fn end(mut self, framing: Framing) -> Vec<u8> {
-        match framing {
-            Framing::None => {}
-            Framing::Length(length) => {
-                self.0.extend_from_slice(b"content-length: ");
-                self.0.extend_from_slice(length.to_string().as_bytes());
-                self.0.extend_from_slice(b"\r\n");
-            }
-            Framing::Chunked => self.0.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        }
+    /// Ends it with the field that says how long `body` is, and the empty line.
+    pub(in crate::proxy) fn with(mut self, body: RequestBody) -> Upload {
+        body.framing().put(&mut self.0);
         self.0.extend_from_slice(b"\r\n");
-        self.0
+        Upload::new(self.0, body.framing(), body)
     }
 }
 
 impl Fields for Head {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
-        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        self.0.reserve(name.len() + value.len() + 4);
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        put(&mut self.0, name.as_str().as_bytes(), value.as_bytes());
     }
-}
-
-/// How a request says where its body ends (RFC 9112 §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Framing {
-    /// There is none.
-    None,
-    /// By its length.
-    Length(u64),
-    /// By itself.
-    Chunked,
 }

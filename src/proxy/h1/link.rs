@@ -8,10 +8,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use super::Fault;
 use super::answer::{self, Answer};
 use super::download::{Download, Next};
-use super::upload::Upload;
+use super::{Fault, Upload};
 
 /// Room for an answer's head, and for a short body behind it.
 const HEAD_ROOM: usize = 8 * 1024;

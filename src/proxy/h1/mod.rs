@@ -6,18 +6,19 @@
 //! is left on it (RFC 9112 §6.3, §9.3).
 
 mod answer;
-mod chunked;
 mod download;
 mod head;
 mod link;
-mod upload;
 
 pub(super) use answer::Answer;
-pub(super) use head::{Framing, Head};
+pub(super) use head::Head;
 pub(super) use link::Link;
-pub(super) use upload::Upload;
 
-use crate::http::body::BodyError;
+use super::request_body::RequestBody;
+use crate::http::h1::{FramingFault, Sender, Unsent};
+
+/// A request on its way out.
+pub(super) type Upload = Sender<RequestBody>;
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +35,13 @@ pub(in crate::proxy) enum Fault {
     /// What came is not HTTP/1.1.
     #[error("the upstream's answer is malformed: {0}")]
     Malformed(&'static str),
+    /// A chunked answer is malformed.
+    #[error("the upstream's answer is malformed: {0}")]
+    Chunked(#[from] FramingFault),
     /// The answer's length can be read in more than one way.
     #[error("the upstream's answer is framed in more than one way")]
     Ambiguous,
     /// The request's own body failed.
-    #[error("the request's body broke off: {0}")]
-    Upload(#[source] BodyError),
+    #[error("the request could not be sent: {0}")]
+    Upload(#[from] Unsent),
 }

@@ -1,4 +1,4 @@
-//! Deadlines by a coarse sweep: a worker looks at its waiting requests a few times a second,
+//! Deadlines by a coarse sweep: a worker looks at whatever waits on it a few times a second,
 //! instead of arming a timer for each.
 
 use std::cell::{Cell, RefCell};
@@ -9,16 +9,17 @@ use std::time::Duration;
 /// How often a worker looks. Deadlines are kept to within one such interval, and never early.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// A worker's waiting requests.
+/// What waits on a worker.
 #[derive(Debug, Default)]
 pub struct Watch {
     now: Cell<u64>,
+    is_draining: Cell<bool>,
     waiting: RefCell<Vec<Weak<Deadline>>>,
 }
 
 impl Watch {
     /// A deadline that is `limit` after the last [`Deadline::restart`].
-    pub(super) fn deadline(self: &Rc<Self>, limit: Duration) -> Rc<Deadline> {
+    pub fn deadline(self: &Rc<Self>, limit: Duration) -> Rc<Deadline> {
         let deadline = Rc::new(Deadline {
             watch: Rc::clone(self),
             since: Cell::new(self.now.get()),
@@ -42,15 +43,23 @@ impl Watch {
             };
             // The interval in which it began has already been running then.
             let is_over = now - deadline.since.get() > deadline.limit.get();
-            if is_over {
-                deadline.is_over.set(true);
-                if let Some(waker) = deadline.waker.take() {
-                    waker.wake();
-                }
+            if is_over && !deadline.is_over.replace(true) {
+                deadline.wake();
             }
-            !is_over
+            true
         });
         now
+    }
+
+    /// The worker is to stop: whoever waits looks whether it should go on waiting.
+    pub fn drain(&self) {
+        self.is_draining.set(true);
+        self.waiting.borrow().iter().filter_map(Weak::upgrade).for_each(|deadline| deadline.wake());
+    }
+
+    /// Whether the worker is to stop.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.get()
     }
 }
 
@@ -60,7 +69,7 @@ fn ticks(limit: Duration) -> u64 {
 
 /// A time by which something has to happen.
 #[derive(Debug)]
-pub(super) struct Deadline {
+pub struct Deadline {
     watch: Rc<Watch>,
     since: Cell<u64>,
     limit: Cell<u64>,
@@ -71,18 +80,36 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// Begins to wait anew, for `limit`.
-    pub(super) fn restart(&self, limit: Duration) {
+    pub fn restart(&self, limit: Duration) {
         self.since.set(self.watch.now.get());
         self.limit.set(ticks(limit));
+        self.is_over.set(false);
+    }
+
+    /// Waits for nothing until it is restarted.
+    pub fn pause(&self) {
+        self.limit.set(u64::MAX);
+        self.is_over.set(false);
+    }
+
+    /// The worker's watch.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     /// Nobody waits any more.
-    pub(super) fn meet(&self) {
+    pub fn meet(&self) {
         self.is_met.set(true);
     }
 
     /// Whether it has passed; if not, `waker` is woken when it does.
-    pub(super) fn is_over(&self, waker: &Waker) -> bool {
+    pub fn is_over(&self, waker: &Waker) -> bool {
         if self.is_over.get() {
             return true;
         }

@@ -1,0 +1,76 @@
+//! A head as it is written.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+/// A head that is being made.
+pub trait Fields {
+    /// Adds a field.
+    fn put(&mut self, name: &HeaderName, value: &HeaderValue);
+}
+
+impl Fields for HeaderMap {
+    fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.append(name, value.clone());
+    }
+}
+
+/// Writes a field with its line end.
+pub fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// How a message says where its body ends (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// By its length.
+    Length(u64),
+    /// By itself.
+    Chunked,
+    /// By the end of the connection.
+    Closing,
+}
+
+impl Framing {
+    /// Writes the field that says so, if there is one.
+    pub fn put(self, out: &mut Vec<u8>) {
+        match self {
+            Self::None | Self::Closing => {}
+            Self::Length(length) => {
+                let (mut digits, mut at, mut rest) = ([0; 20], 20, length);
+                loop {
+                    at -= 1;
+                    if let Some(digit) = digits.get_mut(at) {
+                        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+                    }
+                    rest /= 10;
+                    if rest == 0 {
+                        break;
+                    }
+                }
+                put(out, b"content-length", digits.get(at..).unwrap_or_default());
+            }
+            Self::Chunked => put(out, b"transfer-encoding", b"chunked"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_in_digits() {
+        for length in [0, 7, 10, 65_536, u64::MAX] {
+            let mut out = Vec::new();
+            Framing::Length(length).put(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("content-length: {length}\r\n"));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A request's head, read strictly (RFC 9112 §2 to §6).
+//!
+//! Whoever stands in front of the gateway, or behind it, may read a head that has two meanings in
+//! the other way, and then the end of one request becomes the beginning of somebody else's (request
+//! smuggling, RFC 9112 §11.2). So what can be read in two ways is refused, even where the RFC lets
+//! a server be lenient.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Uri, Version};
+use memchr::{memchr, memmem};
+
+use super::FramingFault;
+
+/// The most fields in a head.
+pub(super) const MAX_FIELDS: usize = 100;
+
+/// As many digits as always fit into 64 bits.
+const MAX_DIGITS: usize = 19;
+
+/// A request's head, and what it says of what follows.
+#[derive(Debug)]
+pub struct Head {
+    /// Method, target, version and fields.
+    pub parts: Parts,
+    /// How long the body is.
+    pub length: Length,
+    /// Whether it asks for another protocol on this connection, or for a tunnel.
+    pub wants_upgrade: bool,
+    /// Whether the client waits for a word before it sends the body (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+    /// Whether the client will go on with the connection (RFC 9112 §9.3).
+    pub persists: bool,
+}
+
+/// How long a request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// This many bytes; none if the head says nothing of a body.
+    Known(u64),
+    /// As long as its chunks.
+    Chunked,
+}
+
+/// How far a head has been looked for.
+#[derive(Clone, Debug, Default)]
+pub struct HeadSoFar {
+    /// Up to where there is no end of it.
+    sought: usize,
+    /// Whether an empty line was skipped.
+    is_behind_empty_line: bool,
+}
+
+impl HeadSoFar {
+    /// Whether not a byte of it has come.
+    pub fn is_nothing(&self) -> bool {
+        self.sought == 0
+    }
+
+    /// Takes the head from the front of `incoming` once it is there as a whole. One that is longer
+    /// than `max` bytes, with its empty line, is refused.
+    pub fn take(&mut self, incoming: &mut BytesMut, max: usize) -> Result<Option<Head>, FramingFault> {
+        // RFC 9112 §2.2: at least one empty line before a request is to be ignored. One is enough
+        // for the clients that are meant.
+        if !self.is_behind_empty_line && incoming.starts_with(b"\r\n") {
+            incoming.advance(2);
+            self.is_behind_empty_line = true;
+        }
+        const END: &[u8] = b"\r\n\r\n";
+        let from = self.sought.saturating_sub(END.len() - 1);
+        let end = incoming.get(from..).and_then(|unsought| memmem::find(unsought, END));
+        let Some(end) = end.map(|at| from + at + END.len()) else { return self.wait(incoming, from, max) };
+        if end > max {
+            return Err(too_long(incoming, max));
+        }
+        let head = incoming.split_to(end).freeze();
+        *self = Self::default();
+        read(&head).map(Some)
+    }
+
+    /// A head that is not complete: an obvious fault need not wait for an end that may never come.
+    fn wait(&mut self, incoming: &[u8], from: usize, max: usize) -> Result<Option<Head>, FramingFault> {
+        let line_ends = memchr::memchr_iter(b'\n', incoming.get(from..).unwrap_or_default());
+        for at in line_ends.map(|at| from + at) {
+            if at.checked_sub(1).and_then(|before| incoming.get(before)) != Some(&b'\r') {
+                return Err(FramingFault::Control);
+            }
+        }
+        if incoming.len() >= max {
+            return Err(too_long(incoming, max));
+        }
+        self.sought = incoming.len();
+        Ok(None)
+    }
+}
+
+/// Which part of a head is too long.
+fn too_long(head: &[u8], max: usize) -> FramingFault {
+    let has_line = memchr(b'\n', head.get(..max).unwrap_or(head)).is_some();
+    if has_line { FramingFault::HeadTooLong } else { FramingFault::TargetTooLong }
+}
+
+/// Reads a whole head.
+fn read(head: &Bytes) -> Result<Head, FramingFault> {
+    let (line, mut rest) = line_of(head)?;
+    let (method, uri, version) = request_line(line, head)?;
+    let mut headers = HeaderMap::with_capacity(16);
+    let (mut length, mut is_chunked) = (None, false);
+    let mut fields = 0;
+    loop {
+        let (line, behind) = line_of(rest)?;
+        if line.is_empty() {
+            break;
+        }
+        rest = behind;
+        fields += 1;
+        if fields > MAX_FIELDS {
+            return Err(FramingFault::HeadTooLong);
+        }
+        let (name, value) = field(line, head)?;
+        if name == CONTENT_LENGTH {
+            let said = content_length(value.as_bytes()).ok_or(FramingFault::Length)?;
+            if length.replace(said).is_some() {
+                return Err(FramingFault::Length);
+            }
+        } else if name == TRANSFER_ENCODING {
+            if is_chunked || version == Version::HTTP_10 {
+                return Err(FramingFault::Coding);
+            }
+            transfer_coding(value.as_bytes())?;
+            is_chunked = true;
+        }
+        headers.append(name, value);
+    }
+    let length = match (is_chunked, length) {
+        (true, Some(_)) => return Err(FramingFault::TwoLengths),
+        (true, None) => Length::Chunked,
+        (false, length) => Length::Known(length.unwrap_or(0)),
+    };
+    let mut hosts = headers.get_all(HOST).into_iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => {}
+        (None, _) if version == Version::HTTP_10 => {}
+        _ => return Err(FramingFault::Host),
+    }
+    let wants_upgrade = method == Method::CONNECT || headers.contains_key(UPGRADE);
+    let expects_continue = version == Version::HTTP_11
+        && headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let persists = persists(version, &headers);
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = method;
+    parts.uri = uri;
+    parts.version = version;
+    parts.headers = headers;
+    Ok(Head { parts, length, wants_upgrade, expects_continue, persists })
+}
+
+/// The first line without its CRLF, and what stands behind it.
+fn line_of(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingFault> {
+    let end = memchr(b'\n', bytes).ok_or(FramingFault::Control)?;
+    let (line, rest) = bytes.split_at_checked(end + 1).ok_or(FramingFault::Control)?;
+    Ok((line.strip_suffix(b"\r\n").ok_or(FramingFault::Control)?, rest))
+}
+
+/// Method, target and version, with one space between them (RFC 9112 §3).
+fn request_line(line: &[u8], head: &Bytes) -> Result<(Method, Uri, Version), FramingFault> {
+    let parts = memchr(b' ', line).and_then(|space| {
+        let (method, rest) = line.split_at_checked(space)?;
+        let rest = rest.get(1..)?;
+        let (target, version) = rest.split_at_checked(memchr(b' ', rest)?)?;
+        Some((method, target, version.get(1..)?))
+    });
+    let (method, target, version) = parts.ok_or(FramingFault::RequestLine)?;
+    let version = match version {
+        b"HTTP/1.1" => Version::HTTP_11,
+        b"HTTP/1.0" => Version::HTTP_10,
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(FramingFault::Version),
+        _ => return Err(FramingFault::RequestLine),
+    };
+    let method = Method::from_bytes(method).map_err(|_| FramingFault::RequestLine)?;
+    if !target.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic()) {
+        return Err(FramingFault::RequestLine);
+    }
+    let uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| FramingFault::RequestLine)?;
+    Ok((method, uri, version))
+}
+
+/// A field's name and value (RFC 9112 §5). Names are tokens and values have no control characters:
+/// their types see to it.
+fn field(line: &[u8], head: &Bytes) -> Result<(HeaderName, HeaderValue), FramingFault> {
+    let colon = memchr(b':', line).ok_or(FramingFault::Field)?;
+    let (name, value) = line.split_at_checked(colon).ok_or(FramingFault::Field)?;
+    let name = HeaderName::from_bytes(name).map_err(|_| FramingFault::Field)?;
+    let value = trimmed(value.get(1..).unwrap_or_default());
+    let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| FramingFault::Control)?;
+    Ok((name, value))
+}
+
+/// Without the spaces and tabs around it, and no other white space.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Plain digits, and no zero before others: that has been read as octal.
+fn content_length(value: &[u8]) -> Option<u64> {
+    let is_plain = match value {
+        [b'0', _, ..] => false,
+        digits => digits.len() <= MAX_DIGITS && digits.iter().all(u8::is_ascii_digit),
+    };
+    std::str::from_utf8(value).ok().filter(|_| is_plain)?.parse().ok()
+}
+
+/// `chunked` and nothing else. A list that ends in it could be understood, and is not; whatever
+/// else leaves the end of the body open (RFC 9112 §6.3).
+fn transfer_coding(value: &[u8]) -> Result<(), FramingFault> {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if is_chunked(value) {
+        return Ok(());
+    }
+    let mut codings = value.split(|byte| *byte == b',').map(trimmed);
+    let ends_in_chunked = codings.next_back().is_some_and(is_chunked);
+    let is_other = |coding: &[u8]| HeaderName::from_bytes(coding).is_ok() && !is_chunked(coding);
+    let is_unknown = ends_in_chunked && codings.all(is_other);
+    Err(if is_unknown { FramingFault::UnknownCoding } else { FramingFault::Coding })
+}
+
+/// Whether the connection goes on as far as the client is concerned (RFC 9112 §9.3).
+fn persists(version: Version, headers: &HeaderMap) -> bool {
+    let mut persists = version == Version::HTTP_11;
+    for line in headers.get_all(CONNECTION) {
+        for option in line.as_bytes().split(|byte| *byte == b',').map(trimmed) {
+            if option.eq_ignore_ascii_case(b"close") {
+                return false;
+            }
+            persists |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+    persists
+}

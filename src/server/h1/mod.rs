@@ -1,0 +1,65 @@
+//! A conversation in HTTP/1.1 on one connection.
+//!
+//! While nothing is said on it, a connection is a socket and a deadline. When the client speaks, it
+//! gets a [`Wire`], which has the buffers, and keeps it until it has been silent for a while.
+
+mod body;
+mod exchange;
+mod reply;
+mod wire;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+
+use super::connections::{Answer, Limits};
+use crate::http::watch::Deadline;
+use exchange::Exchange;
+use wire::Wire;
+
+/// How long a silent connection keeps its buffers.
+const PARKED_AFTER: Duration = Duration::from_secs(1);
+
+/// Answers requests on `stream` until either side ends it or its time runs out.
+pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    A: Answer + 'static,
+{
+    let deadline = answer.watch().deadline(limits.head_time);
+    let mut beginning = BytesMut::new();
+    loop {
+        let wire = Wire::new(stream, beginning, Rc::clone(&deadline), &limits);
+        // In a box of its own: what is not needed while nothing is said takes no room then.
+        let talk = Box::pin(Exchange { wire: Rc::new(wire), known: &known, answer: &*answer }.run());
+        let Some(parked) = talk.await else { return };
+        stream = parked;
+        deadline.restart(limits.idle_time.saturating_sub(PARKED_AFTER));
+        let Some(first) = first_words(&mut stream, &deadline).await else { return };
+        beginning = first;
+        deadline.restart(limits.head_time);
+    }
+}
+
+/// What the client says next; `None` if it leaves, has been silent for too long, or is to leave.
+async fn first_words<S: AsyncRead + Unpin>(stream: &mut S, deadline: &Deadline) -> Option<BytesMut> {
+    // Enough to wake up for; the rest is read into the buffer that is made then.
+    const FEW: usize = 16;
+    let mut few = [0; FEW];
+    let read = {
+        let mut reading = pin!(stream.read(&mut few));
+        poll_fn(|cx| {
+            let polled = reading.as_mut().poll(cx);
+            let is_over = deadline.is_over(cx.waker()) || deadline.watch().is_draining();
+            if polled.is_pending() && is_over { Poll::Ready(Ok(0)) } else { polled }
+        })
+        .await
+    };
+    let length = read.ok().filter(|length| *length > 0)?;
+    few.get(..length).map(BytesMut::from)
+}
