@@ -1,8 +1,11 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
+mod listeners;
+
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +15,21 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
-use crate::config::{Settings, Site, StoreKind};
+use crate::config::{Settings, StoreKind};
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
-use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
+use crate::domain::host::Scheme;
 use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::server::{Answer, Chore, Crew, Limits, Work, bind};
+use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
+use listeners::{Listeners, home_of};
 
 /// Time and randomness for the whole program.
 #[derive(Clone)]
@@ -45,16 +49,25 @@ impl Ambient {
 
 /// A gateway that is running. It stops when it is told to, or dropped.
 pub struct Running {
-    /// The public listeners, in the order of the configuration.
+    /// The public listeners for plain HTTP, in the order of the configuration.
     pub http: Vec<SocketAddr>,
+    /// Those for HTTP over TLS.
+    pub https: Vec<SocketAddr>,
     /// The control listener.
     pub control: SocketAddr,
     crew: Crew,
     control_crew: Crew,
     is_draining: Arc<AtomicBool>,
+    reload_asked: Arc<AtomicBool>,
 }
 
 impl Running {
+    /// Reads the certificates again, soon, whether their files look changed or not. Ones that
+    /// cannot be used change nothing.
+    pub fn reload_certificates(&self) {
+        self.reload_asked.store(true, Ordering::Relaxed);
+    }
+
     /// Refuses new connections, lets running requests finish within `drain_timeout`, and returns
     /// when all is quiet. The control listener answers to the end, so that it can be seen what is
     /// going on, and sessions can still be ended.
@@ -67,6 +80,9 @@ impl Running {
 
 /// Every how many sweeps throttles are swept too: that looks at all of them.
 const THROTTLE_TICKS: u64 = 50;
+
+/// Every how many sweeps the files of certificates are looked at.
+const CERTIFICATE_TICKS: u64 = 10;
 
 /// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
 const SLICES_IN_A_ROW: usize = 8;
@@ -87,14 +103,16 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 
 /// Starts the gateway with the given stores.
 pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) -> io::Result<Running> {
+    for warning in settings.warnings(ambient.clock.now()) {
+        tracing::warn!(target: "tollgate::server", "{warning}");
+    }
+    let listeners = Listeners::open(&settings)?;
+    let (http, https) = (listeners.addresses(Scheme::Http)?, listeners.addresses(Scheme::Https)?);
+    let control_address = listeners.control.listener.local_addr()?;
     let server = settings.server;
-    let public: Vec<TcpListener> =
-        server.http.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
-    let control = bind(settings.control.listen)?;
-    let http: Vec<SocketAddr> = public.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let control_address = control.local_addr()?;
 
-    let homes = settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http)?)));
+    let homes =
+        settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http, &https)?)));
     let homes = homes.collect();
     let fronts =
         settings.sites.iter().map(|site| (site.name.clone(), Arc::new(Front::new(Arc::clone(site)))));
@@ -127,11 +145,11 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
     };
     for number in 0..workers {
         let shared = Arc::clone(&shared);
-        let listeners = public.iter().map(TcpListener::try_clone).collect::<Result<_, _>>()?;
+        let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
         crew.hire(
             format!("worker-{number}"),
             Work {
-                listeners,
+                doors,
                 limits: public_limits.clone(),
                 answer: Box::new(move || Rc::new(Gateway::new(shared))),
                 chore: Chore { every: TICK, run: Gateway::tick },
@@ -141,48 +159,25 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
     }
     let request_ids = RequestIds::new(sso.entropy());
     let trusted_proxies = server.trusted_proxies;
-    let operator =
-        move || Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch: Rc::default() });
+    let reload_asked = Arc::new(AtomicBool::new(false));
+    let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
+    let operator = move || {
+        let watch = Rc::default();
+        Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch, watches, reload_due })
+    };
     let mut control_crew = Crew::new(CONTROL_DRAIN);
     control_crew
         .hire(
             "control".to_owned(),
             Work {
-                listeners: vec![control],
+                doors: vec![listeners.control],
                 limits: limits(CONTROL_CONNECTIONS),
                 answer: Box::new(operator),
-                chore: Chore { every: TICK, run: ControlSurface::sweep },
+                chore: Chore { every: TICK, run: ControlSurface::look_after },
             },
         )
         .await?;
-    Ok(Running { http, control: control_address, crew, control_crew, is_draining })
-}
-
-/// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or
-/// its first plain host at the first listener's port.
-fn home_of(site: &Site, listeners: &[SocketAddr]) -> Option<Origin> {
-    if let Some(origin) = &site.public_url {
-        return Some(origin.clone());
-    }
-    let listener = listeners.first()?;
-    let named = site.hosts.iter().find_map(|pattern| match pattern {
-        HostPattern::Exact(host) => Some(host.clone()),
-        HostPattern::Any | HostPattern::OneLevel(_) => None,
-    });
-    let host = named.unwrap_or_else(|| match reachable(listener.ip()) {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    });
-    Some(Origin::new(Scheme::Http, &Authority::parse(&format!("{host}:{}", listener.port()))?))
-}
-
-/// An address that a client on this machine can connect to, for a listener on all of them.
-fn reachable(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        other => other,
-    }
+    Ok(Running { http, https, control: control_address, crew, control_crew, is_draining, reload_asked })
 }
 
 impl Answer for Gateway {
@@ -196,8 +191,8 @@ impl Answer for Gateway {
         Gateway::now(self)
     }
 
-    fn connect(&self, peer: SocketAddr) -> Connection {
-        self.accept(peer, Scheme::Http)
+    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
+        self.accept(peer, scheme)
     }
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {
@@ -212,11 +207,19 @@ struct ControlSurface {
     trusted_proxies: Vec<IpNet>,
     request_ids: RequestIds,
     watch: Rc<Watch>,
+    watches: RefCell<Vec<CertificateWatch>>,
+    reload_due: Arc<AtomicBool>,
 }
 
 impl ControlSurface {
-    fn sweep(&self) {
-        if self.watch.tick().is_multiple_of(THROTTLE_TICKS) {
+    fn look_after(&self) {
+        let ticks = self.watch.tick();
+        if self.reload_due.swap(false, Ordering::Relaxed) {
+            self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));
+        } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
+            self.watches.borrow_mut().iter_mut().for_each(|watch| watch.look(self.sso.now()));
+        }
+        if ticks.is_multiple_of(THROTTLE_TICKS) {
             self.sso.sweep_throttles();
         }
         for _ in 0..SLICES_IN_A_ROW {
@@ -238,8 +241,8 @@ impl Answer for ControlSurface {
         self.sso.now()
     }
 
-    fn connect(&self, peer: SocketAddr) -> Peer {
-        Peer::new(peer, Scheme::Http, &self.trusted_proxies)
+    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
+        Peer::new(peer, scheme, &self.trusted_proxies)
     }
 
     async fn answer(&self, request: Request, peer: &Peer) -> Response {

@@ -7,12 +7,16 @@ use anyhow::Context as _;
 
 use super::{say, say_error};
 use crate::config::{self, Environment, Settings};
+use crate::domain::clock::{Clock as _, SystemClock};
 
 /// Validates a file; its faults go to stderr, one a line.
 pub(super) fn run(file: &Path, environment: &Environment) -> anyhow::Result<ExitCode> {
     match read(file, environment)? {
         Ok(settings) => {
             let (sites, keys) = (settings.sites.len(), settings.api_keys.len());
+            for warning in settings.warnings(SystemClock.now()) {
+                say_error(format_args!("warning: {warning}"));
+            }
             say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()))?;
             Ok(ExitCode::SUCCESS)
         }

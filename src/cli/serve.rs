@@ -10,7 +10,7 @@ use super::check;
 use crate::app::{self, Ambient, Running};
 use crate::config::Environment;
 
-/// Runs the gateway until SIGTERM or SIGINT.
+/// Runs the gateway until SIGTERM or SIGINT. On SIGHUP the certificates are read again.
 pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitCode> {
     let settings = match check::read(file, &environment)? {
         Ok(settings) => settings,
@@ -22,9 +22,15 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
     drop(environment);
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
+        let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;
         let running = app::start(settings, Ambient::system()).await?;
         announce(&running);
-        signals.next().await;
+        loop {
+            tokio::select! {
+                () = signals.next() => break,
+                _ = reload.recv() => running.reload_certificates(),
+            }
+        }
         tracing::info!("draining");
         tokio::select! {
             () = running.stop() => {
@@ -41,7 +47,8 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
 
 fn announce(running: &Running) {
     let http: Vec<String> = running.http.iter().map(ToString::to_string).collect();
-    tracing::info!(http = http.join(" "), control = %running.control, "listening");
+    let https: Vec<String> = running.https.iter().map(ToString::to_string).collect();
+    tracing::info!(http = http.join(" "), https = https.join(" "), control = %running.control, "listening");
 }
 
 /// SIGTERM and SIGINT. One that arrives while nobody waits is kept.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::certificate;
 use super::document::Read;
 use super::listeners::Listeners;
 use super::section::Section;
@@ -13,17 +14,19 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Contro
     let default = SocketAddr::from(([127, 0, 0, 1], 8081));
     let text = section.text("listen");
     let place = section.place_of("listen");
-    section.later(&["cert", "key"]);
+    let certificate = certificate::read_optional(&mut section);
+    // Of a certificate that could not be read there is nothing more to say.
+    let is_plain = matches!(certificate, Ok(None));
     section.finish();
     let listen = match text? {
         None => default,
         Some(text) => {
             let address = socket_address(&text)?;
-            if !address.ip().is_loopback() {
+            if is_plain && !address.ip().is_loopback() {
                 return Err(text.refuse(
                     "is reachable from other machines, and this listener speaks plain HTTP, which would \
                      expose the API keys on the way",
-                    "listen on loopback, such as \"127.0.0.1:8081\"",
+                    "listen on loopback, such as \"127.0.0.1:8081\", or add cert and key",
                 ));
             }
             address
@@ -36,5 +39,5 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Contro
         ));
     }
     own.control = Some(listen);
-    Ok(Control { listen })
+    Ok(Control { listen, certificate: certificate? })
 }

@@ -33,6 +33,11 @@ impl<'a> Document<'a> {
         Self { file: file.into(), text, newlines, environment, faults: RefCell::default() }
     }
 
+    /// What faults call the file: its path, where it has one.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The key `key` at the bytes of `span`.
     pub(super) fn place(&'a self, key: String, span: &Range<usize>) -> Place<'a> {
         let line = self.newlines.partition_point(|newline| *newline < span.start) + 1;

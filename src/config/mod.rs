@@ -2,10 +2,11 @@
 //!
 //! The file is read as a tree of values that know their places. A `section` reader asks for
 //! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
-//! There is one module for each section of the file, and nothing here looks at the real
-//! environment or the disk.
+//! There is one module for each section of the file. Nothing here looks at the real environment,
+//! and of the disk at certificates alone.
 
 mod api_key;
+mod certificate;
 mod claims;
 mod control;
 mod cookie;
@@ -29,6 +30,7 @@ mod tests;
 
 use toml::de::DeTable;
 
+pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use settings::*;

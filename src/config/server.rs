@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::certificate::{self, Certificate};
 use super::document::Read;
 use super::listeners::Listeners;
 use super::section::Section;
@@ -15,8 +16,14 @@ const ADDRESS: &str = "write an address and a port, such as \"127.0.0.1:8080\" o
 
 /// Reads `[server]`, all of which has defaults. Its listeners are `own` from now on.
 pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server> {
-    let http = listeners(&mut section);
-    own.public = http.clone().unwrap_or_default();
+    let certificates = section.tables("certificate", |mut section| {
+        let certificate = certificate::read(&mut section);
+        section.finish();
+        certificate
+    });
+    let listeners = listeners(&mut section, &certificates);
+    own.public = listeners.iter().flat_map(|(http, https)| http.iter().chain(https)).copied().collect();
+    let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
         text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
@@ -30,10 +37,14 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     let keep_alive_timeout =
         section.duration("keep_alive_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let drain_timeout = section.duration("drain_timeout", Duration::ZERO..=Duration::from_hours(1));
-    section.later(&["https", "certificate", "proxy_protocol"]);
+    section.later(&["proxy_protocol"]);
     section.finish();
+    let (http, https) = listeners?;
     Ok(Server {
-        http: http?,
+        http,
+        https,
+        certificates: certificates?,
+        h2c: h2c?,
         workers: workers?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         max_connections: max_connections?,
@@ -45,9 +56,45 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     })
 }
 
-fn listeners(section: &mut Section<'_>) -> Read<Vec<SocketAddr>> {
+/// `http` and `https`.
+fn listeners(
+    section: &mut Section<'_>,
+    certificates: &Read<Vec<Certificate>>,
+) -> Read<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let mut seen: Vec<(SocketAddr, String)> = Vec::new();
-    let listeners = section.list("http", |text| {
+    let http = addresses(section, "http", &mut seen);
+    let https = addresses(section, "https", &mut seen);
+    let (http, https) = (http?, https?.unwrap_or_default());
+    if http.as_ref().is_some_and(Vec::is_empty) && https.is_empty() {
+        let remedy = "write http = [\"127.0.0.1:8080\"], or leave it out for just that";
+        return Err(section.place_of("http").fault("is empty: nobody could reach the gateway", remedy));
+    }
+    match certificates {
+        Ok(certificates) if certificates.is_empty() && !https.is_empty() => {
+            return Err(section.place_of("https").fault(
+                "needs a certificate",
+                "add a [[server.certificate]] with cert = \"certs/site.pem\" and key = \"certs/site.key\"",
+            ));
+        }
+        Ok(certificates) if !certificates.is_empty() && https.is_empty() => {
+            return Err(section.place_of("certificate").fault(
+                "is shown to nobody, as nothing listens for https",
+                "add https = [\"0.0.0.0:443\"] to [server], or leave the certificate out",
+            ));
+        }
+        // Of certificates that could not be read there is nothing more to say.
+        Ok(_) | Err(_) => {}
+    }
+    Ok((http.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]), https))
+}
+
+/// A list of addresses that overlap neither with each other nor with those that were `seen`.
+fn addresses(
+    section: &mut Section<'_>,
+    name: &'static str,
+    seen: &mut Vec<(SocketAddr, String)>,
+) -> Read<Option<Vec<SocketAddr>>> {
+    section.list(name, |text| {
         let address = socket_address(&text)?;
         if let Some((other, key)) = seen.iter().find(|(other, _)| overlap(other, &address)) {
             return Err(if *other == address {
@@ -59,15 +106,7 @@ fn listeners(section: &mut Section<'_>) -> Read<Vec<SocketAddr>> {
         }
         seen.push((address, text.place.key.clone()));
         Ok(address)
-    })?;
-    match listeners {
-        None => Ok(vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
-        Some(none) if none.is_empty() => {
-            let remedy = "write http = [\"127.0.0.1:8080\"], or leave it out for just that";
-            Err(section.place_of("http").fault("is empty: nobody could reach the gateway", remedy))
-        }
-        Some(listeners) => Ok(listeners),
-    }
+    })
 }
 
 /// An address with its port.

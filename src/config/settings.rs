@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::certificate::Certificate;
 use crate::domain::access::Rules;
+use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::secret::{Secret, SecretHash};
@@ -29,11 +31,25 @@ pub struct Settings {
     pub sites: Vec<Arc<Site>>,
 }
 
+impl Settings {
+    /// What is no fault, but may well be a mistake.
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let certificates = self.server.certificates.iter().chain(&self.control.certificate);
+        certificates.filter_map(|certificate| certificate.warning(now)).collect()
+    }
+}
+
 /// `[server]`.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// Addresses for HTTP over TLS.
+    pub https: Vec<SocketAddr>,
+    /// What is shown there, the default first.
+    pub certificates: Vec<Certificate>,
+    /// Whether HTTP/2 is spoken on `http` too, to those who begin with it.
+    pub h2c: bool,
     /// Threads that serve visitors; 0 for one per core.
     pub workers: usize,
     /// Peers whose forwarding headers are believed.
@@ -55,8 +71,10 @@ pub struct Server {
 /// `[control]`.
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// The address of the control API. Loopback only, as it speaks plain HTTP.
+    /// The address of the control API: on loopback, unless it speaks TLS.
     pub listen: SocketAddr,
+    /// What it shows, if it speaks TLS.
+    pub certificate: Option<Certificate>,
 }
 
 /// `[store]`.

@@ -2,6 +2,7 @@
 //! what came from the environment may be a secret.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::document::{Place, Read, Reported, shorten};
 use super::environment::ExpansionFault;
@@ -36,6 +37,12 @@ impl<'a> Text<'a> {
     /// left.
     pub(super) fn into_secret(self) -> (Place<'a>, Secret) {
         (self.place, Secret::new(self.value.into_owned()))
+    }
+
+    /// The value as a path, which begins where the configuration file lies.
+    pub(super) fn to_path(&self) -> PathBuf {
+        let folder = Path::new(self.place.document.file()).parent();
+        folder.map_or_else(|| PathBuf::from(self.as_str()), |folder| folder.join(self.as_str()))
     }
 
     /// What `parse` makes of the value; else a fault that reads `"value" PROBLEM`.

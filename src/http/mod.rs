@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod forged;
 pub mod forwarded;
 pub mod h1;
+pub mod h2_head;
 pub mod navigation;
 pub mod reply;
 pub mod request_id;

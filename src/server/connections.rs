@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::h1;
+use super::door::Door;
+use super::reception::receive;
 use crate::domain::clock::Timestamp;
+use crate::domain::host::Scheme;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 
@@ -18,8 +20,8 @@ pub trait Answer {
     /// What is known of a connection.
     type Connection;
 
-    /// A new connection from `peer`.
-    fn connect(&self, peer: SocketAddr) -> Self::Connection;
+    /// A new connection from `peer` over `scheme`.
+    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
 
     /// The worker's deadlines.
     fn watch(&self) -> &Rc<Watch>;
@@ -51,25 +53,27 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until `shutdown` says so, then lets what runs come to an end.
 pub(super) async fn serve<A: Answer + 'static>(
-    listener: TcpListener,
+    door: Door<TcpListener>,
     answer: Rc<A>,
     limits: Limits,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let door = Rc::new(door);
     loop {
         let accepted = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            accepted = accept(&listener, &limits.connections) => accepted,
+            accepted = accept(&door.listener, &limits.connections) => accepted,
         };
         match accepted {
             Ok((stream, peer, permit)) => {
                 // Failing to set an option is no reason to turn a visitor away.
                 let _latency_only = stream.set_nodelay(true);
-                let known = answer.connect(peer);
-                let talk = h1::converse(stream, known, Rc::clone(&answer), limits.clone());
+                let talk = receive(Rc::clone(&door), stream, peer, Rc::clone(&answer), limits.clone());
                 tokio::task::spawn_local(async move {
-                    talk.await;
+                    if let Err(error) = talk.await {
+                        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
+                    }
                     drop(permit);
                 });
             }

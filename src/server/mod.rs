@@ -5,10 +5,20 @@
 //! worker of its own, and answers however busy the others are.
 
 mod connections;
+mod door;
+mod exchange;
+mod frames;
 mod h1;
+mod h2;
 mod listen;
+mod metered;
+mod preface;
+mod reception;
+mod tls;
 mod worker;
 
 pub use connections::{Answer, Limits};
+pub use door::Door;
 pub use listen::bind;
+pub use tls::{CertificateWatch, Certificates, Tls};
 pub use worker::{Chore, Crew, Work};

@@ -1,7 +1,6 @@
 //! Threads that serve, and how they are stopped.
 
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,11 +9,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 
 use super::connections::{Answer, Limits, serve};
+use super::door::Door;
 
 /// What a worker has to do.
 pub struct Work<A> {
     /// The sockets it accepts from; workers may share them.
-    pub listeners: Vec<TcpListener>,
+    pub doors: Vec<Door<std::net::TcpListener>>,
     /// What its connections may take.
     pub limits: Limits,
     /// Makes what answers, on the worker's own thread.
@@ -78,10 +78,9 @@ async fn labour<A: Answer + 'static>(
     started: oneshot::Sender<io::Result<()>>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let listeners: io::Result<Vec<_>> =
-        work.listeners.into_iter().map(tokio::net::TcpListener::from_std).collect();
-    let (listeners, outcome) = match listeners {
-        Ok(listeners) => (listeners, Ok(())),
+    let doors: io::Result<Vec<_>> = work.doors.into_iter().map(Door::open).collect();
+    let (doors, outcome) = match doors {
+        Ok(doors) => (doors, Ok(())),
         Err(error) => (Vec::new(), Err(error)),
     };
     let failed = outcome.is_err();
@@ -90,8 +89,8 @@ async fn labour<A: Answer + 'static>(
         return;
     }
     let answer = (work.answer)();
-    for listener in listeners {
-        let serving = serve(listener, Rc::clone(&answer), work.limits.clone(), shutdown.clone());
+    for door in doors {
+        let serving = serve(door, Rc::clone(&answer), work.limits.clone(), shutdown.clone());
         tokio::task::spawn_local(serving);
     }
     let mut ticks = tokio::time::interval(work.chore.every);

@@ -3,6 +3,8 @@
 mod mistakes;
 mod properties;
 
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
@@ -22,8 +24,24 @@ const SITE: &str = "[[site]]\nname = \"demo\"\nhosts = [\"*\"]\nupstream = [\"ht
 /// Every key there is, each with another value than its default.
 const FULL: &str = include_str!("full.toml");
 
+/// A folder with a certificate, its key, and a key that is another's.
+static CERTIFICATES: LazyLock<String> = LazyLock::new(|| {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-certificates"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let [key, other] = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+    let names = vec!["intranet.example.com".to_owned()];
+    let cert = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    for (name, text) in
+        [("site.pem", cert.pem()), ("site.key", key.serialize_pem()), ("other.key", other.serialize_pem())]
+    {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    folder.to_str().unwrap().to_owned()
+});
+
 fn read(text: &str) -> Result<Settings, Faults> {
-    load(text, "config.toml", &Environment::empty().with("LOGIN_PAGE_KEY", SECRET).with("HIDDEN", "hunter2"))
+    let environment = Environment::empty().with("LOGIN_PAGE_KEY", SECRET).with("HIDDEN", "hunter2");
+    load(text, "config.toml", &environment.with("CERTIFICATES", CERTIFICATES.as_str()))
 }
 
 fn shown<T: ToString>(values: &[T]) -> Vec<String> {
@@ -50,9 +68,16 @@ fn the_listeners_and_the_store_are_read() {
     assert_eq!(shown(&server.http), ["0.0.0.0:80", "[::]:80", "127.0.0.1:0"]);
     assert_eq!((server.workers, server.max_connections, server.max_header_bytes), (4, 500, 16_384));
     assert_eq!(server.header_timeout, Duration::from_secs(5));
+    assert_eq!(server.body_idle_timeout, Duration::from_secs(20));
     assert_eq!(server.drain_timeout, Duration::from_secs(90));
     assert_eq!(shown(&server.trusted_proxies), ["10.0.0.0/8", "192.0.2.7/32"]);
-    assert_eq!(settings.control.listen.to_string(), "[::1]:9443");
+    assert_eq!(settings.control.listen.to_string(), "192.0.2.1:9443");
+    assert_eq!((shown(&server.https), server.h2c), (vec!["0.0.0.0:443".to_owned()], true));
+    assert_eq!(shown(&server.certificates[0].names), ["intranet.example.com"]);
+    assert!(settings.control.certificate.is_some());
+    let certificate = &server.certificates[0];
+    assert!(settings.warnings(certificate.not_before).is_empty());
+    assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 2);
     assert_eq!(settings.store, StoreKind::Memory);
 }
 
@@ -207,6 +232,7 @@ fn the_documentations_examples_are_valid_and_name_every_key() {
     let file: String = examples.skip(1).collect();
     let secrets = ["OLD_CLIENT_CONSUMER_SECRET", "OLD_CLIENT_ACCESS_SECRET"];
     let environment = Environment::new(secrets.map(|name| (name.to_owned(), SECRET.to_owned())));
+    let file = file.replace("\"certs/", &format!("\"{}/", CERTIFICATES.as_str()));
     let settings =
         load(&file, "docs/configuration.md", &environment).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(settings.sites[0].rules.routes.len(), 1);

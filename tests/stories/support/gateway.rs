@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::app::{self, Ambient, Running};
-use tollgate::config::{self, Environment};
+use tollgate::config::{self, CertificateFiles, Environment};
 use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
 use tollgate::store::Stores;
@@ -126,6 +126,8 @@ impl SitePlan {
 pub(crate) struct Plan {
     start: Timestamp,
     server: Table,
+    control: Table,
+    certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
 }
@@ -143,7 +145,10 @@ impl Plan {
         server.set("workers", "1");
         // 2025-11-22, some time in the morning: late enough that nothing is before the epoch.
         let start = Timestamp::from_millis(1_763_800_000_000);
-        let plan = Self { start, server, keys: Vec::new(), sites: vec![site] };
+        let mut control = Table::default();
+        control.set("listen", "\"127.0.0.1:0\"");
+        let plan =
+            Self { start, server, control, certificates: Vec::new(), keys: Vec::new(), sites: vec![site] };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -159,6 +164,18 @@ impl Plan {
     pub(crate) fn server(mut self, key: &str, value: &str) -> Self {
         self.server.set(key, value);
         self
+    }
+
+    /// Sets a key of `[control]`.
+    pub(crate) fn control(mut self, key: &str, value: &str) -> Self {
+        self.control.set(key, value);
+        self
+    }
+
+    /// Listens for https as well, and shows this certificate.
+    pub(crate) fn certificate(mut self, files: CertificateFiles) -> Self {
+        self.certificates.push(files);
+        self.server("https", "[\"127.0.0.1:0\"]")
     }
 
     /// Adds an `[[api_key]]` with these lines.
@@ -184,7 +201,12 @@ impl Plan {
     pub(crate) fn to_toml(&self) -> String {
         let mut toml = String::new();
         self.server.write("[server]", &mut toml);
-        toml.push_str("[control]\nlisten = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n");
+        for CertificateFiles { cert, key } in &self.certificates {
+            let (cert, key) = (cert.display(), key.display());
+            let _infallible = writeln!(toml, "[[server.certificate]]\ncert = \"{cert}\"\nkey = \"{key}\"");
+        }
+        self.control.write("[control]", &mut toml);
+        toml.push_str("[store]\nkind = \"memory\"\n");
         for key in &self.keys {
             let _infallible = writeln!(toml, "[[api_key]]\n{key}");
         }
@@ -208,7 +230,8 @@ impl Plan {
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let running = app::start_with(settings, ambient, stores).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");
-        TestGateway { http, control: running.control, clock, running }
+        let https = running.https.first().copied();
+        TestGateway { http, https, control: running.control, clock, running }
     }
 }
 
@@ -216,6 +239,8 @@ impl Plan {
 pub(crate) struct TestGateway {
     /// The public listener.
     pub(crate) http: SocketAddr,
+    /// The public listener for https.
+    https: Option<SocketAddr>,
     /// The control listener.
     pub(crate) control: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
@@ -226,6 +251,16 @@ impl TestGateway {
     /// A gateway with one closed site before `upstream`.
     pub(crate) async fn before(upstream: &FakeUpstream) -> Self {
         Plan::new(upstream).start().await
+    }
+
+    /// The public listener for https.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.expect("listens for https")
+    }
+
+    /// Has the certificates read again, as SIGHUP does.
+    pub(crate) fn reload_certificates(&self) {
+        self.running.reload_certificates();
     }
 
     /// Moves the gateway's clock and the visitors'.

@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod gateway;
 pub(crate) mod jar;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod visitor;
 pub(crate) mod wire;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use tls::{Authority, Client};
 pub(crate) use upstream::{Answer, FakeUpstream, Received};
 pub(crate) use visitor::{Ask, Visitor};
 pub(crate) use wire::{Connection, Response};

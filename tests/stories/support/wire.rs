@@ -5,9 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::HANG;
@@ -87,13 +86,24 @@ impl Response {
 
 /// A client's connection.
 pub(crate) struct Connection {
-    reader: Reader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    reader: Reader<Box<dyn AsyncRead + Send + Sync + Unpin>>,
+    writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
 }
 
 impl Connection {
     /// Connects to `to`. On Linux all of 127.0.0.0/8 is the loopback: `from` chooses who to be.
     pub(crate) async fn open(from: IpAddr, to: SocketAddr) -> Self {
+        Self::over(Self::dial(from, to).await)
+    }
+
+    /// A connection over something else than a bare socket.
+    pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader: Reader::new(Box::new(reader)), writer: Box::new(writer) }
+    }
+
+    /// A bare socket.
+    pub(crate) async fn dial(from: IpAddr, to: SocketAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("makes a socket");
         // Binding takes a port from everyone else, so only who is somebody special does it.
         if from != Ipv4Addr::LOCALHOST {
@@ -101,8 +111,7 @@ impl Connection {
         }
         let stream = timeout(HANG, socket.connect(to)).await.expect("connects in time").expect("connects");
         stream.set_nodelay(true).expect("sets an option");
-        let (reader, writer) = stream.into_split();
-        Self { reader: Reader::new(reader), writer }
+        stream
     }
 
     /// Sends `bytes`; `false` if the other side did not take them all.

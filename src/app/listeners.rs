@@ -1,0 +1,87 @@
+//! The sockets of the configuration: bound, with TLS where it belongs.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::config::{Certificate, Settings, Site};
+use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
+use crate::server::{CertificateWatch, Certificates, Door, Tls, bind};
+
+/// What clients are offered over TLS, the best first.
+const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+
+/// Every listener there is.
+pub(super) struct Listeners {
+    /// Where visitors come in.
+    pub(super) public: Vec<Door<TcpListener>>,
+    /// Where operators and login pages do.
+    pub(super) control: Door<TcpListener>,
+    /// What looks after the certificates.
+    pub(super) watches: Vec<CertificateWatch>,
+}
+
+impl Listeners {
+    /// Binds what `settings` name.
+    pub(super) fn open(settings: &Settings) -> io::Result<Self> {
+        let (server, control) = (&settings.server, &settings.control);
+        let mut watches = Vec::new();
+        let public_tls = speak_tls(&server.certificates, &mut watches)?;
+        let control_tls = speak_tls(control.certificate.as_slice(), &mut watches)?;
+        let mut public = Vec::new();
+        for (address, tls) in server
+            .http
+            .iter()
+            .map(|address| (address, None))
+            .chain(server.https.iter().map(|address| (address, public_tls.as_ref())))
+        {
+            public.push(Door { listener: bind(*address)?, tls: tls.cloned(), h2c: server.h2c });
+        }
+        let control = Door { listener: bind(control.listen)?, tls: control_tls, h2c: false };
+        Ok(Self { public, control, watches })
+    }
+
+    /// The addresses of the public listeners over `scheme`, in the order of the configuration.
+    pub(super) fn addresses(&self, scheme: Scheme) -> io::Result<Vec<SocketAddr>> {
+        let doors = self.public.iter().filter(|door| door.scheme() == scheme);
+        doors.map(|door| door.listener.local_addr()).collect()
+    }
+}
+
+/// TLS with `certificates`, if there are any; their files are in `watches` from now on.
+fn speak_tls(certificates: &[Certificate], watches: &mut Vec<CertificateWatch>) -> io::Result<Option<Tls>> {
+    if certificates.is_empty() {
+        return Ok(None);
+    }
+    let certificates = Arc::new(Certificates::new(certificates.to_vec()));
+    watches.push(CertificateWatch::new(Arc::clone(&certificates)));
+    Tls::new(certificates, &PROTOCOLS).map(Some).map_err(io::Error::other)
+}
+
+/// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or
+/// its first plain host at the first listener's port; over TLS where that is spoken.
+pub(super) fn home_of(site: &Site, http: &[SocketAddr], https: &[SocketAddr]) -> Option<Origin> {
+    if let Some(origin) = &site.public_url {
+        return Some(origin.clone());
+    }
+    let secure = https.first().map(|listener| (Scheme::Https, listener));
+    let (scheme, listener) = secure.or_else(|| http.first().map(|listener| (Scheme::Http, listener)))?;
+    let named = site.hosts.iter().find_map(|pattern| match pattern {
+        HostPattern::Exact(host) => Some(host.clone()),
+        HostPattern::Any | HostPattern::OneLevel(_) => None,
+    });
+    let host = named.unwrap_or_else(|| match reachable(listener.ip()) {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
+    Some(Origin::new(scheme, &Authority::parse(&format!("{host}:{}", listener.port()))?))
+}
+
+/// An address that a client on this machine can connect to, for a listener on all of them.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    }
+}

@@ -1,0 +1,108 @@
+//! The head of a request over HTTP/2, said in the terms of HTTP/1.1: with a Host, and with its
+//! cookies in one line. What follows judges and forwards all requests alike.
+
+use http::header::{COOKIE, HOST, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+
+/// Settles `head`. The host is that of `:authority`. A `Host` that names another one stays beside
+/// it: of two hosts there is none to go by, and the request is refused (RFC 9113 §8.3.1).
+pub fn settle(head: &mut Parts) {
+    // A tunnel is asked for by its authority alone. It is refused for its method.
+    if head.method == Method::CONNECT {
+        return;
+    }
+    settle_host(head);
+    join_cookies(&mut head.headers);
+}
+
+fn settle_host(head: &mut Parts) {
+    let Some(authority) = head.uri.authority() else { return };
+    let Ok(named) = HeaderValue::from_str(authority.as_str()) else {
+        head.headers.remove(HOST);
+        return;
+    };
+    let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(named.as_bytes());
+    if !head.headers.get(HOST).is_some_and(same) {
+        head.headers.append(HOST, named);
+    }
+    // In a request's target only what is left says something that Host does not say.
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = head.uri.path_and_query().cloned();
+    if let Ok(target) = Uri::from_parts(parts) {
+        head.uri = target;
+    }
+}
+
+/// Joins what was sent in crumbs so that it compresses well (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).into_iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for line in std::iter::once(second).chain(lines) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    // Of values that were valid one by one this cannot fail.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn settled(uri: &str, fields: &[(&'static str, &str)]) -> (String, Vec<String>) {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        settle(&mut head);
+        let shown = head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let mut shown: Vec<String> = shown.collect();
+        shown.sort();
+        (head.uri.to_string(), shown)
+    }
+
+    #[test]
+    fn there_is_one_host_or_the_request_is_refused() {
+        for (uri, hosts, expected) in [
+            ("https://site.test/a?b", &[][..], &["host: site.test"][..]),
+            ("https://Site.test:8443/a?b", &[], &["host: Site.test:8443"]),
+            ("https://site.test/a?b", &[("host", "SITE.test")], &["host: SITE.test"]),
+            ("https://site.test/a?b", &[("host", "other.test")], &["host: other.test", "host: site.test"]),
+            (
+                "https://site.test/a?b",
+                &[("host", "site.test:443")],
+                &["host: site.test", "host: site.test:443"],
+            ),
+            (
+                "https://site.test/a?b",
+                &[("host", "site.test"), ("host", "site.test")],
+                &["host: site.test", "host: site.test"],
+            ),
+            ("/a?b", &[("host", "site.test")], &["host: site.test"]),
+            ("/a?b", &[], &[]),
+        ] {
+            assert_eq!(
+                settled(uri, hosts),
+                ("/a?b".into(), expected.iter().map(ToString::to_string).collect())
+            );
+        }
+    }
+
+    #[test]
+    fn crumbs_become_one_line() {
+        for (crumbs, line) in [
+            (&[("cookie", "a=b")][..], "cookie: a=b"),
+            (&[("cookie", "a=b"), ("cookie", "c=d"), ("cookie", "e")], "cookie: a=b; c=d; e"),
+            (&[("cookie", "a=b; c=d"), ("cookie", "")], "cookie: a=b; c=d; "),
+        ] {
+            assert_eq!(settled("/", crumbs).1, [line]);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! A listener with what is spoken on it.
+
+use std::io;
+
+use super::tls::Tls;
+use crate::domain::host::Scheme;
+
+/// A listening socket, and what has to happen before requests can be read from its connections.
+pub struct Door<L> {
+    /// The socket.
+    pub listener: L,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken without TLS to those who begin with it.
+    pub h2c: bool,
+}
+
+impl<L> Door<L> {
+    /// What visitors speak here.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+}
+
+impl Door<std::net::TcpListener> {
+    /// The same door for another worker.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { listener: self.listener.try_clone()?, tls: self.tls.clone(), h2c: self.h2c })
+    }
+
+    /// Lets the current thread's runtime accept at it.
+    pub(super) fn open(self) -> io::Result<Door<tokio::net::TcpListener>> {
+        let Self { listener, tls, h2c } = self;
+        Ok(Door { listener: tokio::net::TcpListener::from_std(listener)?, tls, h2c })
+    }
+}

@@ -1,0 +1,267 @@
+//! Which frames of HTTP/2 come in, and whether too many of them lead nowhere.
+//!
+//! The library below bounds what a client can make it remember. It does not bound how often a
+//! client can make it work for nothing: requests that are taken back before their answer
+//! (CVE-2023-44487), pings, settings, window updates and priorities, each of a few bytes. So every
+//! such frame costs something here, and what moves a request on pays for it. A browser or a
+//! client of gRPC does not come near the limit; a flood is over it within a moment.
+
+use std::cell::Cell;
+
+use tokio::time::Instant;
+
+/// What a connection may spend at once.
+const PURSE: u32 = 10_000;
+
+/// What it gets for each second that passes.
+const INCOME: u32 = 1_000;
+
+/// What a request costs that is taken back, and what comes back once one is answered.
+const RESET: u32 = 10;
+
+/// Changed settings are cheap to say, and mean a walk over all streams.
+const SETTINGS: u32 = 10;
+
+/// Bytes of content that pay for one frame: a client opens its window as it reads, and measures
+/// the line while something moves on it.
+const CONTENT_PER_FRAME: usize = 256;
+
+/// What a client begins with.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const FRAME_HEAD: usize = 9;
+
+/// More frames than a connection can pay for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a flood of HTTP/2 frames that lead nowhere")]
+pub(super) struct Flood;
+
+/// What a connection can still spend, and where it is in what it says.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: Cell<u32>,
+    counted_at: Cell<Instant>,
+    has_begun: Cell<bool>,
+    head_since: Cell<Option<Instant>>,
+}
+
+impl Budget {
+    /// A full purse.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            left: Cell::new(PURSE),
+            counted_at: Cell::new(now),
+            has_begun: Cell::new(false),
+            head_since: Cell::new(None),
+        }
+    }
+
+    /// A request was answered: it may be taken back for nothing.
+    pub(super) fn answered(&self) {
+        self.earn(RESET);
+    }
+
+    /// So much was sent.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.earn(u32::try_from(bytes / CONTENT_PER_FRAME).unwrap_or(PURSE));
+    }
+
+    /// Whether the client has said that it speaks HTTP/2.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.get()
+    }
+
+    /// Since when the client has been saying a head that has not come to its end.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.head_since.get()
+    }
+
+    fn earn(&self, amount: u32) {
+        self.left.set(self.left.get().saturating_add(amount).min(PURSE));
+    }
+
+    fn spend(&self, amount: u32) -> Result<(), Flood> {
+        if let Some(left) = self.left.get().checked_sub(amount) {
+            self.left.set(left);
+            return Ok(());
+        }
+        // Only who has spent everything has the time looked at.
+        let now = Instant::now();
+        let passed = now.duration_since(self.counted_at.replace(now));
+        let income = passed.as_millis().saturating_mul(u128::from(INCOME)) / 1000;
+        self.earn(u32::try_from(income).unwrap_or(PURSE));
+        let left = self.left.get().checked_sub(amount).ok_or(Flood)?;
+        self.left.set(left);
+        Ok(())
+    }
+}
+
+/// Reads the heads of the frames in a stream of bytes, in whatever pieces it comes.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// Bytes of the preface, or of a frame's content, that are still to come.
+    skip: usize,
+    head: [u8; FRAME_HEAD],
+    /// How much of `head` is there.
+    filled: usize,
+}
+
+impl Frames {
+    /// At the beginning of a connection.
+    pub(super) fn new() -> Self {
+        Self { skip: PREFACE.len(), head: [0; FRAME_HEAD], filled: 0 }
+    }
+
+    /// Takes what came in, and has `budget` pay for it.
+    pub(super) fn take(&mut self, mut bytes: &[u8], budget: &Budget) -> Result<(), Flood> {
+        loop {
+            let (_, rest) = bytes.split_at(self.skip.min(bytes.len()));
+            self.skip -= bytes.len() - rest.len();
+            let wanted = FRAME_HEAD - self.filled;
+            let (part, rest) = rest.split_at(wanted.min(rest.len()));
+            if let Some(room) = self.head.get_mut(self.filled..self.filled + part.len()) {
+                room.copy_from_slice(part);
+            }
+            self.filled += part.len();
+            if self.filled < FRAME_HEAD {
+                return Ok(());
+            }
+            self.filled = 0;
+            let frame = Frame::of(self.head);
+            self.skip = frame.length;
+            budget.has_begun.set(true);
+            frame.account(budget)?;
+            bytes = rest;
+        }
+    }
+}
+
+/// The head of a frame (RFC 9113 §4.1).
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
+}
+
+impl Frame {
+    const END_STREAM: u8 = 0x1;
+    const END_HEADERS: u8 = 0x4;
+
+    fn of(head: [u8; FRAME_HEAD]) -> Self {
+        let [a, b, c, kind, flags, ..] = head;
+        Self { length: usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c), kind, flags }
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn account(&self, budget: &Budget) -> Result<(), Flood> {
+        match self.kind {
+            // DATA
+            0x0 => {
+                budget.earn(u32::try_from(self.length / CONTENT_PER_FRAME).unwrap_or(PURSE));
+                if self.length == 0 && !self.has(Self::END_STREAM) { budget.spend(1) } else { Ok(()) }
+            }
+            // HEADERS: what it asks for is counted by what becomes of it.
+            0x1 => {
+                let is_whole = self.has(Self::END_HEADERS);
+                budget.head_since.set((!is_whole).then(Instant::now));
+                Ok(())
+            }
+            // RST_STREAM
+            0x3 => budget.spend(RESET),
+            // SETTINGS
+            0x4 => budget.spend(SETTINGS),
+            // CONTINUATION
+            0x9 => {
+                if self.has(Self::END_HEADERS) {
+                    budget.head_since.set(None);
+                }
+                budget.spend(1)
+            }
+            // PRIORITY, PING, WINDOW_UPDATE, and what is not known.
+            _ => budget.spend(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        let [.., a, b, c] = u32::try_from(length).unwrap().to_be_bytes();
+        let mut frame = vec![a, b, c, kind, flags, 0, 0, 0, 1];
+        frame.resize(FRAME_HEAD + length, 0xff);
+        frame
+    }
+
+    /// How many of `frame` are taken before it is a flood, in pieces of `piece` bytes.
+    fn taken(frame: &[u8], piece: usize, budget: &Budget) -> usize {
+        let mut frames = Frames::new();
+        frames.take(PREFACE, budget).unwrap();
+        let flood = |_: &usize| frame.chunks(piece).any(|bytes| frames.take(bytes, budget).is_err());
+        (0..100_000).find(flood).unwrap_or(usize::MAX)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_leads_nowhere_has_an_end() {
+        for (name, frame, most) in [
+            ("empty DATA", frame(0x0, 0, 0), 10_000),
+            ("PRIORITY", frame(0x2, 0, 5), 10_000),
+            ("RST_STREAM", frame(0x3, 0, 4), 1_000),
+            ("SETTINGS", frame(0x4, 0, 6), 1_000),
+            ("PING", frame(0x6, 0, 8), 10_000),
+            ("WINDOW_UPDATE", frame(0x8, 0, 4), 10_000),
+            ("CONTINUATION", frame(0x9, 0, 0), 10_000),
+            ("what nobody knows", frame(0x77, 0, 3), 10_000),
+            ("DATA", frame(0x0, 0, 100), usize::MAX),
+            ("HEADERS", frame(0x1, 0x5, 100), usize::MAX),
+        ] {
+            for piece in [1, 4, 9, 1000] {
+                assert_eq!(taken(&frame, piece, &Budget::new(Instant::now())), most, "{name} {piece}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_and_work_pay() {
+        let budget = Budget::new(Instant::now());
+        let ping = frame(0x6, 0, 8);
+        assert_eq!(taken(&ping, 9, &budget), 10_000);
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert_eq!(taken(&ping, 9, &budget), 500);
+        budget.answered();
+        assert_eq!(taken(&ping, 9, &budget), 10);
+        budget.sent(25_600);
+        assert_eq!(taken(&ping, 9, &budget), 100);
+        let mut frames = Frames::new();
+        frames.take(PREFACE, &budget).unwrap();
+        frames.take(&frame(0x0, 0, 16_384), &budget).unwrap();
+        assert_eq!(taken(&ping, 9, &budget), 64);
+        // Nobody saves up more than a purse holds.
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(taken(&ping, 9, &budget), 10_000);
+    }
+
+    #[tokio::test]
+    async fn a_head_is_begun_until_it_ends() {
+        let budget = Budget::new(Instant::now());
+        let mut frames = Frames::new();
+        frames.take(&PREFACE[..10], &budget).unwrap();
+        frames.take(&PREFACE[10..], &budget).unwrap();
+        assert!(!budget.has_begun());
+        frames.take(&frame(0x4, 0, 0), &budget).unwrap();
+        assert!(budget.has_begun() && budget.head_since().is_none());
+        frames.take(&frame(0x1, 0, 10)[..12], &budget).unwrap();
+        assert!(budget.head_since().is_some());
+        frames.take(&frame(0x1, 0, 10)[12..], &budget).unwrap();
+        frames.take(&frame(0x9, 0, 3), &budget).unwrap();
+        assert!(budget.head_since().is_some());
+        frames.take(&frame(0x9, Frame::END_HEADERS, 3), &budget).unwrap();
+        assert!(budget.head_since().is_none());
+    }
+}

@@ -1,0 +1,48 @@
+//! What happens between accepting a connection and the first request on it.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connections::{Answer, Limits};
+use super::door::Door;
+use super::preface::announces_h2;
+use super::{h1, h2};
+use crate::domain::host::Scheme;
+
+/// Receives a connection that came from `peer` through `door`, and talks until it ends.
+pub(super) async fn receive<A: Answer + 'static>(
+    door: Rc<Door<TcpListener>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    answer: Rc<A>,
+    limits: Limits,
+) -> Result<(), Box<dyn Error>> {
+    let Some(tls) = &door.tls else {
+        let is_h2 = door.h2c && in_time(limits.head_time, announces_h2(&stream)).await?;
+        let known = answer.connect(peer, Scheme::Http);
+        return Ok(if is_h2 {
+            h2::converse(stream, known, answer, limits).await?;
+        } else {
+            h1::converse(stream, known, answer, limits).await;
+        });
+    };
+    let stream = in_time(limits.head_time, tls.accept(stream)).await?;
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let known = answer.connect(peer, Scheme::Https);
+    Ok(if is_h2 {
+        h2::converse(stream, known, answer, limits).await?;
+    } else {
+        h1::converse(stream, known, answer, limits).await;
+    })
+}
+
+/// Whoever only opens connections must not keep them: what comes before a request has to be over
+/// in the time of a head.
+async fn in_time<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
