@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::cors::CorsOrigins;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
+use crate::proxy::Fleet;
 
 /// A site, ready to be served.
 pub struct Front {
@@ -15,20 +14,18 @@ pub struct Front {
     pub site: Arc<Site>,
     /// Origins whose scripts may read the gateway's refusals.
     pub(super) cors: CorsOrigins,
-    /// The upstream's own Host.
-    pub(super) upstream_host: HeaderValue,
+    /// Its upstreams.
+    pub(super) fleet: Arc<Fleet>,
     plain_names: CookieNames,
     secure_names: CookieNames,
 }
 
 impl Front {
-    /// Prepares `site`.
-    pub fn new(site: Arc<Site>) -> Self {
+    /// Prepares `site`, whose upstreams are `fleet`.
+    pub fn new(site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
-            // The configuration read it as a host and a port: it can stand in a header.
-            upstream_host: HeaderValue::from_str(&site.upstream.authority)
-                .unwrap_or(HeaderValue::from_static("")),
+            fleet,
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,

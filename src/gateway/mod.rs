@@ -64,9 +64,10 @@ pub struct Gateway {
 impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let pool =
-            |site: &Arc<crate::config::Site>| (site.name.clone(), Rc::new(Pool::new(site.upstream.clone())));
-        let pools = shared.sso.sites.all().iter().map(pool).collect();
+        let pool = |(name, front): (&SiteName, &Arc<Front>)| {
+            (name.clone(), Rc::new(Pool::new(&front.fleet, &shared.clock, shared.sso.entropy())))
+        };
+        let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
         Self { shared, pools, request_ids, watch: Rc::default() }
     }
@@ -172,7 +173,6 @@ impl Gateway {
             pool: &address.pool,
             client,
             host: &address.host,
-            own_host: &address.front.upstream_host,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
             request_id,

@@ -5,13 +5,26 @@
 //! within the task of the request that uses it, and later within the polling of the response's
 //! body: there is no second task to wake, and a slow reader holds back the upstream by itself.
 
+mod backend;
+mod connect;
+mod fleet;
 mod forward;
 mod h1;
+mod handover;
+mod names;
 mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
+mod stream;
+mod streamed_body;
+mod tls;
+mod trunk;
 
+use std::error::Error;
+use std::fmt;
+
+pub use fleet::Fleet;
 pub use forward::{Errand, ShownCookies, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
@@ -22,17 +35,40 @@ use crate::http::body::BodyError;
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// No connection came about.
-    #[error("cannot connect to the upstream: {0}")]
-    Connect(#[source] std::io::Error),
-    /// The connection broke, or the upstream did not speak HTTP.
-    #[error("there is no answer from the upstream: {0}")]
-    Broken(#[source] BodyError),
+    #[error("cannot connect to {upstream}: {error}")]
+    Connect {
+        /// Where to.
+        upstream: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// There was a connection, but no TLS on it that can be trusted.
+    #[error("no TLS with {upstream}: {error}")]
+    Tls {
+        /// With whom.
+        upstream: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The connection or the stream broke before there was an answer.
+    #[error("{upstream} broke off: {}", Reasons(&**error))]
+    Broken {
+        /// Who.
+        upstream: String,
+        /// How.
+        error: BodyError,
+    },
+    /// What the upstream said is no proper HTTP, or can be read in more than one way.
+    #[error("the answer of {upstream} cannot be read: {error}")]
+    Unreadable {
+        /// Whose.
+        upstream: String,
+        /// What is wrong with it.
+        error: BodyError,
+    },
     /// The upstream switched protocols without being asked.
     #[error("the upstream answered 101 to a request that asked for no upgrade")]
     UnaskedUpgrade,
-    /// The answer's length can be read in more than one way.
-    #[error("the upstream's answer is framed in more than one way")]
-    AmbiguousLength,
     /// The client broke its request off, or framed it wrongly.
     #[error("the request's body broke off")]
     BodyBroken,
@@ -47,12 +83,12 @@ pub enum ProxyError {
     BodyTooLong,
 }
 
-impl From<h1::Fault> for ProxyError {
-    fn from(fault: h1::Fault) -> Self {
-        match fault {
-            h1::Fault::Upload(_) => Self::BodyBroken,
-            h1::Fault::Ambiguous => Self::AmbiguousLength,
-            other => Self::Broken(other.into()),
-        }
+/// An error with what is behind it: hyper's own words name the stage and leave out the cause.
+struct Reasons<'a>(&'a dyn Error);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        self.0.source().map_or(Ok(()), |source| write!(f, ": {}", Reasons(source)))
     }
 }
