@@ -15,6 +15,8 @@ mod cookies;
 mod directory;
 mod forging;
 mod forwarding;
+mod h2;
+mod h2_floods;
 mod login_flow;
 mod malformed;
 mod navigation;
