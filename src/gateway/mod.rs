@@ -174,7 +174,7 @@ impl Gateway {
             host: &address.host,
             own_host: &address.front.upstream_host,
             whereabouts: &address.whereabouts,
-            hides_cookies: visit.hides_cookies(),
+            cookies: visit.shown_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
             watch: &self.watch,

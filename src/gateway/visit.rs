@@ -17,7 +17,7 @@ use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
 use crate::http::navigation::{began_here, is_navigation};
-use crate::proxy::origin_form;
+use crate::proxy::{ShownCookies, origin_form};
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +103,13 @@ impl<'a> Visit<'a> {
         })
     }
 
-    /// Whether there are cookies that the upstream must not see.
-    pub(super) fn hides_cookies(&self) -> bool {
-        self.cookies.any
+    /// Which cookies the upstream may see.
+    pub(super) fn shown_cookies(&self) -> ShownCookies {
+        match (self.cookies.any, self.cookies.others) {
+            (false, _) => ShownCookies::All,
+            (true, true) => ShownCookies::Others,
+            (true, false) => ShownCookies::None,
+        }
     }
 
     /// The query, less the token parameter, every other byte as it came.

@@ -4,7 +4,7 @@ use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, U
 use http::{HeaderMap, Method};
 
 /// Fields that concern one connection even where `Connection` does not name them.
-const ALWAYS: [HeaderName; 8] = [
+static ALWAYS: [HeaderName; 8] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
@@ -40,7 +40,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// are always of this kind.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let HopByHop(nominated) = HopByHop::of(headers);
-    for name in ALWAYS.into_iter().chain(nominated) {
+    for name in ALWAYS.iter().chain(&nominated) {
         headers.remove(name);
     }
 }

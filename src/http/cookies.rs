@@ -71,15 +71,19 @@ pub struct GatewayCookies {
     pub browser: Option<BrowserKey>,
     /// Whether there is any that has to be hidden from the upstream.
     pub any: bool,
+    /// Whether there are others.
+    pub others: bool,
 }
 
 impl GatewayCookies {
     /// Reads them.
     pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
         let (mut sessions, mut browsers): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
-        let mut any = false;
+        let (mut any, mut others) = (false, false);
         for (name, value) in pairs(headers) {
-            any |= names.hides(name);
+            let hides = names.hides(name);
+            any |= hides;
+            others |= !hides;
             if name == names.session.as_bytes() {
                 sessions.push(value);
             } else if name == names.state.as_bytes() {
@@ -100,7 +104,7 @@ impl GatewayCookies {
             [only] => BrowserKey::parse(only),
             _ => None,
         };
-        Self { session, browser, any }
+        Self { session, browser, any, others }
     }
 }
 

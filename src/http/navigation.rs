@@ -2,14 +2,12 @@
 //! which has to be told.
 
 use http::HeaderMap;
-use http::header::{ACCEPT, HeaderName};
+use http::header::{ACCEPT, HeaderName, UPGRADE};
 
-use super::connection::is_upgrade;
-
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Media types that a browser asks for when a person goes to a page.
 const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];
@@ -17,14 +15,28 @@ const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];
 /// Whether a request with these headers is a navigation. Old browsers send no `Sec-Fetch-*`, so
 /// that what is absent never speaks against it.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
-    let differs =
-        |name, expected: &str| headers.get(name).is_some_and(|value| !is(value.as_bytes(), expected));
-    let by_script = headers.get(X_REQUESTED_WITH).is_some_and(|value| is(value.as_bytes(), "XMLHttpRequest"));
-    !by_script
-        && !differs(SEC_FETCH_MODE, "navigate")
-        && !differs(SEC_FETCH_DEST, "document")
-        && !is_upgrade(headers)
-        && accepts_pages(headers)
+    // One pass: this is asked of every request, and each look-up costs as much as a few fields.
+    let mut accepts_pages = None;
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        let speaks_against = if *name == ACCEPT {
+            let offers = value.split(|byte| *byte == b',').any(offers_page);
+            accepts_pages = Some(accepts_pages.unwrap_or(false) || offers);
+            false
+        } else if *name == X_REQUESTED_WITH {
+            is(value, "XMLHttpRequest")
+        } else if *name == SEC_FETCH_MODE {
+            !is(value, "navigate")
+        } else if *name == SEC_FETCH_DEST {
+            !is(value, "document")
+        } else {
+            *name == UPGRADE
+        };
+        if speaks_against {
+            return false;
+        }
+    }
+    accepts_pages.unwrap_or(true)
 }
 
 /// Whether a browser is only looking ahead: the person may never come.
@@ -43,19 +55,14 @@ pub fn is_prefetch(headers: &HeaderMap) -> bool {
 /// Whether a browser says that another origin made it send this request, other than by a person
 /// going to a page. A sibling host is another origin: it may be anybody's.
 pub fn is_foreign_subrequest(headers: &HeaderMap) -> bool {
-    headers.contains_key(SEC_FETCH_SITE) && !began_here(headers) && !is_navigation(headers)
+    headers.contains_key(&SEC_FETCH_SITE) && !began_here(headers) && !is_navigation(headers)
 }
 
 /// Whether a browser says that this site itself, or the person, made it send this request. Old
 /// browsers do not say, nor do others over plain HTTP.
 pub fn began_here(headers: &HeaderMap) -> bool {
     let own = |value: &[u8]| is(value, "same-origin") || is(value, "none");
-    headers.get(SEC_FETCH_SITE).is_some_and(|value| own(value.as_bytes()))
-}
-
-fn accepts_pages(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(ACCEPT).into_iter().peekable();
-    lines.peek().is_none() || lines.any(|line| line.as_bytes().split(|byte| *byte == b',').any(offers_page))
+    headers.get(&SEC_FETCH_SITE).is_some_and(|value| own(value.as_bytes()))
 }
 
 /// Whether an element of `Accept` offers a page: a weight of zero declines (RFC 9110 §12.4.2).

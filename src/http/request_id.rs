@@ -14,26 +14,35 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes names for requests: 16 random digits that a worker drew once, and 16 that it counts.
 #[derive(Debug)]
-pub struct RequestIds {
-    prefix: String,
-    count: Cell<u64>,
-}
+pub struct RequestIds(Cell<[u8; 32]>);
 
 impl RequestIds {
     /// A source of names that no other source makes.
     pub fn new(entropy: &dyn Entropy) -> Self {
         let mut bytes = [0; 8];
         entropy.fill(&mut bytes);
-        Self { prefix: hex(&bytes), count: Cell::new(0) }
+        let mut first = [b'0'; 32];
+        for (digit, own) in first.iter_mut().zip(hex(&bytes).bytes()) {
+            *digit = own;
+        }
+        Self(Cell::new(first))
     }
 
     fn next(&self) -> HeaderValue {
-        let count = self.count.get();
-        self.count.set(count.wrapping_add(1));
-        let mut name = String::with_capacity(32);
-        name.push_str(&self.prefix);
-        name.push_str(&hex(&count.to_be_bytes()));
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(name)).unwrap_or(HeaderValue::from_static("0"))
+        let mut name = self.0.get();
+        let value = HeaderValue::from_bytes(&name).unwrap_or(HeaderValue::from_static("0"));
+        for digit in name.iter_mut().rev() {
+            *digit = match *digit {
+                b'9' => b'a',
+                b'f' => b'0',
+                other => other + 1,
+            };
+            if *digit != b'0' {
+                break;
+            }
+        }
+        self.0.set(name);
+        value
     }
 }
 

@@ -29,6 +29,17 @@ use crate::http::{Request, Response};
 /// milliseconds, or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Which of a request's cookies the upstream may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownCookies {
+    /// All: none of them is ours.
+    All,
+    /// Those that are not ours.
+    Others,
+    /// None: all of them are ours.
+    None,
+}
+
 /// What has to be known to carry a request.
 pub struct Errand<'a> {
     /// The site.
@@ -45,8 +56,8 @@ pub struct Errand<'a> {
     pub own_host: &'a HeaderValue,
     /// Where the request comes from, for the upstream to know.
     pub whereabouts: &'a Whereabouts,
-    /// Whether there are cookies to be hidden.
-    pub hides_cookies: bool,
+    /// Which cookies the upstream may see.
+    pub cookies: ShownCookies,
     /// The request's name.
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.

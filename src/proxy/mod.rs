@@ -12,7 +12,7 @@ mod request_body;
 mod response_body;
 mod rewrite;
 
-pub use forward::{Errand, forward};
+pub use forward::{Errand, ShownCookies, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
 

@@ -52,9 +52,9 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn put(&self, mut link: Box<Link>, now: Timestamp) {
+    pub(super) fn put(&self, link: Box<Link>, now: Timestamp) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE && link.is_reusable() {
+        if idle.len() < MAX_IDLE && link.is_through() {
             idle.push((now, link));
         }
     }

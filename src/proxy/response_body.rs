@@ -58,7 +58,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.link.as_ref().is_none_or(|link| link.is_through())
+        self.link.as_ref().is_none_or(|link| link.is_downloaded())
     }
 
     fn size_hint(&self) -> SizeHint {

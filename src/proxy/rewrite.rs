@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER};
 use http::{HeaderMap, Uri};
 
-use super::forward::Errand;
+use super::forward::{Errand, ShownCookies};
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
 use crate::http::connection::HopByHop;
@@ -27,8 +27,11 @@ pub(super) fn to_upstream(came: &HeaderMap, permit: &Permit, errand: &Errand<'_>
         if is_ours || hop_by_hop.covers(name) || is_forged(name, errand.site) {
             continue;
         }
-        if *name == COOKIE && errand.hides_cookies {
-            if let Some(rest) = cookies::visible(value, errand.cookie_names) {
+        if *name == COOKIE && errand.cookies != ShownCookies::All {
+            let shown = || cookies::visible(value, errand.cookie_names);
+            if errand.cookies == ShownCookies::Others
+                && let Some(rest) = shown()
+            {
                 fields.put(name, &rest);
             }
         } else if *name == REFERER {

@@ -22,23 +22,26 @@ pub(super) async fn receive<A: Answer + 'static>(
     answer: Rc<A>,
     limits: Limits,
 ) -> Result<(), Box<dyn Error>> {
+    // What most connections are not takes no room in those that are not.
     let Some(tls) = &door.tls else {
-        let is_h2 = door.h2c && in_time(limits.head_time, announces_h2(&stream)).await?;
+        let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
         let known = answer.connect(peer, Scheme::Http);
-        return Ok(if is_h2 {
-            h2::converse(stream, known, answer, limits).await?;
+        if is_h2 {
+            Box::pin(h2::converse(stream, known, answer, limits)).await?;
         } else {
             h1::converse(stream, known, answer, limits).await;
-        });
+        }
+        return Ok(());
     };
-    let stream = in_time(limits.head_time, tls.accept(stream)).await?;
+    let stream = Box::new(Box::pin(in_time(limits.head_time, tls.accept(stream))).await?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
-    Ok(if is_h2 {
-        h2::converse(stream, known, answer, limits).await?;
+    if is_h2 {
+        Box::pin(h2::converse(stream, known, answer, limits)).await?;
     } else {
         h1::converse(stream, known, answer, limits).await;
-    })
+    }
+    Ok(())
 }
 
 /// Whoever only opens connections must not keep them: what comes before a request has to be over

@@ -3,11 +3,23 @@
 mod chunked;
 mod fault;
 mod fields;
+mod line;
 mod request;
 mod sender;
 
 pub use chunked::{Chunked, Piece};
 pub use fault::FramingFault;
 pub use fields::{Fields, Framing, put};
+pub use line::{end_of_head, field, fields_in, first_line};
 pub use request::{Head, HeadSoFar, Length};
 pub use sender::{Sender, Unsent};
+
+use bytes::BytesMut;
+
+/// Makes room for what is read next: `room`, unless there is enough left for most that comes.
+pub fn make_room(incoming: &mut BytesMut, room: usize) {
+    const ENOUGH: usize = 1024;
+    if incoming.capacity() - incoming.len() < ENOUGH.min(room) {
+        incoming.reserve(room);
+    }
+}

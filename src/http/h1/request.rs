@@ -6,14 +6,13 @@
 //! a server be lenient.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri, Version};
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use super::FramingFault;
+use super::line::{end_of_head, field, fields_in, first_line, trimmed};
 
 /// The most fields in a head.
 pub(super) const MAX_FIELDS: usize = 100;
@@ -69,10 +68,7 @@ impl HeadSoFar {
             incoming.advance(2);
             self.is_behind_empty_line = true;
         }
-        const END: &[u8] = b"\r\n\r\n";
-        let from = self.sought.saturating_sub(END.len() - 1);
-        let end = incoming.get(from..).and_then(|unsought| memmem::find(unsought, END));
-        let Some(end) = end.map(|at| from + at + END.len()) else { return self.wait(incoming, from, max) };
+        let Some(end) = end_of_head(incoming, self.sought) else { return self.wait(incoming, max) };
         if end > max {
             return Err(too_long(incoming, max));
         }
@@ -82,9 +78,9 @@ impl HeadSoFar {
     }
 
     /// A head that is not complete: an obvious fault need not wait for an end that may never come.
-    fn wait(&mut self, incoming: &[u8], from: usize, max: usize) -> Result<Option<Head>, FramingFault> {
-        let line_ends = memchr::memchr_iter(b'\n', incoming.get(from..).unwrap_or_default());
-        for at in line_ends.map(|at| from + at) {
+    fn wait(&mut self, incoming: &[u8], max: usize) -> Result<Option<Head>, FramingFault> {
+        let line_ends = memchr::memchr_iter(b'\n', incoming.get(self.sought..).unwrap_or_default());
+        for at in line_ends.map(|at| self.sought + at) {
             if at.checked_sub(1).and_then(|before| incoming.get(before)) != Some(&b'\r') {
                 return Err(FramingFault::Control);
             }
@@ -105,23 +101,25 @@ fn too_long(head: &[u8], max: usize) -> FramingFault {
 
 /// Reads a whole head.
 fn read(head: &Bytes) -> Result<Head, FramingFault> {
-    let (line, mut rest) = line_of(head)?;
+    let (line, mut rest) = first_line(head)?;
     let (method, uri, version) = request_line(line, head)?;
-    let mut headers = HeaderMap::with_capacity(16);
-    let (mut length, mut is_chunked) = (None, false);
-    let mut fields = 0;
+    let mut headers = HeaderMap::with_capacity(fields_in(rest));
+    let (mut length, mut is_chunked, mut hosts) = (None, false, 0);
+    let mut wants_upgrade = method == Method::CONNECT;
+    let (mut expects_continue, mut is_closing, mut keeps_alive) = (false, false, version == Version::HTTP_11);
     loop {
-        let (line, behind) = line_of(rest)?;
+        let (line, behind) = first_line(rest)?;
         if line.is_empty() {
             break;
         }
         rest = behind;
-        fields += 1;
-        if fields > MAX_FIELDS {
+        if headers.len() == MAX_FIELDS {
             return Err(FramingFault::HeadTooLong);
         }
         let (name, value) = field(line, head)?;
-        if name == CONTENT_LENGTH {
+        if name == HOST {
+            hosts += 1;
+        } else if name == CONTENT_LENGTH {
             let said = content_length(value.as_bytes()).ok_or(FramingFault::Length)?;
             if length.replace(said).is_some() {
                 return Err(FramingFault::Length);
@@ -132,6 +130,16 @@ fn read(head: &Bytes) -> Result<Head, FramingFault> {
             }
             transfer_coding(value.as_bytes())?;
             is_chunked = true;
+        } else if name == CONNECTION {
+            let options = || value.as_bytes().split(|byte| *byte == b',').map(trimmed);
+            is_closing |= options().any(|option| option.eq_ignore_ascii_case(b"close"));
+            keeps_alive |= options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+        } else if name == UPGRADE {
+            wants_upgrade = true;
+        } else if name == EXPECT {
+            // An expectation in HTTP/1.0 is none.
+            let continues = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            expects_continue = continues && version == Version::HTTP_11;
         }
         headers.append(name, value);
     }
@@ -140,29 +148,12 @@ fn read(head: &Bytes) -> Result<Head, FramingFault> {
         (true, None) => Length::Chunked,
         (false, length) => Length::Known(length.unwrap_or(0)),
     };
-    let mut hosts = headers.get_all(HOST).into_iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(_), None) => {}
-        (None, _) if version == Version::HTTP_10 => {}
-        _ => return Err(FramingFault::Host),
+    if hosts > 1 || hosts == 0 && version == Version::HTTP_11 {
+        return Err(FramingFault::Host);
     }
-    let wants_upgrade = method == Method::CONNECT || headers.contains_key(UPGRADE);
-    let expects_continue = version == Version::HTTP_11
-        && headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let persists = persists(version, &headers);
     let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = method;
-    parts.uri = uri;
-    parts.version = version;
-    parts.headers = headers;
-    Ok(Head { parts, length, wants_upgrade, expects_continue, persists })
-}
-
-/// The first line without its CRLF, and what stands behind it.
-fn line_of(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingFault> {
-    let end = memchr(b'\n', bytes).ok_or(FramingFault::Control)?;
-    let (line, rest) = bytes.split_at_checked(end + 1).ok_or(FramingFault::Control)?;
-    Ok((line.strip_suffix(b"\r\n").ok_or(FramingFault::Control)?, rest))
+    (parts.method, parts.uri, parts.version, parts.headers) = (method, uri, version, headers);
+    Ok(Head { parts, length, wants_upgrade, expects_continue, persists: keeps_alive && !is_closing })
 }
 
 /// Method, target and version, with one space between them (RFC 9112 §3).
@@ -188,25 +179,6 @@ fn request_line(line: &[u8], head: &Bytes) -> Result<(Method, Uri, Version), Fra
     Ok((method, uri, version))
 }
 
-/// A field's name and value (RFC 9112 §5). Names are tokens and values have no control characters:
-/// their types see to it.
-fn field(line: &[u8], head: &Bytes) -> Result<(HeaderName, HeaderValue), FramingFault> {
-    let colon = memchr(b':', line).ok_or(FramingFault::Field)?;
-    let (name, value) = line.split_at_checked(colon).ok_or(FramingFault::Field)?;
-    let name = HeaderName::from_bytes(name).map_err(|_| FramingFault::Field)?;
-    let value = trimmed(value.get(1..).unwrap_or_default());
-    let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| FramingFault::Control)?;
-    Ok((name, value))
-}
-
-/// Without the spaces and tabs around it, and no other white space.
-fn trimmed(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
-
 /// Plain digits, and no zero before others: that has been read as octal.
 fn content_length(value: &[u8]) -> Option<u64> {
     let is_plain = match value {
@@ -228,18 +200,4 @@ fn transfer_coding(value: &[u8]) -> Result<(), FramingFault> {
     let is_other = |coding: &[u8]| HeaderName::from_bytes(coding).is_ok() && !is_chunked(coding);
     let is_unknown = ends_in_chunked && codings.all(is_other);
     Err(if is_unknown { FramingFault::UnknownCoding } else { FramingFault::Coding })
-}
-
-/// Whether the connection goes on as far as the client is concerned (RFC 9112 §9.3).
-fn persists(version: Version, headers: &HeaderMap) -> bool {
-    let mut persists = version == Version::HTTP_11;
-    for line in headers.get_all(CONNECTION) {
-        for option in line.as_bytes().split(|byte| *byte == b',').map(trimmed) {
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            persists |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-    persists
 }

@@ -1,13 +1,12 @@
 //! The head of an answer, and where its body ends.
 
-use std::mem::MaybeUninit;
-
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
+use crate::http::h1::{end_of_head, field, fields_in, first_line};
 
 /// The longest head that an upstream may send.
 const MAX_BYTES: usize = 256 * 1024;
@@ -39,45 +38,53 @@ pub(super) enum Ending {
 /// Takes the next head from the front of `incoming`, once it is complete. `to_head` says that HEAD
 /// was asked.
 pub(super) fn take(incoming: &mut BytesMut, to_head: bool) -> Result<Option<Answer>, Fault> {
-    let Some(end) = memchr::memmem::find(incoming, b"\r\n\r\n") else {
-        let is_endless = incoming.len() > MAX_BYTES;
-        return if is_endless { Err(Fault::Malformed("its head is too long")) } else { Ok(None) };
+    match end_of_head(incoming, 0) {
+        Some(end) if end <= MAX_BYTES => {
+            let head = incoming.split_to(end).freeze();
+            let (line, rest) = first_line(&head)?;
+            let (status, speaks_11) = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
+            read(status, speaks_11, rest, &head, to_head).map(Some)
+        }
+        None if incoming.len() < MAX_BYTES => Ok(None),
+        _ => Err(Fault::Malformed("its head is too long")),
+    }
+}
+
+/// The status, and whether it is said in HTTP/1.1 (RFC 9112 §4). What is said about it is lost:
+/// "a client SHOULD ignore the reason-phrase content".
+fn status_line(line: &[u8]) -> Option<(StatusCode, bool)> {
+    let (version, rest) = line.split_at_checked(8)?;
+    let speaks_11 = match version {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        _ => return None,
     };
-    if end > MAX_BYTES {
-        return Err(Fault::Malformed("its head is too long"));
-    }
-    let head = incoming.split_to(end + 4).freeze();
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut line = httparse::Response::new(&mut []);
-    let parsed =
-        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut line, &head, &mut fields);
-    match parsed {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        // An empty line within: a reader that took a bare line feed for the end of a line.
-        Ok(_) => return Err(Fault::Malformed("its head has a bare line feed")),
-        Err(_) => return Err(Fault::Malformed("its head is not one")),
-    }
-    let status = line.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or(Fault::Malformed("its status is not one"))?;
-    read(status, line.version == Some(1), line.headers, &head, to_head).map(Some)
+    let (status, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
+    let is_plain = |byte: &u8| *byte == b'\t' || !byte.is_ascii_control();
+    let is_over = matches!(reason, [] | [b' ', ..]) && reason.iter().all(is_plain);
+    StatusCode::from_bytes(status).ok().filter(|_| is_over).map(|status| (status, speaks_11))
 }
 
 fn read(
     status: StatusCode,
     speaks_11: bool,
-    fields: &[httparse::Header<'_>],
+    mut rest: &[u8],
     head: &Bytes,
     to_head: bool,
 ) -> Result<Answer, Fault> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::with_capacity(fields_in(rest));
     let (mut length, mut codings) = (None, 0_u8);
-    let (mut is_closing, mut options) = (false, Vec::new());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Fault::Malformed("a field is not one"));
-        };
+    let mut options = Vec::new();
+    loop {
+        let (line, behind) = first_line(rest)?;
+        if line.is_empty() {
+            break;
+        }
+        rest = behind;
+        if headers.len() == MAX_FIELDS {
+            return Err(Fault::Malformed("it has too many fields"));
+        }
+        let (name, value) = field(line, head)?;
         if name == CONTENT_LENGTH {
             // Several are several ways to read it, even if they agree.
             if length.replace(decimal(value.as_bytes()).ok_or(Fault::Ambiguous)?).is_some() {
@@ -90,11 +97,8 @@ fn read(
             codings = codings.saturating_add(1);
             continue;
         } else if name == CONNECTION {
-            for option in nominated(&value) {
-                is_closing |= option == "close";
-                if option != "keep-alive" {
-                    options.push(option);
-                }
+            if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
+                options.extend(nominated(&value));
             }
             continue;
         } else if is_hop_by_hop(&name) {
@@ -102,6 +106,7 @@ fn read(
         }
         headers.append(name, value);
     }
+    let is_closing = options.iter().any(|option| option == "close");
     for option in &options {
         headers.remove(option);
     }

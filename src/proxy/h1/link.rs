@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use super::answer::{self, Answer};
 use super::download::{Download, Next};
 use super::{Fault, Upload};
+use crate::http::h1::make_room;
 
 /// Room for an answer's head, and for a short body behind it.
 const HEAD_ROOM: usize = 8 * 1024;
@@ -119,22 +120,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Whether the answer's body has been read to its end.
-    pub(in crate::proxy) fn is_through(&self) -> bool {
+    pub(in crate::proxy) fn is_downloaded(&self) -> bool {
         self.download.is_done()
+    }
+
+    /// Whether both sides are through, nothing is left over, and the connection is to go on.
+    pub(in crate::proxy) fn is_through(&self) -> bool {
+        self.persists && self.download.is_done() && self.upload.is_complete() && self.incoming.is_empty()
     }
 
     pub(in crate::proxy) fn size_hint(&self) -> SizeHint {
         self.download.size_hint()
     }
 
-    /// Whether it can carry another request now: both sides are through with the last one, nothing
-    /// is left over, and the upstream has not hung up.
+    /// Whether it can carry another request now: the upstream has neither hung up nor said anything
+    /// since.
     pub(in crate::proxy) fn is_reusable(&mut self) -> bool {
-        self.persists
-            && self.download.is_done()
-            && self.upload.is_complete()
-            && self.incoming.is_empty()
-            && self.poll_read(1, &mut Context::from_waker(Waker::noop())).is_pending()
+        self.is_through() && self.poll_read(1, &mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// The request, from a connection on which nothing came back.
@@ -143,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     fn poll_read(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.incoming.reserve(room);
+        make_room(&mut self.incoming, room);
         pin!(self.io.read_buf(&mut self.incoming)).poll(cx)
     }
 }

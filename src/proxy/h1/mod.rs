@@ -35,9 +35,9 @@ pub(in crate::proxy) enum Fault {
     /// What came is not HTTP/1.1.
     #[error("the upstream's answer is malformed: {0}")]
     Malformed(&'static str),
-    /// A chunked answer is malformed.
+    /// What came is not framed as HTTP/1.1 has it.
     #[error("the upstream's answer is malformed: {0}")]
-    Chunked(#[from] FramingFault),
+    Framing(#[from] FramingFault),
     /// The answer's length can be read in more than one way.
     #[error("the upstream's answer is framed in more than one way")]
     Ambiguous,

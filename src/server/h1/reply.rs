@@ -45,7 +45,9 @@ pub(super) fn write_head(
     let headers = response.headers();
     // An answer without a body may tell the length that it would have had (RFC 9110 §8.6).
     let tells_length = framing == Framing::None && response.status() != StatusCode::NO_CONTENT;
+    let mut is_dated = false;
     for (name, value) in headers {
+        is_dated |= *name == DATE;
         let frames =
             *name == CONTENT_LENGTH && !tells_length || *name == TRANSFER_ENCODING || *name == CONNECTION;
         if !frames {
@@ -61,7 +63,7 @@ pub(super) fn write_head(
         (_, true) => put(out, b"connection", b"keep-alive"),
         (_, false) => put(out, b"connection", b"close"),
     }
-    if !headers.contains_key(DATE) {
+    if !is_dated {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now().as_millis());
         put(out, b"date", httpdate::fmt_http_date(now).as_bytes());
     }

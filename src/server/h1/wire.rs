@@ -12,7 +12,7 @@ use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use crate::http::body::BodyError;
-use crate::http::h1::{Chunked, FramingFault, Head, HeadSoFar, Length, Piece};
+use crate::http::h1::{Chunked, FramingFault, Head, HeadSoFar, Length, Piece, make_room};
 use crate::http::watch::Deadline;
 use crate::server::connections::Limits;
 
@@ -51,6 +51,7 @@ enum Receiving {
 }
 
 /// What a client says next.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and nearly always a request")]
 pub(super) enum Said {
     Request(Head),
     /// It has been silent for a while.
@@ -101,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             match self.poll_fill(ROOM, cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Said::Goodbye),
                 Poll::Ready(Ok(_)) if was_silent && so_far.is_nothing() => {
-                    self.deadline.restart(self.head_time)
+                    self.deadline.restart(self.head_time);
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if self.deadline.is_over(cx.waker()) => {
@@ -279,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn poll_fill(&self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let (mut io, mut incoming) = (self.io.borrow_mut(), self.incoming.borrow_mut());
-        incoming.reserve(room);
+        make_room(&mut incoming, room);
         let read = ready!(pin!(io.read_buf(&mut *incoming)).poll(cx));
         self.go_on();
         Poll::Ready(read)
