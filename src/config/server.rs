@@ -23,6 +23,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     });
     let listeners = listeners(&mut section, &certificates);
     own.public = listeners.iter().flat_map(|(http, https)| http.iter().chain(https)).copied().collect();
+    own.speak_tls = listeners.as_ref().map_or(true, |(_, https)| !https.is_empty());
     let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {

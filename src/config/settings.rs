@@ -214,6 +214,10 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// Where visitors find it, if a request's own scheme and host do not tell.
     pub public_url: Option<Origin>,
+    /// Whether visitors over plain http are sent to https.
+    pub https_redirect: bool,
+    /// For how long browsers are to use nothing but https, if they are told.
+    pub hsts: Option<Hsts>,
     /// Where requests go.
     pub upstream: Upstream,
     /// Where strangers are sent.
@@ -295,6 +299,15 @@ impl RemoteUrl {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// What browsers are told of https (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// How long they are to remember it.
+    pub max_age: Duration,
+    /// Whether it goes for every host below as well.
+    pub include_subdomains: bool,
 }
 
 /// What a browser has to do with a token.

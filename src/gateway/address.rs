@@ -39,6 +39,8 @@ pub(super) struct Address {
     /// Where visitors find the site.
     pub(super) origin: Origin,
     pub(super) whereabouts: Whereabouts,
+    /// What browsers are told of https, if they came over it.
+    pub(super) hsts: Option<HeaderValue>,
 }
 
 impl Gateway {
@@ -65,6 +67,7 @@ impl Gateway {
         let address = Rc::new(Address {
             host: target.host.clone(),
             scheme,
+            hsts: front.hsts.clone().filter(|_| scheme == Scheme::Https),
             front: Arc::clone(front),
             pool: Rc::clone(pool),
             origin,

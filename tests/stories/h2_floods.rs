@@ -114,7 +114,8 @@ async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
     let upstream = FakeUpstream::start().await;
     upstream.answers(Answer::Never);
     let gateway = gateway(&upstream).await;
-    let wrong: [(&str, fn(u32) -> Vec<u8>); 3] = [
+    type Provoke = fn(u32) -> Vec<u8>;
+    let wrong: [(&str, Provoke); 3] = [
         ("a window that grows by nothing", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
         ("a window that is too large", |stream| frame(WINDOW_UPDATE, 0, stream, &[0x7f, 255, 255, 255])),
         ("data behind the end", |stream| frame(DATA, 0, stream, b"x")),

@@ -17,6 +17,7 @@ mod forging;
 mod forwarding;
 mod h2;
 mod h2_floods;
+mod https;
 mod login_flow;
 mod malformed;
 mod navigation;

@@ -106,6 +106,9 @@ fn the_sites_are_read() {
     assert_eq!((site.name.as_str(), wiki.name.as_str()), ("intranet", "wiki"));
     assert_eq!(shown(&site.hosts), ["intranet.example.com", "*.intranet.example.com"]);
     assert_eq!(shown(site.public_url.as_slice()), ["https://intranet.example.com"]);
+    let hsts = Hsts { max_age: Duration::from_hours(365 * 24), include_subdomains: true };
+    assert_eq!((site.https_redirect, site.hsts), (true, Some(hsts)));
+    assert_eq!((wiki.https_redirect, wiki.hsts), (false, None));
     assert_eq!(site.login_url.as_str(), "https://login.example.com/?from=intranet");
     assert_eq!(site.logout_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/bye"));
     assert_eq!(site.token_ttl, Some(Duration::from_mins(5)));

@@ -239,7 +239,7 @@ impl Raw {
         };
         let flooding = async {
             tokio::select! {
-                sent = send => sent,
+                floods = send => floods,
                 () = drain => Some(0),
             }
         };
