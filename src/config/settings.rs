@@ -52,6 +52,9 @@ pub struct Server {
     pub h2c: bool,
     /// Threads that serve visitors; 0 for one per core.
     pub workers: usize,
+    /// Whether `trusted_proxies` say by the PROXY protocol whose connections they pass on, and
+    /// nobody else may connect.
+    pub proxy_protocol: bool,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Visitors' connections at one time, over all workers.

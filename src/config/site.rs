@@ -44,7 +44,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
     let https_redirect = https_redirect(&mut section, &public_url, own);
-    let hsts = hsts(&mut section);
+    let secured_for = hsts(&mut section);
     let upstream = upstream(&mut section, own);
     let login_url = section.required_text("login_url", "\"https://login.example.com/\"");
     let login_url = login_url.and_then(|text| remote_url(&text));
@@ -91,7 +91,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         hosts: hosts?,
         public_url: public_url?,
         https_redirect: https_redirect?,
-        hsts: hsts?,
+        hsts: secured_for?,
         upstream: upstream?,
         login_url: login_url?,
         logout_url: logout_url?,

@@ -24,6 +24,7 @@ mod navigation;
 mod oauth1;
 mod outage;
 mod paths;
+mod proxy_protocol;
 mod redeem_race;
 mod renewal;
 mod return_url;

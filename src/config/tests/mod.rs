@@ -71,6 +71,7 @@ fn the_listeners_and_the_store_are_read() {
     assert_eq!(server.body_idle_timeout, Duration::from_secs(20));
     assert_eq!(server.drain_timeout, Duration::from_secs(90));
     assert_eq!(shown(&server.trusted_proxies), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert!(server.proxy_protocol);
     assert_eq!(settings.control.listen.to_string(), "192.0.2.1:9443");
     assert_eq!((shown(&server.https), server.h2c), (vec!["0.0.0.0:443".to_owned()], true));
     assert_eq!(shown(&server.certificates[0].names), ["intranet.example.com"]);
