@@ -184,6 +184,10 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
 impl Answer for Gateway {
     type Connection = Connection;
 
+    fn rest(&self, connection: &Connection) {
+        connection.rest();
+    }
+
     fn watch(&self) -> &Rc<Watch> {
         Gateway::watch(self)
     }
@@ -233,6 +237,8 @@ impl ControlSurface {
 
 impl Answer for ControlSurface {
     type Connection = Peer;
+
+    fn rest(&self, _: &Peer) {}
 
     fn watch(&self) -> &Rc<Watch> {
         &self.watch

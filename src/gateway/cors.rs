@@ -59,7 +59,8 @@ impl CorsOrigins {
         }
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
         if learned.len() < MAX_LEARNED {
-            learned.insert(origin.clone());
+            // A copy: what came is a slice of all that came, which would be kept with it.
+            learned.extend(HeaderValue::from_bytes(origin.as_bytes()));
         }
     }
 

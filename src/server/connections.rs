@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::door::Door;
 use super::reception::receive;
@@ -22,6 +22,9 @@ pub trait Answer {
 
     /// A new connection from `peer` over `scheme`.
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
+
+    /// Nothing is said on a connection for the time being.
+    fn rest(&self, connection: &Self::Connection);
 
     /// The worker's deadlines.
     fn watch(&self) -> &Rc<Watch>;
@@ -48,6 +51,14 @@ pub struct Limits {
     pub idle_time: Duration,
 }
 
+/// A connection that was accepted.
+pub(super) struct Guest {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Its place among all connections.
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
 /// After running out of file descriptors, how long to wait before trying again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,7 +69,7 @@ pub(super) async fn serve<A: Answer + 'static>(
     limits: Limits,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let door = Rc::new(door);
+    let (door, limits) = (Rc::new(door), Rc::new(limits));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -69,13 +80,13 @@ pub(super) async fn serve<A: Answer + 'static>(
             Ok((stream, peer, permit)) => {
                 // Failing to set an option is no reason to turn a visitor away.
                 let _latency_only = stream.set_nodelay(true);
-                let talk = receive(Rc::clone(&door), stream, peer, Rc::clone(&answer), limits.clone());
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = talk.await {
-                        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
-                    }
-                    drop(permit);
-                });
+                let guest = Guest { stream, peer, permit };
+                tokio::task::spawn_local(receive(
+                    Rc::clone(&door),
+                    guest,
+                    Rc::clone(&answer),
+                    Rc::clone(&limits),
+                ));
             }
             Err(error) => {
                 tracing::warn!(target: "tollgate::server", %error, "cannot accept a connection");
@@ -90,7 +101,7 @@ pub(super) async fn serve<A: Answer + 'static>(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let (stream, peer) = listener.accept().await?;
     let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     Ok((stream, peer, permit))

@@ -52,7 +52,7 @@ pub(super) async fn converse<S, A>(
     stream: S,
     known: A::Connection,
     answer: Rc<A>,
-    limits: Limits,
+    limits: Rc<Limits>,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -143,7 +143,7 @@ struct Watchman {
     budget: Rc<Budget>,
     exchanges: Rc<Exchanges>,
     deadline: Rc<Deadline>,
-    limits: Limits,
+    limits: Rc<Limits>,
     is_leaving: bool,
 }
 

@@ -8,20 +8,33 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::connections::{Answer, Limits};
+use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
-/// Receives a connection that came from `peer` through `door`, and talks until it ends.
+/// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
     door: Rc<Door<TcpListener>>,
+    guest: Guest,
+    answer: Rc<A>,
+    limits: Rc<Limits>,
+) {
+    let Guest { stream, peer, permit } = guest;
+    if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
+        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
+    }
+    drop(permit);
+}
+
+async fn welcome<A: Answer + 'static>(
+    door: &Door<TcpListener>,
     mut stream: TcpStream,
     mut peer: SocketAddr,
     answer: Rc<A>,
-    limits: Limits,
+    limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
     if let Some(proxies) = &door.proxies {
         // Nobody else's word would count, and without one it is not known who is there.

@@ -9,6 +9,9 @@ use crate::support::h2::{
 };
 use crate::support::{Answer, FakeUpstream, HANG, Plan, Program, SITE, TestGateway, settle};
 
+/// Makes a frame for which the server has to reset this stream.
+type Provoke = fn(u32) -> Vec<u8>;
+
 /// More frames than any of the attacks needs.
 const MANY: usize = 400_000;
 
@@ -114,7 +117,6 @@ async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
     let upstream = FakeUpstream::start().await;
     upstream.answers(Answer::Never);
     let gateway = gateway(&upstream).await;
-    type Provoke = fn(u32) -> Vec<u8>;
     let wrong: [(&str, Provoke); 3] = [
         ("a window that grows by nothing", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
         ("a window that is too large", |stream| frame(WINDOW_UPDATE, 0, stream, &[0x7f, 255, 255, 255])),
