@@ -125,6 +125,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
     let shared = Arc::new(Shared {
         sso: Arc::clone(&sso),
         api: Arc::clone(&api),
+        https_port: https.first().map(SocketAddr::port),
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
         clock: ambient.clock,

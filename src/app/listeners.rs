@@ -28,6 +28,7 @@ impl Listeners {
         let mut watches = Vec::new();
         let public_tls = speak_tls(&server.certificates, &mut watches)?;
         let control_tls = speak_tls(control.certificate.as_slice(), &mut watches)?;
+        let proxies = server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let mut public = Vec::new();
         for (address, tls) in server
             .http
@@ -35,9 +36,14 @@ impl Listeners {
             .map(|address| (address, None))
             .chain(server.https.iter().map(|address| (address, public_tls.as_ref())))
         {
-            public.push(Door { listener: bind(*address)?, tls: tls.cloned(), h2c: server.h2c });
+            public.push(Door {
+                listener: bind(*address)?,
+                tls: tls.cloned(),
+                h2c: server.h2c,
+                proxies: proxies.clone(),
+            });
         }
-        let control = Door { listener: bind(control.listen)?, tls: control_tls, h2c: false };
+        let control = Door { listener: bind(control.listen)?, tls: control_tls, h2c: false, proxies: None };
         Ok(Self { public, control, watches })
     }
 

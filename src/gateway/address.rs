@@ -44,6 +44,8 @@ pub(super) struct Address {
     /// Where visitors find the site.
     pub(super) origin: Origin,
     pub(super) whereabouts: Whereabouts,
+    /// What browsers are told of https, if they came over it.
+    pub(super) hsts: Option<HeaderValue>,
 }
 
 impl Gateway {
@@ -71,6 +73,7 @@ impl Gateway {
             // A copy: what came is a slice of all that came, which would be kept with it.
             host: HeaderValue::from_bytes(target.host.as_bytes()).map_err(|_| Fault::BadHost)?,
             scheme,
+            hsts: front.hsts.clone().filter(|_| scheme == Scheme::Https),
             front: Arc::clone(front),
             pool: Rc::clone(pool),
             origin,

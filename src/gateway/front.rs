@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::cors::CorsOrigins;
+use super::https::strict_transport_security;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
@@ -17,6 +18,8 @@ pub struct Front {
     pub(super) cors: CorsOrigins,
     /// The upstream's own Host.
     pub(super) upstream_host: HeaderValue,
+    /// What browsers are told who come over https.
+    pub(super) hsts: Option<HeaderValue>,
     plain_names: CookieNames,
     secure_names: CookieNames,
 }
@@ -29,6 +32,7 @@ impl Front {
             // The configuration read it as a host and a port: it can stand in a header.
             upstream_host: HeaderValue::from_str(&site.upstream.authority)
                 .unwrap_or(HeaderValue::from_static("")),
+            hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,

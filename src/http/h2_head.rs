@@ -5,6 +5,8 @@ use http::header::{COOKIE, HOST, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
+use crate::domain::host::Scheme;
+
 /// Settles `head`. The host is that of `:authority`. A `Host` that names another one stays beside
 /// it: of two hosts there is none to go by, and the request is refused (RFC 9113 §8.3.1).
 pub fn settle(head: &mut Parts) {
@@ -18,6 +20,10 @@ pub fn settle(head: &mut Parts) {
 
 fn settle_host(head: &mut Parts) {
     let Some(authority) = head.uri.authority() else { return };
+    // A target of another scheme stays whole, and is refused for that.
+    if head.uri.scheme_str().and_then(Scheme::parse).is_none() {
+        return;
+    }
     let Ok(named) = HeaderValue::from_str(authority.as_str()) else {
         head.headers.remove(HOST);
         return;

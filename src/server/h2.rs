@@ -59,7 +59,7 @@ where
     A: Answer + 'static,
 {
     let began = Instant::now();
-    let deadline = answer.watch().deadline(limits.head_time);
+    let deadline = answer.watch().deadline(limits.head_time.min(limits.body_time));
     let budget = Rc::new(Budget::new(began));
     let exchanges = Exchanges::new(began);
     let stream = Metered::new(stream, Rc::clone(&budget));

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
+use super::proxy_protocol::introduce;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
@@ -30,11 +31,19 @@ pub(super) async fn receive<A: Answer + 'static>(
 
 async fn welcome<A: Answer + 'static>(
     door: &Door<TcpListener>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
+    if let Some(proxies) = &door.proxies {
+        // Nobody else's word would count, and without one it is not known who is there.
+        if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
+            return Err("the peer is no trusted proxy".into());
+        }
+        let introduced = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
+        peer = introduced.unwrap_or(peer);
+    }
     // What most connections are not takes no room in those that are not.
     let Some(tls) = &door.tls else {
         let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;

@@ -3,7 +3,9 @@
 
 pub(crate) mod api;
 pub(crate) mod gateway;
+pub(crate) mod h2;
 pub(crate) mod jar;
+pub(crate) mod program;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod visitor;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use program::Program;
 pub(crate) use tls::{Authority, Client};
 pub(crate) use upstream::{Answer, FakeUpstream, Received};
 pub(crate) use visitor::{Ask, Visitor};
