@@ -32,7 +32,7 @@ pub fn key_of(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// What proves that the other side read the key (RFC 6455 §4.2.2).
-fn acceptance(key: &HeaderValue) -> String {
+pub fn acceptance(key: &HeaderValue) -> String {
     const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(MAGIC).finalize())
 }

@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -177,6 +182,68 @@ async fn other_protocols_are_not_passed_on() {
         assert_eq!(received.header("upgrade"), None);
         assert_eq!(received.header("connection"), None);
     }
+}
+
+#[tokio::test]
+async fn over_http_2_a_stream_becomes_a_websocket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+    let gateway = Plan::of(site).server("h2c", "true").start().await;
+    let cookie = signed_in(&gateway).await;
+    let cookie = cookie.trim().strip_prefix("Cookie: ").expect("a cookie").to_owned();
+    let stream = TcpStream::connect(gateway.http).await.expect("connects");
+    let (mut sender, connection) =
+        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("begins");
+    tokio::spawn(connection);
+    // The client has to hear first that it may ask.
+    let asked = http::Request::get("http://site.test/.tollgate/session").body(Empty::new()).expect("is one");
+    assert_eq!(sender.send_request(asked).await.expect("an answer").status(), 401);
+    let ask = |protocol: &'static str, cookie: &str, origin: &str| {
+        http::Request::connect("http://site.test/chat?room=1")
+            .extension(Protocol::from_static(protocol))
+            .header("sec-websocket-version", "13")
+            .header("cookie", cookie)
+            .header("origin", origin)
+            .body(Empty::new())
+            .expect("is one")
+    };
+    for (protocol, cookie, origin, status) in [
+        ("websocket", "", "http://site.test", 401),
+        ("websocket", cookie.as_str(), "http://evil.test", 403),
+        ("connect-udp", cookie.as_str(), "http://site.test", 405),
+    ] {
+        let answer = sender.send_request(ask(protocol, cookie, origin)).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{protocol} {origin}");
+    }
+    let (answer, mut server) =
+        tokio::join!(sender.send_request(ask("websocket", &cookie, "http://site.test")), async {
+            let mut server =
+                timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0;
+            let head = read_until(&mut server, "\r\n\r\n").await;
+            assert!(head.starts_with("GET /chat?room=1 HTTP/1.1\r\n"), "{head}");
+            let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
+            let accept = tollgate::http::websocket::acceptance(&key.parse().expect("is a value"));
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\nhello"
+            );
+            server.write_all(answer.as_bytes()).await.expect("agrees");
+            server
+        });
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers().get("sec-websocket-accept").is_none());
+    let mut browser = TokioIo::new(hyper::upgrade::on(answer).await.expect("becomes one"));
+    let mut hello = [0; 5];
+    browser.read_exact(&mut hello).await.expect("reads");
+    assert_eq!(&hello, b"hello");
+    browser.write_all(b"and back").await.expect("writes");
+    browser.flush().await.expect("writes");
+    assert!(read_until(&mut server, "and back").await.ends_with("and back"));
+    browser.shutdown().await.expect("says goodbye");
+    assert!(rest(&mut server).await.is_empty());
 }
 
 #[tokio::test]
