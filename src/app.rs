@@ -131,7 +131,6 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         clock: ambient.clock,
     });
 
-    let mut crew = Crew::new(server.drain_timeout);
     let limits = |connections| Limits {
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
@@ -144,6 +143,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
+    let mut crew = Crew::new(workers, server.drain_timeout);
     for number in 0..workers {
         let shared = Arc::clone(&shared);
         let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
@@ -166,7 +166,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         let watch = Rc::default();
         Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch, watches, reload_due })
     };
-    let mut control_crew = Crew::new(CONTROL_DRAIN);
+    let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
         .hire(
             "control".to_owned(),

@@ -16,6 +16,8 @@ mod metered;
 mod preface;
 mod proxy_protocol;
 mod reception;
+mod roster;
+mod shortage;
 mod tls;
 mod worker;
 
