@@ -10,6 +10,7 @@ mod exchange;
 mod frames;
 mod h1;
 mod h2;
+mod inherited;
 mod listen;
 mod look_ahead;
 mod metered;
@@ -23,6 +24,7 @@ mod worker;
 
 pub use connections::{Answer, Limits};
 pub use door::Door;
+pub use inherited::Inherited;
 pub use listen::bind;
 pub use tls::{CertificateWatch, Certificates, Tls};
 pub use worker::{Chore, Crew, Work};

@@ -28,6 +28,7 @@ mod paths;
 mod proxy_protocol;
 mod redeem_race;
 mod renewal;
+mod restart;
 mod return_url;
 mod secrecy;
 mod sessions;
