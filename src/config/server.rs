@@ -35,7 +35,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     let header_timeout =
         section.duration("header_timeout", Duration::from_millis(100)..=Duration::from_mins(10));
     let body_idle_timeout =
-        section.duration("body_idle_timeout", Duration::from_millis(100)..=Duration::from_hours(24));
+        section.duration("body_idle_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let keep_alive_timeout =
         section.duration("keep_alive_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let drain_timeout = section.duration("drain_timeout", Duration::ZERO..=Duration::from_hours(1));

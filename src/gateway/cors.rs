@@ -64,6 +64,11 @@ impl CorsOrigins {
         }
     }
 
+    /// Whether the operator trusts `origin` with sessions.
+    pub(super) fn is_configured(&self, origin: &HeaderValue) -> bool {
+        self.configured.contains(origin)
+    }
+
     fn may_read(&self, origin: &HeaderValue) -> bool {
         let learned = || self.learned.read().unwrap_or_else(PoisonError::into_inner).contains(origin);
         self.configured.contains(origin) || learned()

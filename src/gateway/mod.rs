@@ -9,6 +9,7 @@ mod https;
 mod logout;
 mod redeem;
 mod reserved;
+mod upgrade;
 mod visit;
 mod who_am_i;
 
@@ -181,7 +182,12 @@ impl Gateway {
             Access::Allow(permit) => permit,
             Access::Challenge => return Ok(self.challenge(&request, &visit)),
         };
-        // 8. The upstream gets a head made anew, from which whatever is forged is missing.
+        // 8. A session's WebSocket is not for other sites' pages.
+        let websocket = upgrade::websocket_key(&request, request_id);
+        if websocket.is_some() && permit.visitor().is_some() {
+            upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+        }
+        // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
         let errand = Errand {
             site,
@@ -194,6 +200,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
+            websocket: websocket.as_ref(),
             watch: &self.watch,
             clock: &self.shared.clock,
         };

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
 use super::pool::{Link, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
-use super::{ProxyError, h1, rewrite};
+use super::{ProxyError, h1, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::Clock;
@@ -23,6 +24,7 @@ use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
+use crate::http::websocket;
 use crate::http::{Request, Response};
 
 /// How long a connection may take to come about: an upstream on the same network answers within
@@ -62,6 +64,8 @@ pub struct Errand<'a> {
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
+    /// The key of the handshake, if a WebSocket is asked for.
+    pub websocket: Option<&'a HeaderValue>,
     /// The worker's deadlines.
     pub watch: &'a Rc<Watch>,
     /// The clock for idle connections.
@@ -88,11 +92,17 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     });
     let (mut link, answer) = answered.await?;
     progress.answered();
-    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProxyError::UnaskedUpgrade);
-    }
     let mut headers = answer.headers;
     rewrite::from_upstream(&mut headers, errand.cookie_names);
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+        let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
+        agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
+        headers.insert(UPGRADE, websocket::WEBSOCKET);
+        let (upstream, leftover) = link.into_parts();
+        let deadline = errand.watch.deadline(errand.site.upstream_timeout);
+        let tunnel = tunnel::to_upstream(upstream, leftover, deadline);
+        return Ok(answered_with(answer.status, headers, Body::Tunnel(Some(tunnel))));
+    }
     let body = match link.take_whole() {
         Some(whole) => {
             errand.pool.put(link, errand.clock.now());
@@ -100,10 +110,14 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         }
         None => Body::stream(ResponseBody::new(link, Rc::clone(errand.pool), Arc::clone(errand.clock))),
     };
+    Ok(answered_with(answer.status, headers, body))
+}
+
+fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
     let mut response = Response::new(body);
-    *response.status_mut() = answer.status;
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Ok(response)
+    response
 }
 
 /// Sends on an idle connection, or on a new one if there is none. What was never sent, or does no

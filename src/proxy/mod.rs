@@ -11,6 +11,7 @@ mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
+mod tunnel;
 
 pub use forward::{Errand, ShownCookies, forward};
 pub use pool::Pool;
@@ -27,8 +28,8 @@ pub enum ProxyError {
     /// The connection broke, or the upstream did not speak HTTP.
     #[error("there is no answer from the upstream: {0}")]
     Broken(#[source] BodyError),
-    /// The upstream switched protocols without being asked.
-    #[error("the upstream answered 101 to a request that asked for no upgrade")]
+    /// The upstream switched protocols without being asked, or to another than was asked for.
+    #[error("the upstream switched to a protocol that was not asked for")]
     UnaskedUpgrade,
     /// The answer's length can be read in more than one way.
     #[error("the upstream's answer is framed in more than one way")]

@@ -37,4 +37,5 @@ mod support;
 mod tls;
 mod tokens;
 mod upstream_faults;
+mod websockets;
 mod withdrawal;

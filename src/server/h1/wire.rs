@@ -85,6 +85,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Some(self.io.into_inner())
     }
 
+    /// The socket, and what has been read from it beyond the request.
+    pub(super) fn into_parts(self) -> (S, Bytes) {
+        (self.io.into_inner(), self.incoming.into_inner().freeze())
+    }
+
     /// Waits for a request's head. `so_far` is what was seen of it.
     pub(super) fn poll_head(&self, so_far: &mut HeadSoFar, cx: &mut Context<'_>) -> Poll<Said> {
         loop {
