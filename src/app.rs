@@ -25,7 +25,7 @@ use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Limits, Work};
+use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
@@ -95,18 +95,34 @@ const CONTROL_CONNECTIONS: usize = 512;
 
 /// Starts the gateway with the store that the settings name.
 pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> {
+    start_on(settings, ambient, Inherited::default()).await
+}
+
+/// The same on the sockets that the process `inherited`, all of which have to be among those that the
+/// settings name.
+pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
     let stores = match settings.store {
         StoreKind::Memory => Stores::in_memory(),
     };
-    start_with(settings, ambient, stores).await
+    let listeners = Listeners::open(&settings, inherited)?;
+    run(settings, ambient, stores, listeners).await
 }
 
 /// Starts the gateway with the given stores.
 pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) -> io::Result<Running> {
+    let listeners = Listeners::open(&settings, Inherited::default())?;
+    run(settings, ambient, stores, listeners).await
+}
+
+async fn run(
+    settings: Settings,
+    ambient: Ambient,
+    stores: Stores,
+    listeners: Listeners,
+) -> io::Result<Running> {
     for warning in settings.warnings(ambient.clock.now()) {
         tracing::warn!(target: "tollgate::server", "{warning}");
     }
-    let listeners = Listeners::open(&settings)?;
     let (http, https) = (listeners.addresses(Scheme::Http)?, listeners.addresses(Scheme::Https)?);
     let control_address = listeners.control.listener.local_addr()?;
     let server = settings.server;
@@ -131,7 +147,6 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         clock: ambient.clock,
     });
 
-    let mut crew = Crew::new(server.drain_timeout);
     let limits = |connections| Limits {
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
@@ -144,6 +159,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
+    let mut crew = Crew::new(workers, server.drain_timeout);
     for number in 0..workers {
         let shared = Arc::clone(&shared);
         let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
@@ -166,7 +182,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         let watch = Rc::default();
         Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch, watches, reload_due })
     };
-    let mut control_crew = Crew::new(CONTROL_DRAIN);
+    let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
         .hire(
             "control".to_owned(),

@@ -1,9 +1,11 @@
 //! A listener with what is spoken on it.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::net::TcpListener;
 
 use super::tls::Tls;
 use crate::domain::host::Scheme;
@@ -35,9 +37,10 @@ impl Door<std::net::TcpListener> {
         Ok(Self { listener: listener.try_clone()?, proxies: proxies.clone(), tls: tls.clone(), h2c: *h2c })
     }
 
-    /// Lets the current thread's runtime accept at it.
-    pub(super) fn open(self) -> io::Result<Door<tokio::net::TcpListener>> {
+    /// Lets the current thread's runtime accept at it. The socket comes by itself: it is closed
+    /// when nobody accepts any more, while those who came in may stay.
+    pub(super) fn open(self) -> io::Result<(TcpListener, Rc<Door<()>>)> {
         let Self { listener, proxies, tls, h2c } = self;
-        Ok(Door { listener: tokio::net::TcpListener::from_std(listener)?, proxies, tls, h2c })
+        Ok((TcpListener::from_std(listener)?, Rc::new(Door { listener: (), proxies, tls, h2c })))
     }
 }

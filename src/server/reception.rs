@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
@@ -17,20 +17,20 @@ use crate::domain::host::Scheme;
 
 /// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
-    door: Rc<Door<TcpListener>>,
+    door: Rc<Door<()>>,
     guest: Guest,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let Guest { stream, peer, permit } = guest;
+    let Guest { stream, peer, permit, seat } = guest;
     if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }
-    drop(permit);
+    drop((permit, seat));
 }
 
 async fn welcome<A: Answer + 'static>(
-    door: &Door<TcpListener>,
+    door: &Door<()>,
     mut stream: TcpStream,
     mut peer: SocketAddr,
     answer: Rc<A>,

@@ -11,6 +11,7 @@
 
 mod api_session;
 mod api_v1;
+mod capacity;
 mod cookies;
 mod directory;
 mod forging;
@@ -27,6 +28,7 @@ mod paths;
 mod proxy_protocol;
 mod redeem_race;
 mod renewal;
+mod restart;
 mod return_url;
 mod secrecy;
 mod sessions;
