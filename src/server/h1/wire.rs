@@ -25,6 +25,9 @@ const BODY_ROOM: usize = 64 * 1024;
 /// What is read ahead of whoever should take it, to see whether the client is still there.
 const AHEAD: usize = 16 * 1024;
 
+/// How long the first request of a connection may take when the worker is to stop.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// A socket, what has been read from it, and what of that belongs to the present request.
 pub(super) struct Wire<S> {
     io: RefCell<S>,
@@ -34,6 +37,10 @@ pub(super) struct Wire<S> {
     continue_due: Cell<bool>,
     /// Whether somebody has the body and may yet read it.
     is_attended: Cell<bool>,
+    /// Whether there has been a request.
+    has_answered: Cell<bool>,
+    /// Whether the first request has to come soon.
+    is_hurried: Cell<bool>,
     /// Whether the client keeps us waiting: with a body, or by not reading.
     is_stalled: Cell<bool>,
     pub(super) deadline: Rc<Deadline>,
@@ -71,6 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             body: RefCell::new(Receiving::Length(0)),
             continue_due: Cell::new(false),
             is_attended: Cell::new(false),
+            has_answered: Cell::new(false),
+            is_hurried: Cell::new(false),
             is_stalled: Cell::new(false),
             deadline,
             head_bytes: limits.head_bytes,
@@ -115,7 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     return Poll::Ready(said);
                 }
                 Poll::Pending if was_silent && self.deadline.watch().is_draining() => {
-                    return Poll::Ready(Said::Goodbye);
+                    if self.has_answered.get() {
+                        return Poll::Ready(Said::Goodbye);
+                    }
+                    // Nobody else will answer what is on its way on a new connection.
+                    if !self.is_hurried.replace(true) {
+                        self.deadline.restart(HURRY);
+                    }
+                    return Poll::Pending;
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -123,6 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn begin(&self, head: Head) -> Head {
+        self.has_answered.set(true);
         self.deadline.pause();
         self.continue_due.set(head.expects_continue);
         *self.body.borrow_mut() = match head.length {
@@ -239,6 +256,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Receiving::Length(left) => Some(*left),
             Receiving::Chunked(_) | Receiving::Broken => None,
         }
+    }
+
+    /// Whether there has been a request.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.get()
     }
 
     pub(super) fn is_attended(&self) -> bool {
