@@ -50,11 +50,12 @@ where
     /// `None` once the connection has ended.
     pub(super) async fn run(self) -> Option<S> {
         let mut buffer = Vec::new();
+        let mut is_new = true;
         loop {
             let mut so_far = HeadSoFar::default();
             let head = match poll_fn(|cx| self.wire.poll_head(&mut so_far, cx)).await {
                 Said::Request(head) => head,
-                Said::Nothing if self.wire.has_answered() => return Rc::into_inner(self.wire)?.into_silent(),
+                Said::Nothing if !is_new => return Rc::into_inner(self.wire)?.into_silent(),
                 Said::Nothing | Said::Goodbye => return None,
                 Said::Nonsense(fault) => {
                     tracing::debug!(target: "tollgate::server", %fault, "a request was not understood");
@@ -62,6 +63,7 @@ where
                     return None;
                 }
             };
+            is_new = false;
             match self.exchange(head, &mut buffer).await? {
                 Next::GoOn => self.wire.deadline.restart(PARKED_AFTER),
                 Next::Close => {

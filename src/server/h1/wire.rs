@@ -25,28 +25,35 @@ const BODY_ROOM: usize = 64 * 1024;
 /// What is read ahead of whoever should take it, to see whether the client is still there.
 const AHEAD: usize = 16 * 1024;
 
-/// How long the first request of a connection may take when the worker is to stop.
-const HURRY: Duration = Duration::from_secs(1);
-
 /// A socket, what has been read from it, and what of that belongs to the present request.
 pub(super) struct Wire<S> {
     io: RefCell<S>,
     incoming: RefCell<BytesMut>,
+    newcomer: Cell<Newcomer>,
     body: RefCell<Receiving>,
     /// Whether the client waits to be told to send its body.
     continue_due: Cell<bool>,
     /// Whether somebody has the body and may yet read it.
     is_attended: Cell<bool>,
-    /// Whether there has been a request.
-    has_answered: Cell<bool>,
-    /// Whether the first request has to come soon.
-    is_hurried: Cell<bool>,
     /// Whether the client keeps us waiting: with a body, or by not reading.
     is_stalled: Cell<bool>,
     pub(super) deadline: Rc<Deadline>,
     head_bytes: usize,
     head_time: Duration,
     body_time: Duration,
+}
+
+/// How long a client that has just come may take for its first words when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Whether a client has yet to say something for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Newcomer {
+    /// It has said something.
+    IsNone,
+    Waits,
+    /// It has, and the server is to stop.
+    Hurries,
 }
 
 /// How much of the present request's body is to come.
@@ -72,14 +79,14 @@ pub(super) enum Said {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Talks on `io`, from which `beginning` has been read already.
     pub(super) fn new(io: S, beginning: BytesMut, deadline: Rc<Deadline>, limits: &Limits) -> Self {
+        let newcomer = if beginning.is_empty() { Newcomer::Waits } else { Newcomer::IsNone };
         Self {
             io: RefCell::new(io),
             incoming: RefCell::new(beginning),
+            newcomer: Cell::new(newcomer),
             body: RefCell::new(Receiving::Length(0)),
             continue_due: Cell::new(false),
             is_attended: Cell::new(false),
-            has_answered: Cell::new(false),
-            is_hurried: Cell::new(false),
             is_stalled: Cell::new(false),
             deadline,
             head_bytes: limits.head_bytes,
@@ -123,23 +130,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     let said = if was_silent && so_far.is_nothing() { Said::Nothing } else { Said::Goodbye };
                     return Poll::Ready(said);
                 }
-                Poll::Pending if was_silent && self.deadline.watch().is_draining() => {
-                    if self.has_answered.get() {
-                        return Poll::Ready(Said::Goodbye);
-                    }
-                    // Nobody else will answer what is on its way on a new connection.
-                    if !self.is_hurried.replace(true) {
-                        self.deadline.restart(HURRY);
-                    }
-                    return Poll::Pending;
+                Poll::Pending
+                    if was_silent && self.deadline.watch().is_draining() && !self.has_just_come() =>
+                {
+                    return Poll::Ready(Said::Goodbye);
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
+    /// Whether a client that has said nothing yet may well be about to. Its connection was accepted:
+    /// were it closed now, its request would be lost on the way. It does not get long.
+    fn has_just_come(&self) -> bool {
+        if self.newcomer.get() == Newcomer::Waits {
+            self.newcomer.set(Newcomer::Hurries);
+            self.deadline.restart(LAST_WORDS.min(self.head_time));
+        }
+        self.newcomer.get() == Newcomer::Hurries
+    }
+
     fn begin(&self, head: Head) -> Head {
-        self.has_answered.set(true);
+        self.newcomer.set(Newcomer::IsNone);
         self.deadline.pause();
         self.continue_due.set(head.expects_continue);
         *self.body.borrow_mut() = match head.length {
@@ -256,11 +268,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Receiving::Length(left) => Some(*left),
             Receiving::Chunked(_) | Receiving::Broken => None,
         }
-    }
-
-    /// Whether there has been a request.
-    pub(super) fn has_answered(&self) -> bool {
-        self.has_answered.get()
     }
 
     pub(super) fn is_attended(&self) -> bool {
