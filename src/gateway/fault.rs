@@ -80,7 +80,9 @@ impl Fault {
             }
             Self::Proxy(ProxyError::BodyBroken) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            Self::Proxy(ProxyError::Connect { .. }) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreachable")
+            }
             Self::Proxy(ProxyError::Tls { .. }) => (StatusCode::BAD_GATEWAY, "upstream_tls"),
             Self::Proxy(ProxyError::Broken { .. }) => (StatusCode::BAD_GATEWAY, "upstream_broke_off"),
             Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
@@ -119,7 +121,7 @@ impl Fault {
     /// What the client may know: of our own faults, no details.
     fn message(&self) -> String {
         match self {
-            Self::Proxy(ProxyError::Connect { .. }) => {
+            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
                 "the site behind the gateway cannot be reached".to_owned()
             }
             Self::Proxy(ProxyError::Tls { .. }) => {
@@ -153,7 +155,8 @@ impl Fault {
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
             Self::Proxy(
-                ProxyError::Connect { .. }
+                ProxyError::Nowhere
+                | ProxyError::Connect { .. }
                 | ProxyError::Tls { .. }
                 | ProxyError::Broken { .. }
                 | ProxyError::Unreadable { .. }

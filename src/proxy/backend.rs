@@ -22,7 +22,7 @@ use super::names::Names;
 use super::request_body::RequestBody;
 use super::rewrite::to_upstream;
 use super::stream::Stream;
-use super::trunk::{self, Ride, Trunks};
+use super::trunk::{self, Ride, Trunk, Trunks};
 use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
@@ -243,8 +243,10 @@ impl Backend {
             }
         }
         let begin = async || {
-            let stream = self.connect(now).await?;
-            trunk::Trunk::begin(stream, now).await.map_err(|error| self.broken(error))
+            let begun = Trunk::begin(self.connect(now).await?, now);
+            let begun = tokio::time::timeout(self.fleet.connect_timeout, begun).await;
+            let begun = begun.map_err(|_| self.unreachable(io::ErrorKind::TimedOut.into()))?;
+            begun.map_err(|error| ProxyError::Unreadable { upstream: self.name(), error: error.into() })
         };
         let ride = match self.trunks.extend(&self.clock, begin).await {
             Ok(ride) => ride,
@@ -293,13 +295,17 @@ impl Backend {
         connect(&self.member, &self.names, now, self.fleet.connect_timeout).await
     }
 
+    fn name(&self) -> String {
+        self.member.upstream.to_string()
+    }
+
     fn unreachable(&self, error: io::Error) -> ProxyError {
-        ProxyError::Connect { upstream: self.member.upstream.to_string(), error }
+        ProxyError::Connect { upstream: self.name(), error }
     }
 
     /// What a fault in HTTP/1.1 means.
     fn failed(&self, fault: h1::Fault) -> ProxyError {
-        let upstream = self.member.upstream.to_string();
+        let upstream = self.name();
         match fault {
             h1::Fault::Upload(_) => ProxyError::BodyBroken,
             h1::Fault::Unanswered | h1::Fault::Truncated | h1::Fault::Io(_) => {
@@ -313,7 +319,7 @@ impl Backend {
 
     /// What an error in HTTP/2 means.
     fn broken(&self, error: hyper::Error) -> ProxyError {
-        ProxyError::Broken { upstream: self.member.upstream.to_string(), error: error.into() }
+        ProxyError::Broken { upstream: self.name(), error: error.into() }
     }
 }
 

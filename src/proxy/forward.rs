@@ -76,7 +76,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         return Err(ProxyError::BodyTooLong);
     }
     let now = errand.clock.now();
-    let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Timeout)?;
+    let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
     let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);

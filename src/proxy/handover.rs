@@ -127,7 +127,7 @@ impl Body for Taker {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }
 

@@ -1,9 +1,10 @@
 //! Forwarding what has a permit: rewriting the request, connections to the upstream, streaming
 //! both ways.
 //!
-//! A worker is a single thread and its upstream connections are its own. A connection is polled
-//! within the task of the request that uses it, and later within the polling of the response's
-//! body: there is no second task to wake, and a slow reader holds back the upstream by itself.
+//! A worker is a single thread and its upstream connections are its own. A connection in HTTP/1.1 is
+//! polled within the task of the request that uses it, and later within the polling of the
+//! response's body: there is no second task to wake, and a slow reader holds back the upstream by
+//! itself. One in HTTP/2 is many requests', and has tasks of its own.
 
 mod backend;
 mod connect;
@@ -35,6 +36,9 @@ use crate::http::body::BodyError;
 /// Why there is no answer from the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
+    /// The site has no upstream.
+    #[error("there is no upstream")]
+    Nowhere,
     /// No connection came about.
     #[error("cannot connect to {upstream}: {error}")]
     Connect {
@@ -60,7 +64,7 @@ pub enum ProxyError {
         error: BodyError,
     },
     /// What the upstream said is no proper HTTP, or can be read in more than one way.
-    #[error("the answer of {upstream} cannot be read: {error}")]
+    #[error("what {upstream} says cannot be read: {}", Reasons(&**error))]
     Unreadable {
         /// Whose.
         upstream: String,

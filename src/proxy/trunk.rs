@@ -7,9 +7,11 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use http::uri::{Authority, Parts, Scheme};
 use http::{Request, Response, Uri, Version};
@@ -17,6 +19,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Mutex;
 
 use super::ProxyError;
@@ -102,14 +105,29 @@ impl<F: Future + 'static> Executor<F> for OnThisThread {
 }
 
 impl Trunk {
-    /// Begins to speak HTTP/2 on `stream`. That it is spoken there is known (RFC 9113 §3.3).
+    /// Begins to speak HTTP/2 on `stream`. That it is spoken there is known (RFC 9113 §3.3). Waits for
+    /// the upstream's first word, which says how many streams there may be: those who are one too
+    /// many for a connection would wait there for others to end.
     pub(super) async fn begin(stream: Stream, now: Timestamp) -> hyper::Result<Self> {
+        let first_word = Rc::<FirstWord>::default();
+        let stream = Listening { stream, first_word: Rc::clone(&first_word) };
         let (sender, mut connection) = http2::Builder::new(OnThisThread)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD)
+            .initial_max_send_streams(0)
             .handshake(TokioIo::new(stream))
             .await?;
+        poll_fn(|cx| {
+            if connection.current_max_send_streams() > 0 {
+                first_word.waker.replace(None);
+                return Poll::Ready(Ok(()));
+            }
+            first_word.waker.replace(Some(cx.waker().clone()));
+            // It ends if what comes is not HTTP/2.
+            Pin::new(&mut connection).poll(cx)
+        })
+        .await?;
         let room = Rc::new(Cell::new(connection.current_max_send_streams()));
         let seen = Rc::clone(&room);
         tokio::task::spawn_local(async move {
@@ -128,6 +146,44 @@ impl Trunk {
     /// Whether it can carry one more request at once.
     fn has_room(&self) -> bool {
         !self.sender.is_closed() && self.streams.get() < self.room.get()
+    }
+}
+
+/// Who waits for the upstream to say something.
+#[derive(Default)]
+struct FirstWord {
+    waker: Cell<Option<Waker>>,
+}
+
+/// A stream that wakes whoever waits for something to be read. The connection has made of it what
+/// it can by the time they look.
+struct Listening {
+    stream: Stream,
+    first_word: Rc<FirstWord>,
+}
+
+impl AsyncRead for Listening {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            this.first_word.waker.take().into_iter().for_each(Waker::wake);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Listening {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

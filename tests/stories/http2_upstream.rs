@@ -30,12 +30,12 @@ async fn repeat(mut stream: Stream) {
     let target = format!("{} {}", stream.request.method(), stream.request.uri());
     let fields = stream.request.headers().clone();
     let (body, trailers) = stream.rest().await;
-    let mut told = target;
+    let mut lines = vec![target];
     for (name, value) in fields.iter().chain(trailers.iter().flatten()) {
-        told.push_str(&format!("\n{name}: {}", value.to_str().expect("is text")));
+        lines.push(format!("{name}: {}", value.to_str().expect("is text")));
     }
-    told.push_str(&format!("\n\n{}", String::from_utf8(body).expect("is text")));
-    stream.say(&told);
+    let body = String::from_utf8(body).expect("is text");
+    stream.say(&format!("{}\n\n{body}", lines.join("\n")));
 }
 
 #[tokio::test]
@@ -427,7 +427,16 @@ async fn who_speaks_no_http2_is_found_out() {
     let site = site.upstreams(&[format!("h2c://{}", upstream.address())]).with("access", "\"off\"");
     let gateway = Plan::of(site).start().await;
     let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_broke_off"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_unreadable"));
+
+    // One that waits for us to go on is not waited for without end.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    let site = SitePlan::new("intranet", "site.test", address).upstreams(&[format!("h2c://{address}")]);
+    let site = site.with("access", "\"off\"").with("connect_timeout", "\"200ms\"");
+    let gateway = Plan::of(site).start().await;
+    let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_unreachable"));
 }
 
 #[tokio::test]

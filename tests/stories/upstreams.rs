@@ -176,6 +176,9 @@ async fn status_and_code(gateway: &TestGateway) -> (u16, String) {
 const TRUSTED: (u16, &str) = (200, "");
 const REFUSED: (u16, &str) = (502, "upstream_tls");
 
+/// What the upstream shows, the site's `ca` and `server_name`, and what comes of it.
+type Case<'a> = (&'a CertificateFiles, Option<&'a str>, Option<&'a str>, (u16, &'a str));
+
 #[tokio::test]
 async fn an_upstream_with_tls_has_to_be_whom_the_operator_means() {
     let (authority, stranger) = (Authority::new(), Authority::new());
@@ -184,7 +187,7 @@ async fn an_upstream_with_tls_has_to_be_whom_the_operator_means() {
     let self_made = self_made(folder.path(), "appliance");
     let (ca, other_ca) = (toml(&authority.root_file()), toml(&stranger.root_file()));
     let (named, itself) = (toml(&self_made.cert), toml(&good.cert));
-    let cases: [(&CertificateFiles, Option<&str>, Option<&str>, (u16, &str)); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&good, Some(&ca), Some("app.internal"), TRUSTED),
         // The name, and not the address.
         (&good, Some(&ca), None, REFUSED),

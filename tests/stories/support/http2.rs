@@ -23,11 +23,6 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// A request header's value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.request.headers().get(name).map(|value| value.to_str().expect("is text"))
-    }
-
     /// The next piece of the request's body; `None` at its end.
     pub(crate) async fn piece(&mut self) -> Option<Result<Bytes, h2::Error>> {
         let body = self.request.body_mut();
