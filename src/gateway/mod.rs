@@ -97,7 +97,10 @@ impl Gateway {
     /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
-        if self.watch.tick().is_multiple_of(TICKS_PER_SWEEP) {
+        let ticks = self.watch.tick();
+        if self.watch.is_draining() {
+            self.pools.values().for_each(|pool| pool.close_idle());
+        } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             let now = self.shared.clock.now();
             self.pools.values().for_each(|pool| pool.sweep(now));
         }
