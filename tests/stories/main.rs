@@ -16,6 +16,7 @@ mod cookies;
 mod directory;
 mod forging;
 mod forwarding;
+mod framing;
 mod h2;
 mod h2_floods;
 mod http2_upstream;
