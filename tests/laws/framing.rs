@@ -192,7 +192,7 @@ fn parsed(pieces: VecDeque<Vec<u8>>) -> Vec<Seen> {
                     target: head.uri,
                     version: head.version,
                     fields,
-                    trailers: body.trailers().map_or(0, http::HeaderMap::len),
+                    trailers: body.trailers().map_or(0, HeaderMap::len),
                     body: body.to_bytes().to_vec(),
                 });
             }

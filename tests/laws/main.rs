@@ -1,10 +1,6 @@
 //! Laws that hold for whatever a client sends: told by random input, not by examples.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "all of this is a test, which fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "all of this is a test, which fails by panicking")]
 
 mod client;
 mod cookies;
