@@ -26,7 +26,7 @@ use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
 use crate::proxy::{Checkups, Fleet};
-use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Limits, Work};
+use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
@@ -96,18 +96,34 @@ const CONTROL_CONNECTIONS: usize = 512;
 
 /// Starts the gateway with the store that the settings name.
 pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> {
+    start_on(settings, ambient, Inherited::default()).await
+}
+
+/// The same on the sockets that the process `inherited`, all of which have to be among those that the
+/// settings name.
+pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
     let stores = match settings.store {
         StoreKind::Memory => Stores::in_memory(),
     };
-    start_with(settings, ambient, stores).await
+    let listeners = Listeners::open(&settings, inherited)?;
+    run(settings, ambient, stores, listeners).await
 }
 
 /// Starts the gateway with the given stores.
 pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) -> io::Result<Running> {
+    let listeners = Listeners::open(&settings, Inherited::default())?;
+    run(settings, ambient, stores, listeners).await
+}
+
+async fn run(
+    settings: Settings,
+    ambient: Ambient,
+    stores: Stores,
+    listeners: Listeners,
+) -> io::Result<Running> {
     for warning in settings.warnings(ambient.clock.now()) {
         tracing::warn!(target: "tollgate::server", "{warning}");
     }
-    let listeners = Listeners::open(&settings)?;
     let (http, https) = (listeners.addresses(Scheme::Http)?, listeners.addresses(Scheme::Https)?);
     let control_address = listeners.control.listener.local_addr()?;
     let server = settings.server;
@@ -129,13 +145,13 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
     let shared = Arc::new(Shared {
         sso: Arc::clone(&sso),
         api: Arc::clone(&api),
+        https_port: https.first().map(SocketAddr::port),
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
         clock: Arc::clone(&ambient.clock),
     });
     let clock = ambient.clock;
 
-    let mut crew = Crew::new(server.drain_timeout);
     let limits = |connections| Limits {
         connections: Arc::new(Semaphore::new(connections)),
         head_bytes: server.max_header_bytes,
@@ -148,6 +164,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
+    let mut crew = Crew::new(workers, server.drain_timeout);
     for number in 0..workers {
         let shared = Arc::clone(&shared);
         let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
@@ -181,7 +198,7 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
             checkups,
         })
     };
-    let mut control_crew = Crew::new(CONTROL_DRAIN);
+    let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
         .hire(
             "control".to_owned(),
@@ -198,6 +215,10 @@ pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) ->
 
 impl Answer for Gateway {
     type Connection = Connection;
+
+    fn rest(&self, connection: &Connection) {
+        connection.rest();
+    }
 
     fn watch(&self) -> &Rc<Watch> {
         Gateway::watch(self)
@@ -250,6 +271,8 @@ impl ControlSurface {
 
 impl Answer for ControlSurface {
     type Connection = Peer;
+
+    fn rest(&self, _: &Peer) {}
 
     fn watch(&self) -> &Rc<Watch> {
         &self.watch

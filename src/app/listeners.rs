@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
-use crate::server::{CertificateWatch, Certificates, Door, Tls, bind};
+use crate::server::{CertificateWatch, Certificates, Door, Inherited, Tls, bind};
 
 /// What clients are offered over TLS, the best first.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
@@ -22,23 +22,35 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what `settings` name.
-    pub(super) fn open(settings: &Settings) -> io::Result<Self> {
+    /// Opens what `settings` name, as far as it is not among `inherited`, all of which has to be
+    /// named.
+    pub(super) fn open(settings: &Settings, mut inherited: Inherited) -> io::Result<Self> {
         let (server, control) = (&settings.server, &settings.control);
         let mut watches = Vec::new();
         let public_tls = speak_tls(&server.certificates, &mut watches)?;
         let control_tls = speak_tls(control.certificate.as_slice(), &mut watches)?;
-        let mut public = Vec::new();
-        for (address, tls) in server
-            .http
-            .iter()
-            .map(|address| (address, None))
-            .chain(server.https.iter().map(|address| (address, public_tls.as_ref())))
-        {
-            public.push(Door { listener: bind(*address)?, tls: tls.cloned(), h2c: server.h2c });
-        }
-        let control = Door { listener: bind(control.listen)?, tls: control_tls, h2c: false };
-        Ok(Self { public, control, watches })
+        let proxies: Option<Arc<[_]>> =
+            server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
+        let mut listen = |purpose, addresses: &[SocketAddr]| {
+            let found = inherited.take(purpose, addresses).into_iter().zip(addresses);
+            found
+                .map(|(found, address)| found.map_or_else(|| bind(*address), Ok))
+                .collect::<io::Result<Vec<_>>>()
+        };
+        let (http, https) = (listen("http", &server.http)?, listen("https", &server.https)?);
+        let operators = listen("control", &[control.listen])?;
+        inherited.finish()?;
+        let public = |tls: Option<Tls>| {
+            let (proxies, h2c) = (proxies.clone(), server.h2c);
+            move |listener| Door { listener, proxies: proxies.clone(), tls: tls.clone(), h2c }
+        };
+        let public = http.into_iter().map(public(None)).chain(https.into_iter().map(public(public_tls)));
+        let control = operators.into_iter().next().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            public: public.collect(),
+            control: Door { listener: control, proxies: None, tls: control_tls, h2c: false },
+            watches,
+        })
     }
 
     /// The addresses of the public listeners over `scheme`, in the order of the configuration.

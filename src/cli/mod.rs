@@ -6,6 +6,7 @@ mod demo;
 mod key;
 mod log;
 mod serve;
+mod service;
 mod session;
 mod token;
 mod user;

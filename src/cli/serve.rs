@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::check;
+use super::{check, service};
 use crate::app::{self, Ambient, Running};
 use crate::config::Environment;
 
@@ -19,18 +19,21 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
             return Ok(ExitCode::FAILURE);
         }
     };
+    let inherited = service::inherited(&environment)?;
     drop(environment);
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-        let running = app::start(settings, Ambient::system()).await?;
+        let running = app::start_on(settings, Ambient::system(), inherited).await?;
         announce(&running);
+        service::say_ready();
         loop {
             tokio::select! {
                 () = signals.next() => break,
                 _ = reload.recv() => running.reload_certificates(),
             }
         }
+        service::say_stopping();
         tracing::info!("draining");
         tokio::select! {
             () = running.stop() => {

@@ -10,6 +10,8 @@ use super::upstream::{Upstream, UpstreamAddress};
 pub(super) struct Listeners {
     pub(super) public: Vec<SocketAddr>,
     pub(super) control: Option<SocketAddr>,
+    /// Whether TLS is spoken on a public one.
+    pub(super) speak_tls: bool,
 }
 
 impl Listeners {
@@ -74,8 +76,8 @@ mod tests {
         ] {
             let own = own.parse().unwrap();
             let upstream = Upstream::plain(host, port);
-            let public = Listeners { public: vec![own], control: None };
-            let control = Listeners { public: Vec::new(), control: Some(own) };
+            let public = Listeners { public: vec![own], ..Listeners::default() };
+            let control = Listeners { control: Some(own), ..Listeners::default() };
             assert_eq!(public.receive(&upstream), expected, "{own} {host}");
             assert_eq!(control.receive(&upstream), expected, "{own} {host}");
         }

@@ -23,21 +23,22 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     });
     let listeners = listeners(&mut section, &certificates);
     own.public = listeners.iter().flat_map(|(http, https)| http.iter().chain(https)).copied().collect();
+    own.speak_tls = listeners.as_ref().map_or(true, |(_, https)| !https.is_empty());
     let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
         text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
     });
+    let proxy_protocol = proxy_protocol(&mut section, &trusted_proxies);
     let max_connections = section.count("max_connections", 20_000, 1..=1_000_000);
     let max_header_bytes = section.size("max_header_bytes", 32 << 10, 8 << 10..=1 << 20);
     let header_timeout =
         section.duration("header_timeout", Duration::from_millis(100)..=Duration::from_mins(10));
     let body_idle_timeout =
-        section.duration("body_idle_timeout", Duration::from_millis(100)..=Duration::from_hours(24));
+        section.duration("body_idle_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let keep_alive_timeout =
         section.duration("keep_alive_timeout", Duration::from_millis(100)..=Duration::from_hours(1));
     let drain_timeout = section.duration("drain_timeout", Duration::ZERO..=Duration::from_hours(1));
-    section.later(&["proxy_protocol"]);
     section.finish();
     let (http, https) = listeners?;
     Ok(Server {
@@ -46,6 +47,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
         certificates: certificates?,
         h2c: h2c?,
         workers: workers?,
+        proxy_protocol: proxy_protocol?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         max_connections: max_connections?,
         max_header_bytes: usize::try_from(max_header_bytes?).unwrap_or(usize::MAX),
@@ -54,6 +56,19 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
         keep_alive_timeout: keep_alive_timeout?.unwrap_or(Duration::from_secs(75)),
         drain_timeout: drain_timeout?.unwrap_or(Duration::from_secs(30)),
     })
+}
+
+/// `proxy_protocol`, which shuts out all but the proxies.
+fn proxy_protocol(section: &mut Section<'_>, proxies: &Read<Option<Vec<IpNet>>>) -> Read<bool> {
+    let is_spoken = section.flag("proxy_protocol", false)?;
+    let nobody = proxies.as_ref().is_ok_and(|proxies| proxies.as_ref().is_none_or(Vec::is_empty));
+    if is_spoken && nobody {
+        return Err(section.place_of("proxy_protocol").fault(
+            "shuts out everybody, as there are no trusted_proxies that speak it",
+            "add trusted_proxies = [\"10.0.0.0/8\"] with the addresses of the proxies, or leave it out",
+        ));
+    }
+    Ok(is_spoken)
 }
 
 /// `http` and `https`.

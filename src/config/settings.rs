@@ -54,6 +54,9 @@ pub struct Server {
     pub h2c: bool,
     /// Threads that serve visitors; 0 for one per core.
     pub workers: usize,
+    /// Whether `trusted_proxies` say by the PROXY protocol whose connections they pass on, and
+    /// nobody else may connect.
+    pub proxy_protocol: bool,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Visitors' connections at one time, over all workers.
@@ -216,6 +219,10 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// Where visitors find it, if a request's own scheme and host do not tell.
     pub public_url: Option<Origin>,
+    /// Whether visitors over plain http are sent to https.
+    pub https_redirect: bool,
+    /// For how long browsers are to use nothing but https, if they are told.
+    pub hsts: Option<Hsts>,
     /// Where requests go.
     pub upstreams: Upstreams,
     /// Where strangers are sent.
@@ -286,6 +293,15 @@ impl RemoteUrl {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// What browsers are told of https (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// How long they are to remember it.
+    pub max_age: Duration,
+    /// Whether it goes for every host below as well.
+    pub include_subdomains: bool,
 }
 
 /// What a browser has to do with a token.

@@ -9,11 +9,11 @@ use super::claims::Claims;
 use super::document::Read;
 use super::listeners::Listeners;
 use super::section::Section;
-use super::settings::{RedeemMode, RemoteUrl, Site, SiteApis};
+use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
 use super::{cookie, identity, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
-use crate::domain::host::{HostPattern, Origin};
+use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
 use crate::domain::site::SiteName;
 
@@ -44,6 +44,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
     let upstreams = upstream::read(&mut section, own);
+    let https_redirect = https_redirect(&mut section, &public_url, own);
+    let secured_for = hsts(&mut section);
     let login_url = section.required_text("login_url", "\"https://login.example.com/\"");
     let login_url = login_url.and_then(|text| remote_url(&text));
     let logout_url = optional(&mut section, "logout_url", |text| remote_url(&text));
@@ -89,6 +91,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         hosts: hosts?,
         public_url: public_url?,
         upstreams: upstreams?,
+        https_redirect: https_redirect?,
+        hsts: secured_for?,
         login_url: login_url?,
         logout_url: logout_url?,
         rules: rules?,
@@ -141,6 +145,36 @@ fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<Vec<HostPatt
         taken.hosts.add(pattern.clone(), &owner);
         Ok(pattern)
     })
+}
+
+/// `https_redirect`, which has to lead somewhere.
+fn https_redirect(
+    section: &mut Section<'_>,
+    public_url: &Read<Option<Origin>>,
+    own: &Listeners,
+) -> Read<bool> {
+    let redirects = section.flag("https_redirect", false)?;
+    // Of a public_url that could not be read there is nothing more to say.
+    let leads_nowhere = matches!(public_url, Ok(origin) if origin.as_ref().is_none_or(|origin| origin.scheme() == Scheme::Http));
+    if redirects && leads_nowhere && !own.speak_tls {
+        return Err(section.place_of("https_redirect").fault(
+            "leads nowhere, as nothing listens for https",
+            "add https to [server], or set the site's public_url = \"https://…\" if a proxy in front does TLS",
+        ));
+    }
+    Ok(redirects)
+}
+
+/// `hsts` and `hsts_include_subdomains`.
+fn hsts(section: &mut Section<'_>) -> Read<Option<Hsts>> {
+    let max_age = section.duration("hsts", Duration::ZERO..=2 * YEAR);
+    let include_subdomains = section.flag("hsts_include_subdomains", false);
+    match (max_age?, include_subdomains?) {
+        (None, true) => Err(section
+            .place_of("hsts_include_subdomains")
+            .fault("says nothing without hsts", "add hsts = \"365d\", or leave it out")),
+        (max_age, include_subdomains) => Ok(max_age.map(|max_age| Hsts { max_age, include_subdomains })),
+    }
 }
 
 fn origin(text: &Text<'_>) -> Read<Origin> {

@@ -26,6 +26,11 @@ impl Connection {
     pub fn new(peer: Peer) -> Self {
         Self { peer, last: RefCell::default() }
     }
+
+    /// Forgets what can be found again: nothing is said on the connection for the time being.
+    pub fn rest(&self) {
+        self.last.replace(None);
+    }
 }
 
 /// A site as it was asked for: under one of its hosts, over one scheme.
@@ -39,6 +44,8 @@ pub(super) struct Address {
     /// Where visitors find the site.
     pub(super) origin: Origin,
     pub(super) whereabouts: Whereabouts,
+    /// What browsers are told of https, if they came over it.
+    pub(super) hsts: Option<HeaderValue>,
 }
 
 impl Gateway {
@@ -63,8 +70,10 @@ impl Gateway {
         // The upstream hears of the host that was asked for, under the scheme that visitors use.
         let asked = Origin::new(origin.scheme(), &authority);
         let address = Rc::new(Address {
-            host: target.host.clone(),
+            // A copy: what came is a slice of all that came, which would be kept with it.
+            host: HeaderValue::from_bytes(target.host.as_bytes()).map_err(|_| Fault::BadHost)?,
             scheme,
+            hsts: front.hsts.clone().filter(|_| scheme == Scheme::Https),
             front: Arc::clone(front),
             pool: Rc::clone(pool),
             origin,

@@ -59,8 +59,14 @@ impl CorsOrigins {
         }
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
         if learned.len() < MAX_LEARNED {
-            learned.insert(origin.clone());
+            // A copy: what came is a slice of all that came, which would be kept with it.
+            learned.extend(HeaderValue::from_bytes(origin.as_bytes()));
         }
+    }
+
+    /// Whether the operator trusts `origin` with sessions.
+    pub(super) fn is_configured(&self, origin: &HeaderValue) -> bool {
+        self.configured.contains(origin)
     }
 
     fn may_read(&self, origin: &HeaderValue) -> bool {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::cors::CorsOrigins;
+use super::https::strict_transport_security;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
@@ -16,6 +19,8 @@ pub struct Front {
     pub(super) cors: CorsOrigins,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
+    /// What browsers are told who come over https.
+    pub(super) hsts: Option<HeaderValue>,
     plain_names: CookieNames,
     secure_names: CookieNames,
 }
@@ -26,6 +31,7 @@ impl Front {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
             fleet,
+            hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,

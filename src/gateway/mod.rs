@@ -5,9 +5,11 @@ mod challenge;
 mod cors;
 mod fault;
 mod front;
+mod https;
 mod logout;
 mod redeem;
 mod reserved;
+mod upgrade;
 mod visit;
 mod who_am_i;
 
@@ -19,6 +21,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -45,6 +49,8 @@ pub struct Shared {
     pub sso: Arc<Sso>,
     /// The token APIs, for sites that offer them on their own hosts.
     pub api: Arc<Api>,
+    /// The port at which visitors find https, if it is spoken here.
+    pub https_port: Option<u16>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
@@ -91,7 +97,10 @@ impl Gateway {
     /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
-        if self.watch.tick().is_multiple_of(TICKS_PER_SWEEP) {
+        let ticks = self.watch.tick();
+        if self.watch.is_draining() {
+            self.pools.values().for_each(|pool| pool.close_idle());
+        } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             let now = self.shared.clock.now();
             self.pools.values().for_each(|pool| pool.sweep(now));
         }
@@ -106,14 +115,19 @@ impl Gateway {
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let audience = Audience::of(request.headers());
         let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let answered = self.answer(request, connection, &client, &request_id, began).await;
-        let response = answered.unwrap_or_else(|fault| {
+        let mut hsts = None;
+        let answered = self.answer(request, connection, &client, &request_id, began, &mut hsts).await;
+        let mut response = answered.unwrap_or_else(|fault| {
             if fault.is_ours() {
                 let request_id = request_id.as_str();
                 tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
             }
             fault.into_response(audience, &request_id)
         });
+        // Whatever was answered, and whatever the upstream says of it.
+        if let Some(hsts) = hsts {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
         line.write(&response, self.shared.clock.now());
         response
     }
@@ -127,6 +141,7 @@ impl Gateway {
         client: &Client,
         request_id: &RequestId,
         now: Timestamp,
+        hsts: &mut Option<HeaderValue>,
     ) -> Result<Response, Fault> {
         // 1. What is not a request for a resource of a site, or is framed in a way that servers
         //    read differently, goes no further.
@@ -140,6 +155,12 @@ impl Gateway {
         let target = Target::of(&request)?;
         let address = self.address(connection, &target, client.scheme)?;
         let site = &address.front.site;
+        hsts.clone_from(&address.hsts);
+        //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
+        //    a token that came in the open is not to be used in the open as well.
+        if let Some(instead) = self.to_https(&address, client.scheme, &target) {
+            return Ok(instead);
+        }
         // 3. From here on the path is one that gateway and upstream read alike.
         let visit = Visit::of(request.headers(), &address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
@@ -165,7 +186,12 @@ impl Gateway {
             Access::Allow(permit) => permit,
             Access::Challenge => return Ok(self.challenge(&request, &visit)),
         };
-        // 8. The upstream gets a head made anew, from which whatever is forged is missing.
+        // 8. A session's WebSocket is not for other sites' pages.
+        let websocket = upgrade::websocket_key(&request, request_id);
+        if websocket.is_some() && permit.visitor().is_some() {
+            upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+        }
+        // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
         let errand = Errand {
             site,
@@ -177,6 +203,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
+            websocket: websocket.as_ref(),
             watch: &self.watch,
             clock: &self.shared.clock,
         };

@@ -1,6 +1,7 @@
 //! What a request says, read once and proven: its target, its path, its cookies.
 
 use http::header::{HOST, HeaderMap};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri};
 
 use super::Front;
@@ -57,6 +58,11 @@ impl Target {
             }
         };
         Ok(Self { host, uri })
+    }
+
+    /// What is asked of the host, as it came.
+    pub(super) fn path_and_query(&self) -> Option<&str> {
+        self.uri.path_and_query().map(PathAndQuery::as_str)
     }
 }
 

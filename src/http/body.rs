@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use super::tunnel::Tunnel;
+
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -57,6 +59,8 @@ impl http_body::Body for Incoming {
 pub enum Body {
     /// Made by the gateway; `None` once it is sent.
     Whole(Option<Bytes>),
+    /// None: with 101, the connection becomes another protocol's; `None` once that is taken care of.
+    Tunnel(Option<Tunnel>),
     /// Passed on from somewhere as it comes.
     Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -65,6 +69,14 @@ impl Body {
     /// No body.
     pub fn empty() -> Self {
         Self::Whole(None)
+    }
+
+    /// What is to be done with the connection, if the answer changes its protocol.
+    pub fn take_tunnel(&mut self) -> Option<Tunnel> {
+        match self {
+            Self::Tunnel(tunnel) => tunnel.take(),
+            Self::Whole(_) | Self::Stream(_) => None,
+        }
     }
 
     /// A body that is passed on as it comes.
@@ -90,6 +102,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(whole) => Poll::Ready(whole.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Tunnel(_) => Poll::Ready(None),
             Self::Stream(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -97,6 +110,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(whole) => whole.is_none(),
+            Self::Tunnel(_) => true,
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -104,6 +118,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => SizeHint::with_exact(whole.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Tunnel(_) => SizeHint::with_exact(0),
             Self::Stream(body) => body.size_hint(),
         }
     }

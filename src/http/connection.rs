@@ -56,11 +56,6 @@ pub fn nominated(line: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
 }
 
-/// Whether a request asks to change the protocol on its connection.
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
-}
-
 /// Whether requests with `method` are forwarded: not those that make a tunnel or echo secrets, and
 /// no standard method in another case, as `post` for `POST`. Methods are case-sensitive (RFC 9110
 /// §9.1), but not every upstream knows, and the rules would have judged another method.

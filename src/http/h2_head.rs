@@ -1,13 +1,24 @@
 //! The head of a request over HTTP/2, said in the terms of HTTP/1.1: with a Host, and with its
 //! cookies in one line. What follows judges and forwards all requests alike.
 
-use http::header::{COOKIE, HOST, HeaderValue};
+use http::header::{CONNECTION, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::ext::Protocol;
+
+use super::websocket::WEBSOCKET;
+
+use crate::domain::host::Scheme;
 
 /// Settles `head`. The host is that of `:authority`. A `Host` that names another one stays beside
 /// it: of two hosts there is none to go by, and the request is refused (RFC 9113 §8.3.1).
 pub fn settle(head: &mut Parts) {
+    if head.extensions.get::<Protocol>().is_some_and(is_websocket) && head.method == Method::CONNECT {
+        head.method = Method::GET;
+        head.version = Version::HTTP_11;
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, WEBSOCKET);
+    }
     // A tunnel is asked for by its authority alone. It is refused for its method.
     if head.method == Method::CONNECT {
         return;
@@ -16,8 +27,29 @@ pub fn settle(head: &mut Parts) {
     join_cookies(&mut head.headers);
 }
 
+/// Whether a request asks for a WebSocket in the way of HTTP/2 (RFC 8441 §4).
+pub fn asks_for_websocket<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some_and(is_websocket)
+}
+
+fn is_websocket(protocol: &Protocol) -> bool {
+    protocol.as_str() == "websocket"
+}
+
+/// Says yes to a WebSocket in the way of HTTP/2: the stream becomes one (RFC 8441 §5).
+pub fn settle_websocket<B>(response: &mut Response<B>) {
+    *response.status_mut() = StatusCode::OK;
+    for field in [UPGRADE, CONNECTION, SEC_WEBSOCKET_ACCEPT] {
+        response.headers_mut().remove(field);
+    }
+}
+
 fn settle_host(head: &mut Parts) {
     let Some(authority) = head.uri.authority() else { return };
+    // A target of another scheme stays whole, and is refused for that.
+    if head.uri.scheme_str().and_then(Scheme::parse).is_none() {
+        return;
+    }
     let Ok(named) = HeaderValue::from_str(authority.as_str()) else {
         head.headers.remove(HOST);
         return;
@@ -51,8 +83,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     fn settled(uri: &str, fields: &[(&'static str, &str)]) -> (String, Vec<String>) {

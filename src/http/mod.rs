@@ -12,7 +12,9 @@ pub mod h2_head;
 pub mod navigation;
 pub mod reply;
 pub mod request_id;
+pub mod tunnel;
 pub mod watch;
+pub mod websocket;
 
 /// A request as it came.
 pub type Request = ::http::Request<body::Incoming>;

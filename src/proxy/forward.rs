@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
 use super::backend::{Answered, Backend, Message, Source, Undelivered};
@@ -15,7 +16,7 @@ use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
 use super::streamed_body::StreamedBody;
-use super::{ProxyError, rewrite};
+use super::{ProxyError, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
@@ -26,6 +27,7 @@ use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
+use crate::http::websocket;
 use crate::http::{Request, Response};
 
 /// Which of a request's cookies the upstream may see.
@@ -59,6 +61,8 @@ pub struct Errand<'a> {
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
+    /// The key of the handshake, if a WebSocket is asked for.
+    pub websocket: Option<&'a HeaderValue>,
     /// The worker's deadlines.
     pub watch: &'a Rc<Watch>,
     /// The clock for idle connections.
@@ -91,11 +95,16 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let Answered { status, mut headers, source, busy } = answered?;
     errand.pool.answered(under_way.get());
     progress.answered();
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProxyError::UnaskedUpgrade);
-    }
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
+        Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
+            let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
+            agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
+            headers.insert(UPGRADE, websocket::WEBSOCKET);
+            let (upstream, leftover) = link.into_parts();
+            let deadline = errand.watch.deadline(errand.site.upstream_timeout);
+            Body::Tunnel(Some(tunnel::to_upstream(upstream, leftover, deadline, busy)))
+        }
         Source::Link(mut link) => match link.take_whole() {
             Some(whole) => {
                 busy.give_back(link);
@@ -111,10 +120,14 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             if is_over { Body::empty() } else { Body::stream(StreamedBody::new(stream, ride, giver, busy)) }
         }
     };
+    Ok(answered_with(status, headers, body))
+}
+
+fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Ok(response)
+    response
 }
 
 /// Whether an answer with `status` never has a body.

@@ -23,6 +23,7 @@ mod stream;
 mod streamed_body;
 mod tls;
 mod trunk;
+mod tunnel;
 
 use std::error::Error;
 use std::fmt;
@@ -74,8 +75,8 @@ pub enum ProxyError {
         /// What is wrong with it.
         error: BodyError,
     },
-    /// The upstream switched protocols without being asked.
-    #[error("the upstream answered 101 to a request that asked for no upgrade")]
+    /// The upstream switched protocols without being asked, or to another than was asked for.
+    #[error("the upstream switched to a protocol that was not asked for")]
     UnaskedUpgrade,
     /// The client broke its request off, or framed it wrongly.
     #[error("the request's body broke off")]

@@ -96,6 +96,12 @@ impl Pool {
         }
     }
 
+    /// Closes whatever is idle: there will be nothing more to send.
+    pub fn close_idle(&self) {
+        const END_OF_TIME: Timestamp = Timestamp::from_millis(u64::MAX);
+        self.sweep(END_OF_TIME);
+    }
+
     /// Closes what has been idle for too long or was closed by its upstream.
     pub fn sweep(&self, now: Timestamp) {
         self.backends.iter().for_each(|backend| backend.sweep(now));

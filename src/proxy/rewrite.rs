@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER, SEC_WEBSOCKET_KEY, UPGRADE,
+};
 use http::{HeaderMap, Uri};
 
 use super::forward::{Errand, ShownCookies};
@@ -13,6 +15,7 @@ use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
 use crate::http::request_id::X_REQUEST_ID;
+use crate::http::websocket;
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
@@ -25,11 +28,19 @@ pub(super) fn to_upstream(
     fields: &mut impl Fields,
 ) {
     fields.put(&HOST, if errand.site.preserve_host { errand.host } else { own_host });
+    if let Some(key) = errand.websocket {
+        fields.put(&CONNECTION, &HeaderValue::from_static("upgrade"));
+        fields.put(&UPGRADE, &websocket::WEBSOCKET);
+        fields.put(&SEC_WEBSOCKET_KEY, key);
+    }
     let hop_by_hop = HopByHop::of(came);
     for (name, value) in came {
         // Host is set above, and the length is told of the body that is sent. "100 Continue" is
         // ours to say, and it is said when the body is first asked for: after the access decision.
-        let is_ours = *name == HOST || *name == CONTENT_LENGTH || *name == EXPECT;
+        let is_ours = *name == HOST
+            || *name == CONTENT_LENGTH
+            || *name == EXPECT
+            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some();
         if is_ours || hop_by_hop.covers(name) || is_forged(name, errand.site) {
             continue;
         }

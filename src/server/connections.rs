@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::door::Door;
 use super::reception::receive;
+use super::roster::{Handed, Roster, Seat};
+use super::shortage::Shortage;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::watch::Watch;
@@ -22,6 +24,9 @@ pub trait Answer {
 
     /// A new connection from `peer` over `scheme`.
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
+
+    /// Nothing is said on a connection for the time being.
+    fn rest(&self, connection: &Self::Connection);
 
     /// The worker's deadlines.
     fn watch(&self) -> &Rc<Watch>;
@@ -48,40 +53,86 @@ pub struct Limits {
     pub idle_time: Duration,
 }
 
-/// After running out of file descriptors, how long to wait before trying again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// A connection that was accepted.
+pub(super) struct Guest {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Its place among all connections.
+    pub(super) permit: OwnedSemaphorePermit,
+    /// Its place among those of its worker.
+    pub(super) seat: Seat,
+}
 
-/// Accepts until `shutdown` says so, then lets what runs come to an end.
-pub(super) async fn serve<A: Answer + 'static>(
-    door: Door<TcpListener>,
-    answer: Rc<A>,
-    limits: Limits,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let door = Rc::new(door);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => return,
-            accepted = accept(&door.listener, &limits.connections) => accepted,
-        };
-        match accepted {
-            Ok((stream, peer, permit)) => {
-                // Failing to set an option is no reason to turn a visitor away.
-                let _latency_only = stream.set_nodelay(true);
-                let talk = receive(Rc::clone(&door), stream, peer, Rc::clone(&answer), limits.clone());
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = talk.await {
-                        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(target: "tollgate::server", %error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
+/// A worker among the others of its crew, and what its connections need.
+pub(super) struct Host<A> {
+    pub(super) answer: Rc<A>,
+    pub(super) doors: Vec<Rc<Door<()>>>,
+    pub(super) limits: Rc<Limits>,
+    pub(super) roster: Arc<Roster>,
+    pub(super) shortage: Arc<Shortage>,
+    /// Its number on the roster.
+    pub(super) number: usize,
+}
+
+impl<A: Answer + 'static> Host<A> {
+    /// Accepts at a door until `shutdown` says so.
+    pub(super) async fn attend(
+        self: Rc<Self>,
+        listener: TcpListener,
+        door: usize,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                accepted = accept(&listener, &self.limits.connections) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer, permit)) => self.seat(stream, peer, permit, door),
+                Err(error) => self.shortage.bear(&error).await,
             }
         }
+    }
+
+    /// Takes what other workers hand over, to the last.
+    pub(super) async fn take_over(
+        self: Rc<Self>,
+        mut desk: mpsc::UnboundedReceiver<Handed>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        loop {
+            let handed = tokio::select! {
+                handed = desk.recv() => handed,
+                // Nothing is handed over any more, and what was is received below.
+                _ = shutdown.wait_for(|stop| *stop), if !desk.is_closed() => {
+                    desk.close();
+                    continue;
+                }
+            };
+            let Some(Handed { stream, peer, permit, seat, door }) = handed else { return };
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                self.welcome(Guest { stream, peer, permit, seat }, door);
+            }
+        }
+    }
+
+    /// Finds a worker for a connection.
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, door: usize) {
+        let seat = self.roster.seat(self.number);
+        if seat.number() == self.number {
+            self.welcome(Guest { stream, peer, permit, seat }, door);
+        } else if let Ok(stream) = stream.into_std() {
+            Handed { stream, peer, permit, seat, door }.over();
+        }
+    }
+
+    fn welcome(&self, guest: Guest, door: usize) {
+        let Some(door) = self.doors.get(door) else { return };
+        // Failing to set an option is no reason to turn a visitor away.
+        let _latency_only = guest.stream.set_nodelay(true);
+        let (answer, limits) = (Rc::clone(&self.answer), Rc::clone(&self.limits));
+        tokio::task::spawn_local(receive(Rc::clone(door), guest, answer, limits));
     }
 }
 
@@ -90,7 +141,7 @@ pub(super) async fn serve<A: Answer + 'static>(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let (stream, peer) = listener.accept().await?;
     let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     Ok((stream, peer, permit))

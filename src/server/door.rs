@@ -1,6 +1,11 @@
 //! A listener with what is spoken on it.
 
 use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tokio::net::TcpListener;
 
 use super::tls::Tls;
 use crate::domain::host::Scheme;
@@ -11,6 +16,9 @@ pub struct Door<L> {
     pub listener: L,
     /// How TLS is spoken, if it is.
     pub tls: Option<Tls>,
+    /// Who has to say whose connection it passes on, by the PROXY protocol; nobody else may
+    /// connect then.
+    pub proxies: Option<Arc<[IpNet]>>,
     /// Whether HTTP/2 is spoken without TLS to those who begin with it.
     pub h2c: bool,
 }
@@ -25,12 +33,14 @@ impl<L> Door<L> {
 impl Door<std::net::TcpListener> {
     /// The same door for another worker.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { listener: self.listener.try_clone()?, tls: self.tls.clone(), h2c: self.h2c })
+        let Self { listener, proxies, tls, h2c } = self;
+        Ok(Self { listener: listener.try_clone()?, proxies: proxies.clone(), tls: tls.clone(), h2c: *h2c })
     }
 
-    /// Lets the current thread's runtime accept at it.
-    pub(super) fn open(self) -> io::Result<Door<tokio::net::TcpListener>> {
-        let Self { listener, tls, h2c } = self;
-        Ok(Door { listener: tokio::net::TcpListener::from_std(listener)?, tls, h2c })
+    /// Lets the current thread's runtime accept at it. The socket comes by itself: it is closed
+    /// when nobody accepts any more, while those who came in may stay.
+    pub(super) fn open(self) -> io::Result<(TcpListener, Rc<Door<()>>)> {
+        let Self { listener, proxies, tls, h2c } = self;
+        Ok((TcpListener::from_std(listener)?, Rc::new(Door { listener: (), proxies, tls, h2c })))
     }
 }

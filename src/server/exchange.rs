@@ -38,6 +38,13 @@ impl Exchanges {
         exchange
     }
 
+    /// Something goes on that has no end of its own, as long as the result is held.
+    pub(super) fn stay(self: &Rc<Self>) -> Stay {
+        let exchange = Rc::<Exchange>::default();
+        self.open.borrow_mut().push(Rc::clone(&exchange));
+        Stay { exchange, exchanges: Rc::clone(self) }
+    }
+
     /// Since when nothing has been going on, if that is so.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.open.borrow().is_empty().then(|| self.idle_since.get())
@@ -60,6 +67,18 @@ impl Exchanges {
         if open.is_empty() {
             self.idle_since.set(Instant::now());
         }
+    }
+}
+
+/// Keeps a connection from being idle.
+pub(super) struct Stay {
+    exchange: Rc<Exchange>,
+    exchanges: Rc<Exchanges>,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.exchanges.end(&self.exchange);
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method};
 use http_body::Body as _;
@@ -52,29 +53,40 @@ pub(super) async fn converse<S, A>(
     stream: S,
     known: A::Connection,
     answer: Rc<A>,
-    limits: Limits,
+    limits: Rc<Limits>,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Answer + 'static,
 {
     let began = Instant::now();
-    let deadline = answer.watch().deadline(limits.head_time);
+    let deadline = answer.watch().deadline(limits.head_time.min(limits.body_time));
     let budget = Rc::new(Budget::new(began));
     let exchanges = Exchanges::new(began);
     let stream = Metered::new(stream, Rc::clone(&budget));
     let known = Rc::new(known);
     let (answering, counting) = (Rc::clone(&exchanges), Rc::clone(&budget));
-    let service = service_fn(move |request: http::Request<_>| {
+    let service = service_fn(move |mut request: http::Request<_>| {
         let (answer, known, budget) = (Rc::clone(&answer), Rc::clone(&known), Rc::clone(&counting));
-        let exchange = answering.begin();
+        let (exchange, exchanges) = (answering.begin(), Rc::clone(&answering));
         async move {
+            let stream = h2_head::asks_for_websocket(&request).then(|| hyper::upgrade::on(&mut request));
             let (mut head, body) = request.into_parts();
             let is_head = head.method == Method::HEAD;
+            let body = if stream.is_some() { Incoming::None } else { Incoming::Http2(body) };
             h2_head::settle(&mut head);
-            let request = http::Request::from_parts(head, Incoming::Http2(body));
-            let response = answer.answer(request, &known).await;
+            let mut response = answer.answer(http::Request::from_parts(head, body), &known).await;
             budget.answered();
+            if let (Some(stream), Some(tunnel)) = (stream, response.body_mut().take_tunnel()) {
+                h2_head::settle_websocket(&mut response);
+                let stay = exchanges.stay();
+                tokio::task::spawn_local(async move {
+                    if let Ok(stream) = stream.await {
+                        tunnel.carry(TokioIo::new(stream), Bytes::new()).await;
+                    }
+                    drop(stay);
+                });
+            }
             let response = if is_head { without_body(response) } else { response };
             Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, exchange)))
         }
@@ -82,6 +94,7 @@ where
     let head_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(Tasks(Rc::clone(&exchanges)))
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(TAKEN_BACK)
         .max_local_error_reset_streams(WRONG)
@@ -143,7 +156,7 @@ struct Watchman {
     budget: Rc<Budget>,
     exchanges: Rc<Exchanges>,
     deadline: Rc<Deadline>,
-    limits: Limits,
+    limits: Rc<Limits>,
     is_leaving: bool,
 }
 

@@ -6,39 +6,64 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::connections::{Answer, Limits};
+use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
+use super::proxy_protocol::introduce;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
-/// Receives a connection that came from `peer` through `door`, and talks until it ends.
+/// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
-    door: Rc<Door<TcpListener>>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    door: Rc<Door<()>>,
+    guest: Guest,
     answer: Rc<A>,
-    limits: Limits,
+    limits: Rc<Limits>,
+) {
+    let Guest { stream, peer, permit, seat } = guest;
+    if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
+        tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
+    }
+    drop((permit, seat));
+}
+
+async fn welcome<A: Answer + 'static>(
+    door: &Door<()>,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
+    answer: Rc<A>,
+    limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
+    if let Some(proxies) = &door.proxies {
+        // Nobody else's word would count, and without one it is not known who is there.
+        if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
+            return Err("the peer is no trusted proxy".into());
+        }
+        let introduced = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
+        peer = introduced.unwrap_or(peer);
+    }
+    // What most connections are not takes no room in those that are not.
     let Some(tls) = &door.tls else {
-        let is_h2 = door.h2c && in_time(limits.head_time, announces_h2(&stream)).await?;
+        let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
         let known = answer.connect(peer, Scheme::Http);
-        return Ok(if is_h2 {
-            h2::converse(stream, known, answer, limits).await?;
+        if is_h2 {
+            Box::pin(h2::converse(stream, known, answer, limits)).await?;
         } else {
             h1::converse(stream, known, answer, limits).await;
-        });
+        }
+        return Ok(());
     };
-    let stream = in_time(limits.head_time, tls.accept(stream)).await?;
+    let stream = Box::new(Box::pin(in_time(limits.head_time, tls.accept(stream))).await?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
-    Ok(if is_h2 {
-        h2::converse(stream, known, answer, limits).await?;
+    if is_h2 {
+        Box::pin(h2::converse(stream, known, answer, limits)).await?;
     } else {
         h1::converse(stream, known, answer, limits).await;
-    })
+    }
+    Ok(())
 }
 
 /// Whoever only opens connections must not keep them: what comes before a request has to be over

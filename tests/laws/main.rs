@@ -4,6 +4,7 @@
 
 mod client;
 mod cookies;
+mod framing;
 mod identity;
 mod paths;
 mod return_to;

@@ -72,6 +72,7 @@ fn the_listeners_and_the_store_are_read() {
     assert_eq!(server.body_idle_timeout, Duration::from_secs(20));
     assert_eq!(server.drain_timeout, Duration::from_secs(90));
     assert_eq!(shown(&server.trusted_proxies), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert!(server.proxy_protocol);
     assert_eq!(settings.control.listen.to_string(), "192.0.2.1:9443");
     assert_eq!((shown(&server.https), server.h2c), (vec!["0.0.0.0:443".to_owned()], true));
     assert_eq!(shown(&server.certificates[0].names), ["intranet.example.com"]);
@@ -107,6 +108,9 @@ fn the_sites_are_read() {
     assert_eq!((site.name.as_str(), wiki.name.as_str()), ("intranet", "wiki"));
     assert_eq!(shown(&site.hosts), ["intranet.example.com", "*.intranet.example.com"]);
     assert_eq!(shown(site.public_url.as_slice()), ["https://intranet.example.com"]);
+    let hsts = Hsts { max_age: Duration::from_hours(365 * 24), include_subdomains: true };
+    assert_eq!((site.https_redirect, site.hsts), (true, Some(hsts)));
+    assert_eq!((wiki.https_redirect, wiki.hsts), (false, None));
     assert_eq!(site.login_url.as_str(), "https://login.example.com/?from=intranet");
     assert_eq!(site.logout_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/bye"));
     assert_eq!(site.token_ttl, Some(Duration::from_mins(5)));

@@ -133,7 +133,10 @@ fn read(head: &Bytes) -> Result<Head, FramingFault> {
         } else if name == CONNECTION {
             let options = || value.as_bytes().split(|byte| *byte == b',').map(trimmed);
             is_closing |= options().any(|option| option.eq_ignore_ascii_case(b"close"));
-            keeps_alive |= options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+            // What is not ASCII is no list of options, and keeps nothing open.
+            let keeps = value.as_bytes().is_ascii()
+                && options().any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+            keeps_alive |= keeps;
         } else if name == UPGRADE {
             wants_upgrade = true;
         } else if name == EXPECT {

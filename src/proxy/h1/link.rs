@@ -144,6 +144,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.upload
     }
 
+    /// The bare connection, and what has been read from it beyond the answer's head.
+    pub(in crate::proxy) fn into_parts(self) -> (S, Bytes) {
+        (self.io, self.incoming.freeze())
+    }
+
     fn poll_read(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         make_room(&mut self.incoming, room);
         pin!(self.io.read_buf(&mut self.incoming)).poll(cx)

@@ -15,6 +15,7 @@ use super::reply::{Circumstances, framing_of, write_head};
 use super::wire::{Said, Wire};
 use crate::http::body::{Body, Incoming};
 use crate::http::h1::{Framing, Head, HeadSoFar, Sender};
+use crate::http::tunnel::Tunnel;
 use crate::http::{Request, Response};
 use crate::server::connections::Answer;
 
@@ -36,6 +37,8 @@ pub(super) struct Exchange<'a, S, A: Answer> {
 enum Next {
     GoOn,
     Close,
+    /// It is another protocol's.
+    Tunnel(Tunnel),
 }
 
 impl<S, A> Exchange<'_, S, A>
@@ -67,6 +70,11 @@ where
                     self.close().await;
                     return None;
                 }
+                Next::Tunnel(tunnel) => {
+                    let (visitor, early) = Rc::into_inner(self.wire)?.into_parts();
+                    tunnel.carry(visitor, early).await;
+                    return None;
+                }
             }
         }
     }
@@ -85,13 +93,17 @@ where
             Incoming::Http1(Box::pin(RequestBody::new(Rc::clone(&self.wire))))
         };
         let mut answering = pin!(self.answer.answer(Request::from_parts(head.parts, body), self.known));
-        let response = poll_fn(|cx| match answering.as_mut().poll(cx) {
+        let mut response = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
         })
         .await?;
         circumstances.persists &= self.may_go_on(wants_upgrade);
+        let tunnel = response.body_mut().take_tunnel();
         let sent = self.send(response, &circumstances, buffer).await?;
+        if let Some(tunnel) = tunnel.filter(|_| sent) {
+            return Some(Next::Tunnel(tunnel));
+        }
         let goes_on = circumstances.persists && sent && self.wire.is_through();
         Some(if goes_on { Next::GoOn } else { Next::Close })
     }

@@ -26,7 +26,7 @@ use wire::Wire;
 const PARKED_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers requests on `stream` until either side ends it or its time runs out.
-pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Limits)
+pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Rc<Limits>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Answer + 'static,
@@ -39,6 +39,7 @@ where
         let talk = Box::pin(Exchange { wire: Rc::new(wire), known: &known, answer: &*answer }.run());
         let Some(parked) = talk.await else { return };
         stream = parked;
+        answer.rest(&known);
         deadline.restart(limits.idle_time.saturating_sub(PARKED_AFTER));
         let Some(first) = first_words(&mut stream, &deadline).await else { return };
         beginning = first;

@@ -59,6 +59,7 @@ pub(super) fn write_head(
         would_be_length(out, headers, response);
     }
     match (circumstances.version, circumstances.persists) {
+        _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => put(out, b"connection", b"upgrade"),
         (Version::HTTP_11, true) => {}
         (_, true) => put(out, b"connection", b"keep-alive"),
         (_, false) => put(out, b"connection", b"close"),

@@ -29,6 +29,7 @@ const AHEAD: usize = 16 * 1024;
 pub(super) struct Wire<S> {
     io: RefCell<S>,
     incoming: RefCell<BytesMut>,
+    newcomer: Cell<Newcomer>,
     body: RefCell<Receiving>,
     /// Whether the client waits to be told to send its body.
     continue_due: Cell<bool>,
@@ -40,6 +41,19 @@ pub(super) struct Wire<S> {
     head_bytes: usize,
     head_time: Duration,
     body_time: Duration,
+}
+
+/// How long a client that has just come may take for its first words when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Whether a client has yet to say something for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Newcomer {
+    /// It has said something.
+    IsNone,
+    Waits,
+    /// It has, and the server is to stop.
+    Hurries,
 }
 
 /// How much of the present request's body is to come.
@@ -65,9 +79,11 @@ pub(super) enum Said {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Talks on `io`, from which `beginning` has been read already.
     pub(super) fn new(io: S, beginning: BytesMut, deadline: Rc<Deadline>, limits: &Limits) -> Self {
+        let newcomer = if beginning.is_empty() { Newcomer::Waits } else { Newcomer::IsNone };
         Self {
             io: RefCell::new(io),
             incoming: RefCell::new(beginning),
+            newcomer: Cell::new(newcomer),
             body: RefCell::new(Receiving::Length(0)),
             continue_due: Cell::new(false),
             is_attended: Cell::new(false),
@@ -83,6 +99,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn into_silent(self) -> Option<S> {
         self.incoming.borrow().is_empty().then_some(())?;
         Some(self.io.into_inner())
+    }
+
+    /// The socket, and what has been read from it beyond the request.
+    pub(super) fn into_parts(self) -> (S, Bytes) {
+        (self.io.into_inner(), self.incoming.into_inner().freeze())
     }
 
     /// Waits for a request's head. `so_far` is what was seen of it.
@@ -109,7 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     let said = if was_silent && so_far.is_nothing() { Said::Nothing } else { Said::Goodbye };
                     return Poll::Ready(said);
                 }
-                Poll::Pending if was_silent && self.deadline.watch().is_draining() => {
+                Poll::Pending
+                    if was_silent && self.deadline.watch().is_draining() && !self.has_just_come() =>
+                {
                     return Poll::Ready(Said::Goodbye);
                 }
                 Poll::Pending => return Poll::Pending,
@@ -117,7 +140,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// Whether a client that has said nothing yet may well be about to. Its connection was accepted:
+    /// were it closed now, its request would be lost on the way. It does not get long.
+    fn has_just_come(&self) -> bool {
+        if self.newcomer.get() == Newcomer::Waits {
+            self.newcomer.set(Newcomer::Hurries);
+            self.deadline.restart(LAST_WORDS.min(self.head_time));
+        }
+        self.newcomer.get() == Newcomer::Hurries
+    }
+
     fn begin(&self, head: Head) -> Head {
+        self.newcomer.set(Newcomer::IsNone);
         self.deadline.pause();
         self.continue_due.set(head.expects_continue);
         *self.body.borrow_mut() = match head.length {

@@ -3,8 +3,10 @@
 
 pub(crate) mod api;
 pub(crate) mod gateway;
+pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod jar;
+pub(crate) mod program;
 pub(crate) mod secured;
 pub(crate) mod tls;
 pub(crate) mod upstream;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use program::Program;
 pub(crate) use tls::{Authority, Client};
 pub(crate) use upstream::{Answer, FakeUpstream, Received};
 pub(crate) use visitor::{Ask, Visitor};

@@ -1,0 +1,106 @@
+"""tollgate beside itself: what a session, a second worker and a million sessions make of it."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+from .. import proof
+from ..faults import LeftOut
+from ..gateways import Wanted
+from ..load import Wrk
+from ..outcome import Column, Figure
+from ..rounds import Contender, new_outcome, take_turns
+from .run import OPEN, SMALL
+
+
+class Access:
+    """What the session costs: one process, two paths."""
+
+    key, title = "access", "With and without a session"
+    says = (
+        "The same small request to one tollgate process: on a closed path, where the session is looked up and"
+        ' the upstream is told who is there, and on a path with `access = "off"`.'
+    )
+
+    def run(self, run):
+        outcome = new_outcome(self.key, self.title, self.says, "request", "required", timed=False)
+        outcome.plot = None
+        with ExitStack() as held:
+            gateway = run.tollgates[0].start(run.stage, held, Wanted(run.stage.upstream))
+            contenders = []
+            for key, path in (("required", SMALL), ("off", OPEN)):
+                proof.prove(gateway, run.stage, path)
+                contenders.append(Contender(key, f'access = "{key}"', gateway, Wrk(run.stage, path), path))
+            return take_turns(outcome, run, contenders, "required")
+
+
+class Workers:
+    """What a second worker adds."""
+
+    key, title = "workers", "One worker and two"
+    says = "Small requests to tollgate with one worker on one core, and with two workers on two."
+
+    def run(self, run):
+        outcome = new_outcome(self.key, self.title, self.says, "request", "one", timed=False)
+        outcome.plot = None
+        outcome.columns.insert(1, replace(outcome.columns[0], figure="rate_ratio", title="× one", digits=2))
+        try:
+            cores = run.stage.cores_for(2)
+        except LeftOut as why:
+            outcome.left_out.append((self.title, str(why)))
+            return outcome
+        with ExitStack() as held:
+            contenders = []
+            for workers, title in ((1, "one worker"), (2, "two workers")):
+                gateway = run.tollgates[0].start(run.stage, held, Wanted(run.stage.upstream, workers=workers))
+                proof.prove(gateway, run.stage, SMALL)
+                contenders.append(Contender(str(workers), title, gateway, Wrk(run.stage, SMALL), SMALL))
+            with run.stage.rearranged(cores):
+                return take_turns(outcome, run, contenders, "1")
+
+
+class Sessions:
+    """What it costs that many are signed in."""
+
+    key, title = "sessions", "Live sessions"
+
+    # Those that are compared with.
+    FEW = 1000
+
+    says = (
+        "Small requests to two tollgate processes, one with a thousand live sessions and one with many, each"
+        " person with one session; every request comes with another session, from all over the table. The"
+        " memory of a session is what redeeming the tokens adds; person and token are counted before."
+    )
+
+    def run(self, run):
+        outcome = new_outcome(self.key, self.title, self.says, "request", f"{self.FEW:,}", timed=False)
+        outcome.plot = None
+        outcome.columns.append(Column("session_bytes", "bytes/session"))
+        outcome.columns.append(Column("person_bytes", "bytes/person and token"))
+        with ExitStack() as held:
+            few = run.tollgates[0].start(run.stage, held, Wanted(run.stage.upstream, sessions=self.FEW))
+            many = run.tollgates[0].start(run.stage, held, Wanted(run.stage.upstream, sessions=self.FEW))
+            run.say(f"  signing in {run.many:,} visitors")
+            begun = settled_memory(many)
+            tokens = many.door.issue(run.many)
+            issued = settled_memory(many)
+            many.cookies = many.door.redeem(tokens)
+            redeemed = settled_memory(many)
+            contenders = []
+            for gateway, count in ((few, self.FEW), (many, run.many)):
+                proof.prove(gateway, run.stage, SMALL)
+                title = f"{count:,} sessions"
+                contenders.append(Contender(str(count), title, gateway, Wrk(run.stage, SMALL), SMALL))
+            take_turns(outcome, run, contenders, str(self.FEW))
+            for row in outcome.rows:
+                if row.key == str(run.many):
+                    row.figures["session_bytes"] = Figure.over([(redeemed - issued) / run.many])
+                    row.figures["person_bytes"] = Figure.over([(issued - begun) / run.many])
+        return outcome
+
+
+def settled_memory(gateway):
+    """Memory when what was only needed for the way is given back."""
+    time.sleep(2)
+    return gateway.process.memory()

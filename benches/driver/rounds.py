@@ -1,0 +1,154 @@
+"""Measures contenders in turns: A B C, A B C, and so on.
+
+On a machine that others use as well, the minute decides more than the gateway. In turns, all meet the
+same minutes, and what one costs is compared with what the first costs in the same round.
+"""
+
+from dataclasses import dataclass
+
+from . import load, meter
+from .faults import LeftOut, Unproven
+from .outcome import Column, Figure, Outcome, Row
+
+
+@dataclass
+class Contender:
+    """One of those that are compared."""
+
+    key: str
+    title: str
+    gateway: object
+    # Makes the load, see `load`.
+    client: object
+    # Where answers are timed.
+    path: str
+
+    @classmethod
+    def of(cls, gateway, client, path):
+        return cls(gateway.key, gateway.title, gateway, client, path)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take."""
+
+    rounds: int
+    # Of each load.
+    seconds: int
+    # Of the steady load by which answers are timed.
+    steady_seconds: int
+
+
+def take_turns(outcome, run, contenders, baseline, timed=None, tls=False, counted=True):
+    """Fills `outcome` with a row for each contender. `timed` is the protocol for timing answers, if
+    they are timed; `counted` says that the upstream counts what it answers."""
+    samples = {contender.key: [] for contender in contenders}
+    running = list(contenders)
+    for number in range(run.pace.rounds + 1):
+        for contender in list(running):
+            # The first round is for warming up.
+            seconds = run.pace.seconds if number else 1
+            try:
+                sample = meter.measure(run.stage, contender.gateway, contender.client, seconds, counted)
+                if number and timed:
+                    add_times(sample, run, contender, timed, tls)
+            except (Unproven, LeftOut) as why:
+                run.say(f"  {contender.title}: {why}")
+                outcome.faults.append((contender.title, str(why)))
+                running.remove(contender)
+                continue
+            if number:
+                samples[contender.key].append(sample)
+                run.say(f"  round {number}, {contender.title}: {in_short(sample)}")
+    compared = samples[baseline] if baseline in {contender.key for contender in running} else []
+    for contender in running:
+        figures = summary(samples[contender.key], compared)
+        outcome.rows.append(Row(contender.key, contender.title, figures))
+    return outcome
+
+
+def add_times(sample, run, contender, protocol, tls):
+    seconds = run.pace.steady_seconds
+    times = load.latencies(run.stage, contender.gateway, contender.path, seconds, protocol, tls)
+    if not times:
+        raise Unproven(f"{contender.title} answers nothing at a moderate rate")
+    sample.p50 = times[len(times) // 2]
+    sample.p99 = times[len(times) * 99 // 100]
+
+
+def in_short(sample):
+    each = (sample.user + sample.kernel) / sample.requests * 1e6
+    return f"{sample.requests / sample.seconds:,.0f}/s, {each:.1f} µs"
+
+
+def summary(samples, baseline):
+    """The figures of one contender; ratios are between samples of the same round."""
+
+    def each(value):
+        return Figure.over(map(value, samples))
+
+    def against(value):
+        pairs = [(value(own), value(other)) for own, other in zip(samples, baseline)]
+        return Figure.over(own / other if own and other else None for own, other in pairs)
+
+    return {
+        "rate": each(rate),
+        "rate_ratio": against(rate),
+        "cpu": each(lambda sample: 1e6 * cpu(sample)),
+        "cpu_user": each(lambda sample: 1e6 * sample.user / sample.requests),
+        "cpu_ratio": against(cpu),
+        "busy": each(lambda sample: 100 * (sample.user + sample.kernel) / sample.seconds),
+        "instructions": each(instructions),
+        "instructions_user": each(lambda sample: thousands(sample, sample.user_instructions)),
+        "instructions_kernel": each(lambda sample: thousands(sample, sample.kernel_instructions)),
+        "instructions_ratio": against(instructions),
+        "p50": each(lambda sample: sample.p50),
+        "p99": each(lambda sample: sample.p99),
+        "memory": each(lambda sample: sample.memory / 1024**2),
+    }
+
+
+def rate(sample):
+    return sample.requests / sample.seconds
+
+
+def cpu(sample):
+    return (sample.user + sample.kernel) / sample.requests
+
+
+def instructions(sample):
+    if sample.user_instructions is None or sample.kernel_instructions is None:
+        return None
+    return thousands(sample, sample.user_instructions + sample.kernel_instructions)
+
+
+def thousands(sample, count):
+    return None if count is None else count / sample.requests / 1000
+
+
+def columns(unit, versus, timed=True):
+    """The usual columns; those of instructions only where they are counted."""
+    shown = [
+        Column("rate", f"{unit}s/s"),
+        Column("busy", "core busy %"),
+        Column("cpu", f"CPU µs/{unit}", 1, spread=True),
+        Column("cpu_ratio", f"CPU × {versus}", 2),
+    ]
+    if meter.counters() is None:
+        shown += [
+            Column("instructions_user", "thousand instructions, user", 1),
+            Column("instructions_kernel", "kernel", 1),
+            Column("instructions_ratio", f"instructions × {versus}", 3),
+        ]
+    if timed:
+        shown += [Column("p50", "p50 µs"), Column("p99", "p99 µs")]
+    return [*shown, Column("memory", "memory MiB", 1)]
+
+
+def new_outcome(key, title, says, unit, versus, timed=True):
+    """An outcome with the usual columns, and in the plot the most dependable figure."""
+    if meter.counters() is None:
+        plot = ("instructions", f"thousand instructions per {unit}")
+    else:
+        plot = ("cpu", f"µs of processor time per {unit}")
+    return Outcome(key, title, says, columns(unit, versus, timed), plot=plot)

@@ -1,0 +1,70 @@
+//! Who may have a WebSocket.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::ORIGIN;
+use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
+use sha1::{Digest as _, Sha1};
+
+use super::cors::CorsOrigins;
+use super::fault::Fault;
+use crate::domain::host::Origin;
+use crate::http::request_id::RequestId;
+use crate::http::{Request, websocket};
+
+/// A page of another site can open a WebSocket to this one, the browser adds the visitor's cookies,
+/// and nothing keeps that page from reading what comes back: CORS does not apply. So a session's
+/// WebSocket is for the site's own pages, and for origins that the operator trusts with sessions.
+/// Browsers always say where they stand (RFC 6455 §4.1); who does not is no browser and sends no
+/// cookies by itself.
+pub(super) fn check_origin(headers: &HeaderMap, own: &Origin, trusted: &CorsOrigins) -> Result<(), Fault> {
+    let mut origins = headers.get_all(ORIGIN).into_iter();
+    let said = match (origins.next(), origins.next()) {
+        (None, _) => return Ok(()),
+        (Some(said), None) => said,
+        _ => return Err(Fault::CrossSite),
+    };
+    let is_own = said.to_str().ok().and_then(Origin::parse).is_some_and(|said| said == *own);
+    if is_own || trusted.is_configured(said) { Ok(()) } else { Err(Fault::CrossSite) }
+}
+
+/// The key of the handshake, if a WebSocket is asked for. A browser that asks over HTTP/2 sends
+/// none, and proves otherwise that it means this site: one is made of the request's name.
+pub(super) fn websocket_key(request: &Request, request_id: &RequestId) -> Option<HeaderValue> {
+    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
+        return None;
+    }
+    let made = || HeaderValue::from_str(&STANDARD.encode(Sha1::digest(request_id.as_str()).get(..16)?)).ok();
+    websocket::key_of(headers).cloned().or_else(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sites_own_pages_and_trusted_ones_may() {
+        let own = Origin::parse("https://site.example").unwrap();
+        let trusted = CorsOrigins::new(&[Origin::parse("https://app.example").unwrap()]);
+        for (origins, may) in [
+            (&[][..], true),
+            (&["https://site.example"], true),
+            (&["https://site.example:443"], true),
+            (&["https://app.example"], true),
+            (&["http://site.example"], false),
+            (&["https://site.example:8443"], false),
+            (&["https://site.example.evil.example"], false),
+            (&["https://sub.site.example"], false),
+            (&["null"], false),
+            (&[""], false),
+            (&["https://site.example", "https://site.example"], false),
+            (&["https://site.example https://evil.example"], false),
+        ] {
+            let headers: HeaderMap =
+                origins.iter().map(|origin| (ORIGIN, HeaderValue::from_static(origin))).collect();
+            assert_eq!(check_origin(&headers, &own, &trusted).is_ok(), may, "{origins:?}");
+        }
+    }
+}

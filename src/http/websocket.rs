@@ -1,0 +1,178 @@
+//! WebSockets (RFC 6455), as far as somebody in between has to know them: the handshake, and where
+//! one frame ends and another begins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Version};
+use sha1::{Digest as _, Sha1};
+
+/// The one protocol to which a connection may be changed: behind others, `h2c` above all, there
+/// could be requests that nobody judges.
+pub const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Whether a request asks for a WebSocket (RFC 6455 §4.2.1). Whatever else it may ask for is ignored,
+/// as RFC 9110 §7.8 allows.
+pub fn is_handshake(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11
+        && *method == Method::GET
+        && names(headers, &UPGRADE, b"websocket")
+        && names(headers, &CONNECTION, b"upgrade")
+}
+
+/// Whether the answer to a handshake with `key` agrees to it.
+pub fn agrees(key: &HeaderValue, answer: &HeaderMap) -> bool {
+    answer.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == acceptance(key).as_bytes())
+}
+
+/// The key of a handshake; a browser that asks over HTTP/2 sends none (RFC 8441 §5).
+pub fn key_of(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(SEC_WEBSOCKET_KEY)
+}
+
+/// What proves that the other side read the key (RFC 6455 §4.2.2).
+pub fn acceptance(key: &HeaderValue) -> String {
+    const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(MAGIC).finalize())
+}
+
+fn names(headers: &HeaderMap, name: &http::HeaderName, option: &[u8]) -> bool {
+    let lines = headers.get_all(name).into_iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+        .any(|named| named.trim_ascii().eq_ignore_ascii_case(option))
+}
+
+/// Why a WebSocket is ended by somebody in between (RFC 6455 §7.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The server goes away.
+    GoingAway,
+}
+
+impl Close {
+    /// The frame that says so, for a browser or for a server.
+    pub fn frame(self, to: Side) -> Bytes {
+        let (code, reason) = match self {
+            Self::GoingAway => (1001_u16, &b"going away"[..]),
+        };
+        let [high, low] = code.to_be_bytes();
+        let length = u8::try_from(reason.len() + 2).unwrap_or_default();
+        let head: &[u8] = match to {
+            Side::Browser => &[0x88, length],
+            // Masked with zeros: what it says is no secret, and nothing is made of it.
+            Side::Server => &[0x88, 0x80 | length, 0, 0, 0, 0],
+        };
+        [head, &[high, low], reason].concat().into()
+    }
+}
+
+/// An end of a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that asked for it.
+    Browser,
+    /// The one that agreed.
+    Server,
+}
+
+/// Follows frames without reading them, to know where another may be put between.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    head: [u8; 10],
+    have: usize,
+    /// How much is to come of a frame whose length is known.
+    left: u64,
+}
+
+impl Frames {
+    /// These bytes passed.
+    pub fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                self.left -= here as u64;
+                bytes = bytes.get(here..).unwrap_or_default();
+                continue;
+            }
+            let Some((byte, rest)) = bytes.split_first() else { return };
+            bytes = rest;
+            if let Some(slot) = self.head.get_mut(self.have) {
+                *slot = *byte;
+                self.have += 1;
+            }
+            if let Some(left) = self.length() {
+                self.left = left;
+                self.have = 0;
+            }
+        }
+    }
+
+    /// Whether a frame has just ended.
+    pub fn is_between(&self) -> bool {
+        self.left == 0 && self.have == 0
+    }
+
+    /// How much follows the beginning of a head that is known so far: the mask, and the data.
+    fn length(&self) -> Option<u64> {
+        let head = self.head.get(..self.have)?;
+        let [_, second, extended @ ..] = head else { return None };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        let data = match (second & 0x7f, extended) {
+            (126, [high, low]) => u64::from(u16::from_be_bytes([*high, *low])),
+            (127, extended) => u64::from_be_bytes(extended.try_into().ok()?),
+            (126, _) => return None,
+            (length, _) => u64::from(length),
+        };
+        Some(data.saturating_add(mask))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc_is_agreed_to() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        let answer = |accept: &'static str| {
+            HeaderMap::from_iter([(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static(accept))])
+        };
+        assert!(agrees(&key, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
+        assert!(!agrees(&key, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOO=")));
+        assert!(!agrees(&key, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn frames_are_followed_however_they_are_cut() {
+        let frames: [Vec<u8>; 5] = [
+            vec![0x81, 0x00],
+            [&[0x82, 0x05][..], b"hello"].concat(),
+            [&[0x82, 0x85, 1, 2, 3, 4][..], b"hello"].concat(),
+            [&[0x82, 126, 1, 0][..], &[7; 256]].concat(),
+            [&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 9, 9, 9, 9][..], &vec![7; 65_536]].concat(),
+        ];
+        for step in [1, 3, 7, 1000, 100_000] {
+            let mut follower = Frames::default();
+            for frame in &frames {
+                for (index, piece) in frame.chunks(step).enumerate() {
+                    assert!(follower.is_between() == (index == 0), "{step} {index}");
+                    follower.pass(piece);
+                }
+                assert!(follower.is_between());
+            }
+            follower.pass(&frames.concat());
+            assert!(follower.is_between());
+        }
+    }
+
+    #[test]
+    fn a_close_is_a_frame() {
+        for side in [Side::Browser, Side::Server] {
+            let mut follower = Frames::default();
+            follower.pass(&Close::GoingAway.frame(side));
+            assert!(follower.is_between());
+        }
+    }
+}

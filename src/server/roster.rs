@@ -1,0 +1,123 @@
+//! Which worker has how many connections.
+//!
+//! All workers of a crew accept from the same sockets, and the kernel wakes whichever it likes: of a
+//! thousand connections, one of eight workers may get four hundred and another none. So whoever has
+//! accepted one while another worker has clearly fewer hands it over.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// The workers of a crew.
+#[derive(Debug)]
+pub(super) struct Roster(Vec<Member>);
+
+#[derive(Debug)]
+struct Member {
+    connections: AtomicUsize,
+    desk: mpsc::UnboundedSender<Handed>,
+}
+
+/// A connection on its way to another worker.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) seat: Seat,
+    /// The number of the door through which it came.
+    pub(super) door: usize,
+}
+
+/// That a worker has a connection. It is counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    roster: Arc<Roster>,
+    number: usize,
+}
+
+impl Roster {
+    /// A roster for so many workers, and what is handed to each.
+    pub(super) fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::UnboundedReceiver<Handed>>) {
+        let (members, desks) = (0..workers)
+            .map(|_| {
+                let (desk, handed) = mpsc::unbounded_channel();
+                (Member { connections: AtomicUsize::new(0), desk }, handed)
+            })
+            .unzip();
+        (Arc::new(Self(members)), desks)
+    }
+
+    /// Seats a connection that worker `own` has accepted: there, or where there are clearly fewer.
+    pub(super) fn seat(self: &Arc<Self>, own: usize) -> Seat {
+        let count = |member: &Member| member.connections.load(Ordering::Relaxed);
+        let fewest = self.0.iter().enumerate().min_by_key(|(_, member)| count(member));
+        let mine = self.0.get(own).map_or(0, count);
+        let number = match fewest {
+            // A few more or less are not worth the way to another thread.
+            Some((other, member)) if mine > count(member) + count(member) / 8 => other,
+            _ => own,
+        };
+        if let Some(member) = self.0.get(number) {
+            member.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        Seat { roster: Arc::clone(self), number }
+    }
+}
+
+impl Seat {
+    /// Whose it is.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Handed {
+    /// Hands it to the worker who has its seat; if that one has left already, it ends.
+    pub(super) fn over(self) {
+        let roster = Arc::clone(&self.seat.roster);
+        if let Some(member) = roster.0.get(self.seat.number) {
+            let _has_left = member.desk.send(self);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(member) = self.roster.0.get(self.number) {
+            member.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(roster: &Roster) -> Vec<usize> {
+        roster.0.iter().map(|member| member.connections.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn whoever_accepts_they_are_spread() {
+        let (roster, _desks) = Roster::new(4);
+        let mut seats: Vec<Seat> = (0..8).map(|_| roster.seat(2)).collect();
+        assert_eq!(counts(&roster), [2, 2, 2, 2]);
+        seats.extend((0..992).map(|_| roster.seat(2)));
+        let spread = counts(&roster);
+        assert!(spread.iter().all(|count| (240..=275).contains(count)), "{spread:?}");
+        drop(seats);
+        assert_eq!(counts(&roster), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn who_has_no_more_than_others_keeps_what_comes() {
+        let (roster, _desks) = Roster::new(3);
+        let seats: Vec<Seat> = (0..300).map(|own| roster.seat(own % 3)).collect();
+        assert!(seats.iter().enumerate().all(|(own, seat)| seat.number() == own % 3));
+        let (alone, _desk) = Roster::new(1);
+        assert_eq!(alone.seat(0).number(), 0);
+    }
+}

@@ -1,0 +1,146 @@
+//! Sockets that outlive the program: a restart refuses nobody.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::{Authority, Connection, FakeUpstream, HANG, Plan, Program};
+
+const GET: &[u8] = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
+
+/// As systemd starts a service with a socket of that name: open as number 3, and said so in the
+/// environment of the process itself.
+fn with_socket(listener: &TcpListener, name: &'static str) -> impl FnOnce(Command) -> Command {
+    let socket: OwnedFd = listener.try_clone().expect("a socket").into();
+    move |program| {
+        let mut shell = Command::new("sh");
+        let hand_over = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        shell.args(["-c", hand_over, "sh"]).arg(program.get_program()).args(program.get_args());
+        shell.env("LISTEN_FDNAMES", name).stdin(Stdio::from(socket));
+        shell
+    }
+}
+
+#[tokio::test]
+async fn under_load_nobody_is_refused() {
+    let upstream = FakeUpstream::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let plan = Plan::new(&upstream).server("workers", "2").server("http", &format!("[\"{address}\"]"));
+    let mut program = Program::start_by(&plan, with_socket(&listener, "")).await;
+    assert_eq!(program.http, address);
+
+    let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let visitors: Vec<_> = (0..8)
+        .map(|number| {
+            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+            tokio::spawn(async move {
+                let mut kept = None;
+                while !stop.load(Ordering::Relaxed) {
+                    // Some keep their connection as long as it lasts, some take a new one each time.
+                    let is_new = kept.is_none();
+                    let mut connection = match kept.take() {
+                        Some(connection) => connection,
+                        None => Connection::open([127, 0, 0, 1].into(), address).await,
+                    };
+                    let answer = connection.exchange(GET, "GET").await;
+                    assert!(answer.is_some() || !is_new, "a new connection ended without an answer");
+                    if let Some(answer) = answer {
+                        assert_eq!(answer.status, 200);
+                        served.fetch_add(1, Ordering::Relaxed);
+                        kept = (number % 2 == 0 && !answer.closes).then_some(connection);
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let before = served.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let next = Program::start_by(&plan, with_socket(&listener, "")).await;
+        program.signal("TERM");
+        assert!(program.ends().await);
+        program = next;
+        assert!(served.load(Ordering::Relaxed) > before);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for visitor in visitors {
+        tokio::time::timeout(HANG, visitor).await.expect("ends").expect("was never refused");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_named_is_a_fault() {
+    let upstream = FakeUpstream::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // By its name it would be found.
+    let program = Program::start_by(&Plan::new(&upstream), with_socket(&listener, "http")).await;
+    assert_eq!(program.http, listener.local_addr().unwrap());
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, Plan::new(&upstream).to_toml()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.arg("serve").arg("--config").arg(&file);
+    let output = with_socket(&listener, "other")(command).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("called \"other\", belongs to no listener"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_meant_for_another_process_is_left_alone() {
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start_by(&Plan::new(&upstream), |mut program| {
+        program.env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
+        program
+    })
+    .await;
+    let mut connection = Connection::open([127, 0, 0, 1].into(), program.http).await;
+    assert_eq!(connection.exchange(GET, "GET").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn the_service_manager_is_told() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(HANG)).unwrap();
+    let heard = || {
+        let mut room = [0; 256];
+        let length = manager.recv(&mut room).expect("says something");
+        String::from_utf8_lossy(&room[..length]).into_owned()
+    };
+    let program = Program::start_by(&Plan::new(&upstream), |mut program| {
+        program.env("NOTIFY_SOCKET", &path);
+        program
+    })
+    .await;
+    assert_eq!(heard(), "READY=1\n");
+    program.signal("TERM");
+    assert_eq!(heard(), "STOPPING=1\n");
+    assert!(program.ends().await);
+}
+
+#[tokio::test]
+async fn sighup_is_for_certificates_and_ends_nothing() {
+    let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
+    let files = authority.issue("site", &["site.test"]);
+    let plan = Plan::new(&upstream).certificate(files.clone());
+    let program = Program::start(&plan).await;
+    program.signal("HUP");
+    program.line_with("read anew").await;
+    std::fs::write(&files.key, "").unwrap();
+    program.line_with("cannot be used").await;
+    // However often it is looked at.
+    program.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(program.lines_with("cannot be used").len(), 1);
+    program.signal("TERM");
+    assert!(program.ends().await);
+}

@@ -1,0 +1,107 @@
+//! The real program in a process of its own: for what concerns all of a process, such as its
+//! memory, its sockets and its file descriptors.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+use super::{HANG, Plan, settle};
+
+/// `tollgate serve`, which ends with the story.
+pub(crate) struct Program {
+    pub(crate) http: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    _folder: TempDir,
+}
+
+impl Program {
+    /// Starts it with `plan`, and waits until it listens.
+    pub(crate) async fn start(plan: &Plan) -> Self {
+        Self::start_by(plan, |program| program).await
+    }
+
+    /// The same as `wrap` wants it: with an environment or under another program.
+    pub(crate) async fn start_by(plan: &Plan, wrap: impl FnOnce(Command) -> Command) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, plan.to_toml()).expect("writes a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.arg("serve").arg("--config").arg(file);
+        let mut command = wrap(command);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("starts");
+        let stderr = BufReader::new(child.stderr.take().expect("is piped"));
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let mut program = Self { http: ([127, 0, 0, 1], 0).into(), child, log, _folder: folder };
+        let line = program.line_with("listening").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
+        let http = line["http"].as_str().or(line["fields"]["http"].as_str()).expect("says where");
+        program.http = http.split(' ').next().and_then(|http| http.parse().ok()).expect("an address");
+        program
+    }
+
+    /// Every line of the log so far with these words.
+    pub(crate) fn lines_with(&self, words: &str) -> Vec<String> {
+        self.log.lock().unwrap().iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
+    /// The first line of the log with these words.
+    pub(crate) async fn line_with(&self, words: &str) -> String {
+        let found = async {
+            loop {
+                if let Some(line) = self.lines_with(words).first() {
+                    return line.clone();
+                }
+                settle().await;
+            }
+        };
+        let found = tokio::time::timeout(HANG, found).await;
+        found.unwrap_or_else(|_| panic!("no line with {words:?} in {:#?}", self.log.lock().unwrap()))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("is Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("has a line for it");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits until it has ended; whether it was content.
+    pub(crate) async fn ends(mut self) -> bool {
+        let ending = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("can be waited for") {
+                    return status.success();
+                }
+                settle().await;
+            }
+        };
+        tokio::time::timeout(HANG, ending).await.expect("ends")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _has_ended = self.child.kill();
+        let _no_zombie = self.child.wait();
+    }
+}
