@@ -25,7 +25,7 @@ use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::proxy::Fleet;
+use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -131,9 +131,9 @@ async fn run(
     let homes =
         settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http, &https)?)));
     let homes = homes.collect();
-    let mut fleets = Fleet::prepare(&settings.sites)?;
+    let fleets = Fleet::prepare(&settings.sites)?;
     let fronts = settings.sites.iter().filter_map(|site| {
-        let fleet = fleets.remove(&site.name)?;
+        let fleet = Arc::clone(fleets.get(&site.name)?);
         Some((site.name.clone(), Arc::new(Front::new(Arc::clone(site), fleet))))
     });
     let fronts: HashMap<_, _> = fronts.collect();
@@ -148,8 +148,9 @@ async fn run(
         https_port: https.first().map(SocketAddr::port),
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
-        clock: ambient.clock,
+        clock: Arc::clone(&ambient.clock),
     });
+    let clock = ambient.clock;
 
     let limits = |connections| Limits {
         connections: Arc::new(Semaphore::new(connections)),
@@ -182,9 +183,20 @@ async fn run(
     let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
     let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
+    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
     let operator = move || {
         let watch = Rc::default();
-        Rc::new(ControlSurface { api, sso, trusted_proxies, request_ids, watch, watches, reload_due })
+        let checkups = Checkups::new(&fleets, Arc::clone(&clock), sso.entropy());
+        Rc::new(ControlSurface {
+            api,
+            sso,
+            trusted_proxies,
+            request_ids,
+            watch,
+            watches,
+            reload_due,
+            checkups,
+        })
     };
     let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
@@ -234,11 +246,13 @@ struct ControlSurface {
     watch: Rc<Watch>,
     watches: RefCell<Vec<CertificateWatch>>,
     reload_due: Arc<AtomicBool>,
+    checkups: Checkups,
 }
 
 impl ControlSurface {
     fn look_after(&self) {
         let ticks = self.watch.tick();
+        self.checkups.tick();
         if self.reload_due.swap(false, Ordering::Relaxed) {
             self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));
         } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {

@@ -11,8 +11,10 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 
+use super::standing::{Standing, UpstreamState};
 use super::tls::{Tls, Trust};
-use crate::config::{Site, Upstream, UpstreamAddress, UpstreamScheme, UpstreamTls, Upstreams};
+use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme};
+use crate::domain::host::{HostPattern, Origin};
 use crate::domain::site::SiteName;
 
 /// A site's upstreams.
@@ -20,6 +22,9 @@ pub struct Fleet {
     pub(super) members: Vec<Arc<Member>>,
     pub(super) connect_timeout: Duration,
     pub(super) speaks_http2: bool,
+    pub(super) health: Option<HealthCheck>,
+    /// The Host of health checks, if it is not the upstream's own: visitors' requests have it too.
+    pub(super) check_host: Option<HeaderValue>,
 }
 
 /// One upstream.
@@ -32,38 +37,57 @@ pub(super) struct Member {
     /// Its own Host, in both spellings.
     pub(super) authority: Authority,
     pub(super) host: HeaderValue,
+    pub(super) standing: Standing,
 }
 
 impl Fleet {
     /// The fleets of all `sites`.
     pub fn prepare(sites: &[Arc<Site>]) -> io::Result<HashMap<SiteName, Arc<Self>>> {
         let mut trust = Trust::default();
-        let fleet =
-            |site: &Arc<Site>| Ok((site.name.clone(), Arc::new(Self::of(&site.upstreams, &mut trust)?)));
+        let fleet = |site: &Arc<Site>| Ok((site.name.clone(), Arc::new(Self::of(site, &mut trust)?)));
         sites.iter().map(fleet).collect()
     }
 
-    fn of(upstreams: &Upstreams, trust: &mut Trust) -> io::Result<Self> {
+    fn of(site: &Site, trust: &mut Trust) -> io::Result<Self> {
+        let upstreams = &site.upstreams;
         let has_https = upstreams.all.iter().any(|upstream| upstream.scheme == UpstreamScheme::Https);
         let config = has_https.then(|| trust.client_config(&upstreams.tls)).transpose()?;
         let member = |upstream| {
             let unfit = || io::Error::other(format!("{upstream} is no upstream"));
-            Member::new(upstream, &upstreams.tls, config.as_ref()).map(Arc::new).ok_or_else(unfit)
+            Member::new(upstream, site, config.as_ref()).map(Arc::new).ok_or_else(unfit)
         };
         Ok(Self {
             members: upstreams.all.iter().map(member).collect::<Result<_, _>>()?,
             connect_timeout: upstreams.connect_timeout,
             speaks_http2: upstreams.speak_http2(),
+            health: upstreams.health.clone(),
+            check_host: visited_host(site),
         })
     }
+
+    /// How each upstream is doing.
+    pub fn states(&self) -> Vec<UpstreamState> {
+        self.members.iter().map(|member| member.standing.state()).collect()
+    }
+}
+
+/// A Host under which visitors ask for the site and the upstream gets to know it, if one can be
+/// named.
+fn visited_host(site: &Site) -> Option<HeaderValue> {
+    let named = site.hosts.iter().find_map(|pattern| match pattern {
+        HostPattern::Exact(host) => Some(host.clone()),
+        HostPattern::Any | HostPattern::OneLevel(_) => None,
+    });
+    let host = site.public_url.as_ref().map(Origin::authority).or(named);
+    host.filter(|_| site.preserve_host).and_then(|host| HeaderValue::from_str(&host).ok())
 }
 
 impl Member {
     /// `None` if the configuration should never have let it pass.
-    fn new(upstream: &Upstream, tls: &UpstreamTls, config: Option<&Arc<ClientConfig>>) -> Option<Self> {
+    fn new(upstream: &Upstream, site: &Site, config: Option<&Arc<ClientConfig>>) -> Option<Self> {
         let (scheme, tls) = match upstream.scheme {
             UpstreamScheme::Http | UpstreamScheme::H2c => (Scheme::HTTP, None),
-            UpstreamScheme::Https => (Scheme::HTTPS, Some(Tls::new(config?, upstream, tls)?)),
+            UpstreamScheme::Https => (Scheme::HTTPS, Some(Tls::new(config?, upstream, &site.upstreams.tls)?)),
         };
         Some(Self {
             upstream: upstream.clone(),
@@ -72,6 +96,7 @@ impl Member {
             scheme,
             authority: upstream.authority.parse().ok()?,
             host: HeaderValue::from_str(&upstream.authority).ok()?,
+            standing: Standing::new(site.name.as_str(), &upstream.to_string()),
         })
     }
 }

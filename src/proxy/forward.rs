@@ -1,5 +1,6 @@
 //! Carrying one request to the upstream and its answer back.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -80,12 +81,19 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
-    let mut exchange = pin!(exchange(message, &came.method, &errand, (first, backend), now));
+    let under_way = Cell::new(first);
+    let mut exchange = pin!(exchange(message, &came.method, &errand, (&under_way, backend, now), &progress));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-        Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| progress.blame(error))),
+        Poll::Ready(answered) => Poll::Ready(answered),
         Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
     });
-    let Answered { status, mut headers, source, busy } = answered.await?;
+    let answered = answered.await.inspect_err(|error| {
+        if error.is_upstreams() {
+            errand.pool.failed(under_way.get(), errand.clock.now());
+        }
+    });
+    let Answered { status, mut headers, source, busy } = answered?;
+    errand.pool.answered(under_way.get());
     progress.answered();
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
@@ -127,26 +135,30 @@ fn answers_without_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Sends to one upstream after another, until one takes the request.
+/// Sends to one upstream after another, until one takes the request. `under_way` is where it is.
 async fn exchange(
     mut message: Message,
     method: &Method,
     errand: &Errand<'_>,
-    (mut index, mut backend): (usize, &Rc<Backend>),
-    now: Timestamp,
+    (under_way, mut backend, mut now): (&Cell<usize>, &Rc<Backend>, Timestamp),
+    progress: &Progress,
 ) -> Result<Answered, ProxyError> {
     let mut tried = Vec::new();
     loop {
         let failure = match backend.carry(message, method, now).await {
             Ok(answered) => return Ok(answered),
-            Err(Undelivered::Lost(error)) => return Err(error),
+            Err(Undelivered::Lost(error)) => return Err(progress.blame(error)),
             Err(Undelivered::Unsent(unsent, error)) => {
                 message = unsent;
                 error
             }
         };
-        tried.push(index);
-        (index, backend) = errand.pool.choose(&tried, now).ok_or(failure)?;
+        now = errand.clock.now();
+        tried.push(under_way.get());
+        let Some((next, another)) = errand.pool.choose(&tried, now) else { return Err(failure) };
+        errand.pool.failed(under_way.get(), now);
+        under_way.set(next);
+        backend = another;
         backend.address(&mut message, errand);
     }
 }

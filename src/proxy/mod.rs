@@ -7,6 +7,7 @@
 //! itself. One in HTTP/2 is many requests', and has tasks of its own.
 
 mod backend;
+mod checkup;
 mod connect;
 mod fleet;
 mod forward;
@@ -17,6 +18,7 @@ mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
+mod standing;
 mod stream;
 mod streamed_body;
 mod tls;
@@ -26,10 +28,12 @@ mod tunnel;
 use std::error::Error;
 use std::fmt;
 
+pub use checkup::Checkups;
 pub use fleet::Fleet;
 pub use forward::{Errand, ShownCookies, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
+pub use standing::UpstreamState;
 
 use crate::http::body::BodyError;
 
@@ -86,6 +90,24 @@ pub enum ProxyError {
     /// The request's body is longer than the site allows.
     #[error("the request's body is longer than the site allows")]
     BodyTooLong,
+}
+
+impl ProxyError {
+    /// Whether it is the upstream's fault.
+    fn is_upstreams(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Broken { .. }
+            | Self::Unreadable { .. }
+            | Self::Timeout => true,
+            Self::Nowhere
+            | Self::UnaskedUpgrade
+            | Self::BodyBroken
+            | Self::BodyTooSlow
+            | Self::BodyTooLong => false,
+        }
+    }
 }
 
 /// An error with what is behind it: hyper's own words name the stage and leave out the cause.

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::backend::Backend;
 use super::fleet::Fleet;
+use super::standing::Trust;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 
@@ -39,32 +41,58 @@ impl Pool {
 
     /// Which upstream a request goes to that has been to those in `tried` in vain; `None` if it has
     /// been to enough of them.
-    pub(super) fn choose(&self, tried: &[usize], _now: Timestamp) -> Option<(usize, &Rc<Backend>)> {
+    pub(super) fn choose(&self, tried: &[usize], now: Timestamp) -> Option<(usize, &Rc<Backend>)> {
         let chosen = match self.backends.as_slice() {
             [_] if tried.is_empty() => 0,
             [] | [_] => return None,
             several if tried.len() >= several.len().min(MAX_TRIES) => return None,
-            several => self.choose_of(several, tried),
+            several => self.choose_of(several, tried, now),
         };
         self.backends.get(chosen).map(|backend| (chosen, backend))
     }
 
-    fn choose_of(&self, several: &[Rc<Backend>], tried: &[usize]) -> usize {
+    fn choose_of(&self, several: &[Rc<Backend>], tried: &[usize], now: Timestamp) -> usize {
         let (one, other) = {
             let mut dice = self.dice.borrow_mut();
             let one = dice.random_range(0..several.len());
             (one, (one + dice.random_range(1..several.len())) % several.len())
         };
         let load = |index: usize| several.get(index).map_or(usize::MAX, |backend| backend.in_flight());
-        let is_good = |index: usize| !tried.contains(&index);
-        match (is_good(one), is_good(other)) {
+        let is_left = |index: &usize| !tried.contains(index);
+        let is_good = |index: &usize| {
+            let trust = several.get(*index).map(|backend| backend.member.standing.trust(now));
+            is_left(index)
+                && match trust {
+                    Some(Trust::Full) => true,
+                    Some(Trust::Trial) => load(*index) == 0,
+                    Some(Trust::None) | None => false,
+                }
+        };
+        match (is_good(&one), is_good(&other)) {
             (true, true) if load(other) < load(one) => other,
             (true, _) => one,
             (false, true) => other,
             (false, false) => {
                 let mut rest = (0..several.len()).map(|step| (one + step) % several.len());
-                rest.find(|index| is_good(*index)).unwrap_or(one)
+                // If all are left out, none is: it may be us who cannot reach them.
+                rest.clone().find(is_good).or_else(|| rest.find(is_left)).unwrap_or(one)
             }
+        }
+    }
+
+    /// The upstream `index` answered.
+    pub(super) fn answered(&self, index: usize) {
+        // Where there is but one, it is used however it is doing.
+        if let Some(backend) = self.backends.get(index).filter(|_| self.backends.len() > 1) {
+            backend.member.standing.answered();
+        }
+    }
+
+    /// The upstream `index` did not answer, and it was not the visitor's fault.
+    pub(super) fn failed(&self, index: usize, now: Timestamp) {
+        if let Some(backend) = self.backends.get(index).filter(|_| self.backends.len() > 1) {
+            let spread = |most: Duration| most.mul_f64(self.dice.borrow_mut().random());
+            backend.member.standing.failed(now, spread);
         }
     }
 

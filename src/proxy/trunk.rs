@@ -96,7 +96,7 @@ pub(super) struct Trunk {
 
 /// Runs what belongs to a connection on the worker's own thread.
 #[derive(Clone)]
-struct OnThisThread;
+pub(super) struct OnThisThread;
 
 impl<F: Future + 'static> Executor<F> for OnThisThread {
     fn execute(&self, future: F) {

@@ -1,0 +1,144 @@
+//! Asking upstreams how they are. It is done once for the whole process, whatever the number of
+//! workers: upstreams have better things to do.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::connect::connect;
+use super::fleet::{Fleet, Member};
+use super::names::Names;
+use super::trunk::{OnThisThread, whole};
+use crate::config::HealthCheck;
+use crate::domain::clock::Clock;
+use crate::domain::entropy::Entropy;
+use crate::http::watch::TICK;
+
+/// Who asks.
+const ASKING: HeaderValue =
+    HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"), " (health check)"));
+
+/// All upstreams that are to be asked.
+pub struct Checkups {
+    patients: Vec<Rc<Patient>>,
+    clock: Arc<dyn Clock>,
+    dice: RefCell<SmallRng>,
+    now: Cell<u64>,
+}
+
+/// An upstream that is asked regularly.
+struct Patient {
+    fleet: Arc<Fleet>,
+    member: Arc<Member>,
+    check: HealthCheck,
+    names: Names,
+    /// The tick at which it is asked next.
+    due: Cell<u64>,
+    is_being_asked: Cell<bool>,
+    /// Good answers in a row, and bad ones.
+    good: Cell<usize>,
+    bad: Cell<usize>,
+}
+
+impl Checkups {
+    /// For the upstreams of `fleets` that want it.
+    pub fn new(fleets: &[Arc<Fleet>], clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        let asked = fleets.iter().filter_map(|fleet| Some((fleet, fleet.health.as_ref()?)));
+        let patients = asked.flat_map(|(fleet, check)| {
+            fleet.members.iter().map(move |member| Rc::new(Patient::new(fleet, member, check)))
+        });
+        Self {
+            patients: patients.collect(),
+            clock,
+            dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
+            now: Cell::new(0),
+        }
+    }
+
+    /// Asks those whose time has come: to be called once for each [`TICK`], on a thread that runs
+    /// local tasks.
+    pub fn tick(&self) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        for patient in self.patients.iter().filter(|patient| patient.due.get() <= now) {
+            // A little at random, so that not all are asked at the same moment for ever.
+            let interval = patient.check.interval;
+            let spread = self.dice.borrow_mut().random_range(0..=ticks(interval / 10));
+            patient.due.set(now + ticks(interval) + spread);
+            if !patient.is_being_asked.replace(true) {
+                let (patient, clock) = (Rc::clone(patient), Arc::clone(&self.clock));
+                tokio::task::spawn_local(async move {
+                    let asked = tokio::time::timeout(patient.check.timeout, patient.ask(&*clock)).await;
+                    patient.conclude(asked.ok().flatten());
+                    patient.is_being_asked.set(false);
+                });
+            }
+        }
+    }
+}
+
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Patient {
+    fn new(fleet: &Arc<Fleet>, member: &Arc<Member>, check: &HealthCheck) -> Self {
+        Self {
+            fleet: Arc::clone(fleet),
+            member: Arc::clone(member),
+            check: check.clone(),
+            names: Names::default(),
+            due: Cell::new(0),
+            is_being_asked: Cell::new(false),
+            good: Cell::new(0),
+            bad: Cell::new(0),
+        }
+    }
+
+    /// What it says; `None` if it says nothing.
+    async fn ask(&self, clock: &dyn Clock) -> Option<StatusCode> {
+        let stream = connect(&self.member, &self.names, clock.now(), self.check.timeout).await.ok()?;
+        let target = self.check.path.clone().into();
+        let mut request = Request::new(Empty::<Bytes>::new());
+        request.headers_mut().insert(USER_AGENT, ASKING);
+        let host = self.fleet.check_host.as_ref().unwrap_or(&self.member.host);
+        let stream = TokioIo::new(stream);
+        let answer = if self.fleet.speaks_http2 {
+            *request.uri_mut() = whole(&target, &self.member.scheme, host.as_bytes().try_into().ok()?)?;
+            let (mut sender, connection) = http2::handshake(OnThisThread, stream).await.ok()?;
+            // It ends with the sender.
+            tokio::task::spawn_local(connection);
+            sender.send_request(request).await.ok()?
+        } else {
+            *request.uri_mut() = target;
+            request.headers_mut().insert(HOST, host.clone());
+            let (mut sender, connection) = http1::handshake(stream).await.ok()?;
+            tokio::task::spawn_local(connection);
+            sender.send_request(request).await.ok()?
+        };
+        Some(answer.status())
+    }
+
+    fn conclude(&self, status: Option<StatusCode>) {
+        let is_good = status.is_some_and(|status| status.is_success() || status.is_redirection());
+        let (right, wrong) = if is_good { (&self.good, &self.bad) } else { (&self.bad, &self.good) };
+        right.set(right.get().saturating_add(1));
+        wrong.set(0);
+        let enough = if is_good { self.check.healthy_after } else { self.check.unhealthy_after };
+        if right.get() >= enough {
+            self.member.standing.was_found(is_good);
+        }
+    }
+}
