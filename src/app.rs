@@ -25,6 +25,7 @@ use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
+use crate::proxy::Fleet;
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
@@ -130,8 +131,11 @@ async fn run(
     let homes =
         settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http, &https)?)));
     let homes = homes.collect();
-    let fronts =
-        settings.sites.iter().map(|site| (site.name.clone(), Arc::new(Front::new(Arc::clone(site)))));
+    let mut fleets = Fleet::prepare(&settings.sites)?;
+    let fronts = settings.sites.iter().filter_map(|site| {
+        let fleet = fleets.remove(&site.name)?;
+        Some((site.name.clone(), Arc::new(Front::new(Arc::clone(site), fleet))))
+    });
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));

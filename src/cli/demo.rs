@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::say;
 use super::serve::StopSignals;
 use crate::app::{self, Ambient};
-use crate::config::{self, Environment, RemoteUrl, Settings, Site};
+use crate::config::{self, Environment, RemoteUrl, Settings, Site, Upstream, UpstreamAddress, Upstreams};
 use crate::demo::login::LoginPage;
 use crate::demo::site;
 use crate::domain::entropy::SystemEntropy;
@@ -52,15 +52,14 @@ impl Demo {
         let configured = settings.sites.first().context("config.toml has no site")?;
         let mut demo_site = Site::clone(configured);
         let login_port = url::Url::parse(demo_site.login_url.as_str())?.port_or_known_default();
-        let site_listener = self.listen(demo_site.upstream.port).await?;
+        let site_listener = self.listen(port_of(&demo_site.upstreams)?).await?;
         let login_listener = self.listen(login_port.unwrap_or_default()).await?;
         let (site_address, login_address) = (site_listener.local_addr()?, login_listener.local_addr()?);
         if self.any_port {
             let any = |address: &mut SocketAddr| address.set_port(0);
             settings.server.http.iter_mut().for_each(any);
             any(&mut settings.control.listen);
-            demo_site.upstream.port = site_address.port();
-            demo_site.upstream.authority = site_address.to_string();
+            demo_site.upstreams.all = vec![Upstream::plain("127.0.0.1", site_address.port())];
             demo_site.login_url = moved(&demo_site.login_url, login_address.port())?;
         }
         let login_page = url::Url::parse(demo_site.login_url.as_str())?.origin().ascii_serialization();
@@ -104,6 +103,14 @@ impl Demo {
         let port = if self.any_port { 0 } else { port };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         listener.with_context(|| format!("cannot listen on 127.0.0.1:{port} ({HINT})"))
+    }
+}
+
+/// Where config.toml says that the demo's site listens.
+fn port_of(upstreams: &Upstreams) -> anyhow::Result<u16> {
+    match upstreams.all.first().map(|upstream| &upstream.address) {
+        Some(UpstreamAddress::Tcp { port, .. }) => Ok(*port),
+        _ => bail!("config.toml has no upstream with a port"),
     }
 }
 

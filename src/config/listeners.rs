@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::settings::Upstream;
+use super::upstream::{Upstream, UpstreamAddress};
 
 /// Where the gateway listens, as far as that could be read.
 #[derive(Default)]
@@ -23,9 +23,12 @@ impl Listeners {
     /// Whether connections to `upstream` end here, as far as that can be told without asking a
     /// name server or the network interfaces.
     pub(super) fn receive(&self, upstream: &Upstream) -> bool {
-        let named = ["localhost", "ip6-localhost"].contains(&upstream.host.as_str());
-        let address = upstream.host.parse().map(|address: IpAddr| address.to_canonical());
-        self.public.iter().chain(&self.control).filter(|own| own.port() == upstream.port).any(|own| {
+        let UpstreamAddress::Tcp { host, port } = &upstream.address else {
+            return false;
+        };
+        let named = ["localhost", "ip6-localhost"].contains(&host.as_str());
+        let address = host.parse().map(|address: IpAddr| address.to_canonical());
+        self.public.iter().chain(&self.control).filter(|own| own.port() == *port).any(|own| {
             let loopback = loopback_of(own.ip());
             let destination = match address {
                 // Connecting to no address in particular is connecting to this machine.
@@ -72,7 +75,7 @@ mod tests {
             ("0.0.0.0:80", "app.internal", 80, false),
         ] {
             let own = own.parse().unwrap();
-            let upstream = Upstream { host: host.to_owned(), port, authority: String::new() };
+            let upstream = Upstream::plain(host, port);
             let public = Listeners { public: vec![own], ..Listeners::default() };
             let control = Listeners { control: Some(own), ..Listeners::default() };
             assert_eq!(public.receive(&upstream), expected, "{own} {host}");

@@ -24,6 +24,8 @@ mod spelling;
 mod store;
 mod text;
 mod units;
+mod upstream;
+mod upstream_tls;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use settings::*;
+pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
+pub use upstream_tls::{Authorities, UpstreamTls};
 
 use document::{Document, Read, Reported};
 use listeners::Listeners;

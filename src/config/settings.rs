@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::certificate::Certificate;
+use super::upstream::Upstreams;
 use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
@@ -34,8 +35,9 @@ pub struct Settings {
 impl Settings {
     /// What is no fault, but may well be a mistake.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let towards_sites = self.sites.iter().filter_map(|site| site.upstreams.tls.identity.as_ref());
         let certificates = self.server.certificates.iter().chain(&self.control.certificate);
-        certificates.filter_map(|certificate| certificate.warning(now)).collect()
+        certificates.chain(towards_sites).filter_map(|certificate| certificate.warning(now)).collect()
     }
 }
 
@@ -222,7 +224,7 @@ pub struct Site {
     /// For how long browsers are to use nothing but https, if they are told.
     pub hsts: Option<Hsts>,
     /// Where requests go.
-    pub upstream: Upstream,
+    pub upstreams: Upstreams,
     /// Where strangers are sent.
     pub login_url: RemoteUrl,
     /// Where a visitor goes after logging out, if not back to the site.
@@ -259,17 +261,6 @@ pub struct Site {
     pub cookie: SiteCookie,
     /// `[site.identity]`.
     pub identity: IdentityHeaders,
-}
-
-/// An upstream that speaks HTTP/1.1 over TCP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its host name or address, IPv6 without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// `host` or `host:port` for the Host field.
-    pub authority: String,
 }
 
 /// A page elsewhere to which parameters can be added.

@@ -9,11 +9,11 @@ use super::claims::Claims;
 use super::document::Read;
 use super::listeners::Listeners;
 use super::section::Section;
-use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis, Upstream};
+use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route};
+use super::{cookie, identity, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
-use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
+use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
 use crate::domain::site::SiteName;
 
@@ -43,9 +43,9 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let name = name(&mut section, taken);
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
+    let upstreams = upstream::read(&mut section, own);
     let https_redirect = https_redirect(&mut section, &public_url, own);
     let secured_for = hsts(&mut section);
-    let upstream = upstream(&mut section, own);
     let login_url = section.required_text("login_url", "\"https://login.example.com/\"");
     let login_url = login_url.and_then(|text| remote_url(&text));
     let logout_url = optional(&mut section, "logout_url", |text| remote_url(&text));
@@ -90,9 +90,9 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         name: name?,
         hosts: hosts?,
         public_url: public_url?,
+        upstreams: upstreams?,
         https_redirect: https_redirect?,
         hsts: secured_for?,
-        upstream: upstream?,
         login_url: login_url?,
         logout_url: logout_url?,
         rules: rules?,
@@ -214,47 +214,6 @@ fn is_open(page: &RemoteUrl, rules: &Rules, allow_encoded_slash: bool) -> bool {
     let (_, _, path) = page.destination();
     let path = RequestPath::parse(path, allow_encoded_slash);
     path.is_ok_and(|path| rules.level(&path, &Method::GET) != AccessLevel::Required)
-}
-
-fn upstream(section: &mut Section<'_>, own: &Listeners) -> Read<Upstream> {
-    const EXAMPLE: &str = "[\"http://127.0.0.1:9000\"]";
-    let upstreams = section.required_list("upstream", EXAMPLE, |text| {
-        let later = ["https:", "h2c:", "unix:"].iter().any(|scheme| text.as_str().starts_with(scheme));
-        if later {
-            return Err(
-                text.refuse("is not available in this version", &format!("use plain HTTP, {EXAMPLE}"))
-            );
-        }
-        let upstream = text.parse(
-            plain_http,
-            "is not an upstream",
-            "write http://, a host and perhaps a port, and nothing behind",
-        )?;
-        if own.receive(&upstream) {
-            let remedy = "name the address of the site itself, or let the gateway listen elsewhere";
-            return Err(text.refuse("is the gateway itself", remedy));
-        }
-        Ok(upstream)
-    })?;
-    match <[Upstream; 1]>::try_from(upstreams) {
-        Ok([upstream]) => Ok(upstream),
-        Err(_several) => Err(section.place_of("upstream").fault(
-            "balancing over several upstreams is not available in this version",
-            format!("list one, such as {EXAMPLE}"),
-        )),
-    }
-}
-
-fn plain_http(text: &str) -> Option<Upstream> {
-    let authority = text.strip_prefix("http://")?;
-    let authority = Authority::parse(authority.strip_suffix('/').unwrap_or(authority))?;
-    let host = authority.host();
-    let named_port = authority.port().filter(|port| *port != 80);
-    Some(Upstream {
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: named_port.unwrap_or(80),
-        authority: named_port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
-    })
 }
 
 /// `session_idle` and `session_max`.

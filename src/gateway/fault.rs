@@ -80,7 +80,14 @@ impl Fault {
             }
             Self::Proxy(ProxyError::BodyBroken) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            Self::Proxy(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreachable")
+            }
+            Self::Proxy(ProxyError::Tls { .. }) => (StatusCode::BAD_GATEWAY, "upstream_tls"),
+            Self::Proxy(ProxyError::Broken { .. }) => (StatusCode::BAD_GATEWAY, "upstream_broke_off"),
+            Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreadable")
+            }
         }
     }
 
@@ -114,13 +121,18 @@ impl Fault {
     /// What the client may know: of our own faults, no details.
     fn message(&self) -> String {
         match self {
-            Self::Proxy(
-                ProxyError::BodyTooLong
-                | ProxyError::BodyBroken
-                | ProxyError::BodyTooSlow
-                | ProxyError::Timeout,
-            ) => self.to_string(),
-            Self::Proxy(_) => "the site behind the gateway cannot be reached".to_owned(),
+            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
+                "the site behind the gateway cannot be reached".to_owned()
+            }
+            Self::Proxy(ProxyError::Tls { .. }) => {
+                "the gateway and the site behind it agree on no TLS".to_owned()
+            }
+            Self::Proxy(ProxyError::Broken { .. }) => {
+                "the site behind the gateway broke off before it answered".to_owned()
+            }
+            Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
+                "the answer of the site behind the gateway cannot be read".to_owned()
+            }
             _ => self.to_string(),
         }
     }
@@ -142,7 +154,14 @@ impl Fault {
             Self::Unavailable(_) => Problem::SessionsUnavailable,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
-            Self::Proxy(_) => Problem::UpstreamUnreachable,
+            Self::Proxy(
+                ProxyError::Nowhere
+                | ProxyError::Connect { .. }
+                | ProxyError::Tls { .. }
+                | ProxyError::Broken { .. }
+                | ProxyError::Unreadable { .. }
+                | ProxyError::UnaskedUpgrade,
+            ) => Problem::UpstreamUnreachable,
         })
     }
 }

@@ -9,6 +9,7 @@ use super::https::strict_transport_security;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
+use crate::proxy::Fleet;
 
 /// A site, ready to be served.
 pub struct Front {
@@ -16,8 +17,8 @@ pub struct Front {
     pub site: Arc<Site>,
     /// Origins whose scripts may read the gateway's refusals.
     pub(super) cors: CorsOrigins,
-    /// The upstream's own Host.
-    pub(super) upstream_host: HeaderValue,
+    /// Its upstreams.
+    pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
     pub(super) hsts: Option<HeaderValue>,
     plain_names: CookieNames,
@@ -25,13 +26,11 @@ pub struct Front {
 }
 
 impl Front {
-    /// Prepares `site`.
-    pub fn new(site: Arc<Site>) -> Self {
+    /// Prepares `site`, whose upstreams are `fleet`.
+    pub fn new(site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
-            // The configuration read it as a host and a port: it can stand in a header.
-            upstream_host: HeaderValue::from_str(&site.upstream.authority)
-                .unwrap_or(HeaderValue::from_static("")),
+            fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),

@@ -70,9 +70,10 @@ pub struct Gateway {
 impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let pool =
-            |site: &Arc<crate::config::Site>| (site.name.clone(), Rc::new(Pool::new(site.upstream.clone())));
-        let pools = shared.sso.sites.all().iter().map(pool).collect();
+        let pool = |(name, front): (&SiteName, &Arc<Front>)| {
+            (name.clone(), Rc::new(Pool::new(&front.fleet, &shared.clock, shared.sso.entropy())))
+        };
+        let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
         Self { shared, pools, request_ids, watch: Rc::default() }
     }
@@ -96,7 +97,10 @@ impl Gateway {
     /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
-        if self.watch.tick().is_multiple_of(TICKS_PER_SWEEP) {
+        let ticks = self.watch.tick();
+        if self.watch.is_draining() {
+            self.pools.values().for_each(|pool| pool.close_idle());
+        } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             let now = self.shared.clock.now();
             self.pools.values().for_each(|pool| pool.sweep(now));
         }
@@ -195,7 +199,6 @@ impl Gateway {
             pool: &address.pool,
             client,
             host: &address.host,
-            own_host: &address.front.upstream_host,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
             request_id,

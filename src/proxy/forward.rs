@@ -5,31 +5,29 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
-use super::pool::{Link, Pool};
+use super::backend::{Answered, Backend, Message, Source, Undelivered};
+use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
-use super::{ProxyError, h1, rewrite, tunnel};
+use super::streamed_body::StreamedBody;
+use super::{ProxyError, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::http::body::Body;
 use crate::http::client::Client;
+use crate::http::connection::remove_hop_by_hop;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
 use crate::http::websocket;
 use crate::http::{Request, Response};
-
-/// How long a connection may take to come about: an upstream on the same network answers within
-/// milliseconds, or not at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which of a request's cookies the upstream may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +52,6 @@ pub struct Errand<'a> {
     pub client: &'a Client,
     /// The Host that the client asked for, with its port.
     pub host: &'a HeaderValue,
-    /// The upstream's own Host.
-    pub own_host: &'a HeaderValue,
     /// Where the request comes from, for the upstream to know.
     pub whereabouts: &'a Whereabouts,
     /// Which cookies the upstream may see.
@@ -79,38 +75,44 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
-    let mut head = h1::Head::new(&came.method, errand.target);
-    rewrite::to_upstream(&came.headers, &permit, &errand, &mut head);
+    let now = errand.clock.now();
+    let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
     let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
-    let upload = head.with(body);
-
-    let mut exchange = pin!(exchange(upload, &came.method, &errand));
+    let message = backend.message(&came, body, &permit, &errand);
+    let mut exchange = pin!(exchange(message, &came.method, &errand, (first, backend), now));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| progress.blame(error))),
         Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
     });
-    let (mut link, answer) = answered.await?;
+    let Answered { status, mut headers, source, busy } = answered.await?;
     progress.answered();
-    let mut headers = answer.headers;
     rewrite::from_upstream(&mut headers, errand.cookie_names);
-    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-        let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
-        agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
-        headers.insert(UPGRADE, websocket::WEBSOCKET);
-        let (upstream, leftover) = link.into_parts();
-        let deadline = errand.watch.deadline(errand.site.upstream_timeout);
-        let tunnel = tunnel::to_upstream(upstream, leftover, deadline);
-        return Ok(answered_with(answer.status, headers, Body::Tunnel(Some(tunnel))));
-    }
-    let body = match link.take_whole() {
-        Some(whole) => {
-            errand.pool.put(link, errand.clock.now());
-            Body::from(whole)
+    let body = match source {
+        Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
+            let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
+            agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
+            headers.insert(UPGRADE, websocket::WEBSOCKET);
+            let (upstream, leftover) = link.into_parts();
+            let deadline = errand.watch.deadline(errand.site.upstream_timeout);
+            Body::Tunnel(Some(tunnel::to_upstream(upstream, leftover, deadline, busy)))
         }
-        None => Body::stream(ResponseBody::new(link, Rc::clone(errand.pool), Arc::clone(errand.clock))),
+        Source::Link(mut link) => match link.take_whole() {
+            Some(whole) => {
+                busy.give_back(link);
+                Body::from(whole)
+            }
+            None => Body::stream(ResponseBody::new(link, busy)),
+        },
+        Source::Stream(stream, ride, giver) => {
+            remove_hop_by_hop(&mut headers);
+            let has_none = came.method == Method::HEAD || answers_without_body(status);
+            // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
+            let is_over = has_none || stream.is_end_stream();
+            if is_over { Body::empty() } else { Body::stream(StreamedBody::new(stream, ride, giver, busy)) }
+        }
     };
-    Ok(answered_with(answer.status, headers, body))
+    Ok(answered_with(status, headers, body))
 }
 
 fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
@@ -120,35 +122,31 @@ fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response
     response
 }
 
-/// Sends on an idle connection, or on a new one if there is none. What was never sent, or does no
-/// harm if it is done twice, is sent again where an idle connection was closed before it answered:
-/// the upstream may have closed it just then (RFC 9112 §9.3.1).
-async fn exchange(
-    mut upload: h1::Upload,
-    method: &Method,
-    errand: &Errand<'_>,
-) -> Result<(Box<Link>, h1::Answer), ProxyError> {
-    let to_head = method == Method::HEAD;
-    while let Some(mut link) = errand.pool.take(errand.clock.now()) {
-        link.begin(upload, to_head);
-        match poll_fn(|cx| link.poll_answer(cx)).await {
-            Ok(answer) => return Ok((link, answer)),
-            Err(h1::Fault::Unanswered) => {
-                let again = link.into_upload().again(is_idempotent(method));
-                upload = again.ok_or(h1::Fault::Unanswered)?;
-            }
-            Err(fault) => return Err(fault.into()),
-        }
-    }
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, errand.pool.connect());
-    let mut link =
-        connecting.await.map_err(|_| ProxyError::Connect(std::io::ErrorKind::TimedOut.into()))??;
-    link.begin(upload, to_head);
-    let answer = poll_fn(|cx| link.poll_answer(cx)).await?;
-    Ok((link, answer))
+/// Whether an answer with `status` never has a body.
+fn answers_without_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Whether a request with `method` does no harm if it is done twice (RFC 9110 §9.2.2).
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+/// Sends to one upstream after another, until one takes the request.
+async fn exchange(
+    mut message: Message,
+    method: &Method,
+    errand: &Errand<'_>,
+    (mut index, mut backend): (usize, &Rc<Backend>),
+    now: Timestamp,
+) -> Result<Answered, ProxyError> {
+    let mut tried = Vec::new();
+    loop {
+        let failure = match backend.carry(message, method, now).await {
+            Ok(answered) => return Ok(answered),
+            Err(Undelivered::Lost(error)) => return Err(error),
+            Err(Undelivered::Unsent(unsent, error)) => {
+                message = unsent;
+                error
+            }
+        };
+        tried.push(index);
+        (index, backend) = errand.pool.choose(&tried, now).ok_or(failure)?;
+        backend.address(&mut message, errand);
+    }
 }

@@ -1,18 +1,32 @@
 //! Forwarding what has a permit: rewriting the request, connections to the upstream, streaming
 //! both ways.
 //!
-//! A worker is a single thread and its upstream connections are its own. A connection is polled
-//! within the task of the request that uses it, and later within the polling of the response's
-//! body: there is no second task to wake, and a slow reader holds back the upstream by itself.
+//! A worker is a single thread and its upstream connections are its own. A connection in HTTP/1.1 is
+//! polled within the task of the request that uses it, and later within the polling of the
+//! response's body: there is no second task to wake, and a slow reader holds back the upstream by
+//! itself. One in HTTP/2 is many requests', and has tasks of its own.
 
+mod backend;
+mod connect;
+mod fleet;
 mod forward;
 mod h1;
+mod handover;
+mod names;
 mod pool;
 mod request_body;
 mod response_body;
 mod rewrite;
+mod stream;
+mod streamed_body;
+mod tls;
+mod trunk;
 mod tunnel;
 
+use std::error::Error;
+use std::fmt;
+
+pub use fleet::Fleet;
 pub use forward::{Errand, ShownCookies, forward};
 pub use pool::Pool;
 pub use rewrite::origin_form;
@@ -22,18 +36,44 @@ use crate::http::body::BodyError;
 /// Why there is no answer from the upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
+    /// The site has no upstream.
+    #[error("there is no upstream")]
+    Nowhere,
     /// No connection came about.
-    #[error("cannot connect to the upstream: {0}")]
-    Connect(#[source] std::io::Error),
-    /// The connection broke, or the upstream did not speak HTTP.
-    #[error("there is no answer from the upstream: {0}")]
-    Broken(#[source] BodyError),
+    #[error("cannot connect to {upstream}: {error}")]
+    Connect {
+        /// Where to.
+        upstream: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// There was a connection, but no TLS on it that can be trusted.
+    #[error("no TLS with {upstream}: {error}")]
+    Tls {
+        /// With whom.
+        upstream: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The connection or the stream broke before there was an answer.
+    #[error("{upstream} broke off: {}", Reasons(&**error))]
+    Broken {
+        /// Who.
+        upstream: String,
+        /// How.
+        error: BodyError,
+    },
+    /// What the upstream said is no proper HTTP, or can be read in more than one way.
+    #[error("what {upstream} says cannot be read: {}", Reasons(&**error))]
+    Unreadable {
+        /// Whose.
+        upstream: String,
+        /// What is wrong with it.
+        error: BodyError,
+    },
     /// The upstream switched protocols without being asked, or to another than was asked for.
     #[error("the upstream switched to a protocol that was not asked for")]
     UnaskedUpgrade,
-    /// The answer's length can be read in more than one way.
-    #[error("the upstream's answer is framed in more than one way")]
-    AmbiguousLength,
     /// The client broke its request off, or framed it wrongly.
     #[error("the request's body broke off")]
     BodyBroken,
@@ -48,12 +88,12 @@ pub enum ProxyError {
     BodyTooLong,
 }
 
-impl From<h1::Fault> for ProxyError {
-    fn from(fault: h1::Fault) -> Self {
-        match fault {
-            h1::Fault::Upload(_) => Self::BodyBroken,
-            h1::Fault::Ambiguous => Self::AmbiguousLength,
-            other => Self::Broken(other.into()),
-        }
+/// An error with what is behind it: hyper's own words name the stage and leave out the cause.
+struct Reasons<'a>(&'a dyn Error);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        self.0.source().map_or(Ok(()), |source| write!(f, ": {}", Reasons(source)))
     }
 }

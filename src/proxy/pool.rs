@@ -1,68 +1,81 @@
-//! A worker's idle connections to one upstream.
+//! A worker's connections to a site's upstreams, and which of these a request goes to.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 
-use super::{ProxyError, h1};
-use crate::config::Upstream;
-use crate::domain::clock::Timestamp;
+use super::backend::Backend;
+use super::fleet::Fleet;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::entropy::Entropy;
 
-/// Idle connections that are kept: enough for the bursts of one worker.
-const MAX_IDLE: usize = 128;
+/// The most upstreams that a request is offered to, one after another.
+const MAX_TRIES: usize = 3;
 
-/// How long a connection is kept idle.
-const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
-
-/// A connection to an upstream.
-pub(super) type Link = h1::Link<TcpStream>;
-
-/// Idle connections to one upstream, the last used on top: under little load the rest grows old
-/// and is closed.
+/// A worker's connections to a site's upstreams.
+///
+/// Of two upstreams picked by chance, a request goes to the one with less under way (Mitzenmacher,
+/// "The Power of Two Choices"): nearly as even as asking all of them, and it does not send
+/// everybody to the one that was idle a moment ago. A worker counts what it has under way itself.
 pub struct Pool {
-    upstream: Upstream,
-    idle: RefCell<Vec<(Timestamp, Box<Link>)>>,
+    backends: Vec<Rc<Backend>>,
+    dice: RefCell<SmallRng>,
 }
 
 impl Pool {
-    /// An empty pool for `upstream`.
-    pub fn new(upstream: Upstream) -> Self {
-        Self { upstream, idle: RefCell::default() }
+    /// A worker's pool, without a connection as yet.
+    pub fn new(fleet: &Arc<Fleet>, clock: &Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        let backend = |member| Rc::new(Backend::new(fleet, member, clock));
+        Self {
+            backends: fleet.members.iter().map(backend).collect(),
+            dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
+        }
     }
 
-    /// A new connection. How long that may take is the caller's business.
-    pub(super) async fn connect(&self) -> Result<Box<Link>, ProxyError> {
-        let Upstream { host, port, .. } = &self.upstream;
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(ProxyError::Connect)?;
-        // Requests are written whole: waiting for more would only add latency.
-        stream.set_nodelay(true).map_err(ProxyError::Connect)?;
-        Ok(Box::new(h1::Link::new(stream)))
+    /// Which upstream a request goes to that has been to those in `tried` in vain; `None` if it has
+    /// been to enough of them.
+    pub(super) fn choose(&self, tried: &[usize], _now: Timestamp) -> Option<(usize, &Rc<Backend>)> {
+        let chosen = match self.backends.as_slice() {
+            [_] if tried.is_empty() => 0,
+            [] | [_] => return None,
+            several if tried.len() >= several.len().min(MAX_TRIES) => return None,
+            several => self.choose_of(several, tried),
+        };
+        self.backends.get(chosen).map(|backend| (chosen, backend))
     }
 
-    /// An idle connection that is still good.
-    pub(super) fn take(&self, now: Timestamp) -> Option<Box<Link>> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some((since, mut link)) = idle.pop() {
-            if since.until(now) < MAX_IDLE_TIME && link.is_reusable() {
-                return Some(link);
+    fn choose_of(&self, several: &[Rc<Backend>], tried: &[usize]) -> usize {
+        let (one, other) = {
+            let mut dice = self.dice.borrow_mut();
+            let one = dice.random_range(0..several.len());
+            (one, (one + dice.random_range(1..several.len())) % several.len())
+        };
+        let load = |index: usize| several.get(index).map_or(usize::MAX, |backend| backend.in_flight());
+        let is_good = |index: usize| !tried.contains(&index);
+        match (is_good(one), is_good(other)) {
+            (true, true) if load(other) < load(one) => other,
+            (true, _) => one,
+            (false, true) => other,
+            (false, false) => {
+                let mut rest = (0..several.len()).map(|step| (one + step) % several.len());
+                rest.find(|index| is_good(*index)).unwrap_or(one)
             }
         }
-        None
     }
 
-    /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn put(&self, link: Box<Link>, now: Timestamp) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE && link.is_through() {
-            idle.push((now, link));
-        }
+    /// Closes whatever is idle: there will be nothing more to send.
+    pub fn close_idle(&self) {
+        const END_OF_TIME: Timestamp = Timestamp::from_millis(u64::MAX);
+        self.sweep(END_OF_TIME);
     }
 
-    /// Closes what has been idle for too long or was closed by the upstream.
+    /// Closes what has been idle for too long or was closed by its upstream.
     pub fn sweep(&self, now: Timestamp) {
-        self.idle
-            .borrow_mut()
-            .retain_mut(|(since, link)| since.until(now) < MAX_IDLE_TIME && link.is_reusable());
+        self.backends.iter().for_each(|backend| backend.sweep(now));
     }
 }

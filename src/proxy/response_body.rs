@@ -1,15 +1,12 @@
 //! An upstream's body on its way to the visitor.
 
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::pool::{Link, Pool};
-use crate::domain::clock::Clock;
+use super::backend::{Busy, Link};
 use crate::http::body::BodyError;
 use crate::http::connection::remove_hop_by_hop;
 
@@ -18,18 +15,17 @@ use crate::http::connection::remove_hop_by_hop;
 pub(super) struct ResponseBody {
     /// `None` once all has been read.
     link: Option<Box<Link>>,
-    pool: Rc<Pool>,
-    clock: Arc<dyn Clock>,
+    busy: Busy,
 }
 
 impl ResponseBody {
-    pub(super) fn new(link: Box<Link>, pool: Rc<Pool>, clock: Arc<dyn Clock>) -> Self {
-        Self { link: Some(link), pool, clock }
+    pub(super) fn new(link: Box<Link>, busy: Busy) -> Self {
+        Self { link: Some(link), busy }
     }
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            self.pool.put(link, self.clock.now());
+            self.busy.give_back(link);
         }
     }
 }

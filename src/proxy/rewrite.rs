@@ -19,9 +19,15 @@ use crate::http::websocket;
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
-/// forged can come along.
-pub(super) fn to_upstream(came: &HeaderMap, permit: &Permit, errand: &Errand<'_>, fields: &mut impl Fields) {
-    fields.put(&HOST, if errand.site.preserve_host { errand.host } else { errand.own_host });
+/// forged can come along. The first is the Host: the upstream's own, or the visitor's.
+pub(super) fn to_upstream(
+    came: &HeaderMap,
+    permit: &Permit,
+    errand: &Errand<'_>,
+    own_host: &HeaderValue,
+    fields: &mut impl Fields,
+) {
+    fields.put(&HOST, if errand.site.preserve_host { errand.host } else { own_host });
     if let Some(key) = errand.websocket {
         fields.put(&CONNECTION, &HeaderValue::from_static("upgrade"));
         fields.put(&UPGRADE, &websocket::WEBSOCKET);

@@ -20,11 +20,12 @@ const ROOM: usize = 16 * 1024;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A tunnel to `upstream`, from which `leftover` has been read already. It ends with a word where
-/// the worker that has `deadline` is to stop.
+/// the worker that has `deadline` is to stop. `busy` is held as long as it lasts.
 pub(super) fn to_upstream(
     upstream: impl Duplex + 'static,
     leftover: Bytes,
     deadline: Rc<Deadline>,
+    busy: impl Sized + 'static,
 ) -> Tunnel {
     Tunnel::new(move |visitor, early| {
         let mut outward = Pipe::new(early, Side::Server);
@@ -53,6 +54,7 @@ pub(super) fn to_upstream(
                 }
             })
             .await;
+            drop(busy);
         }
     })
 }

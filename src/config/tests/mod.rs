@@ -31,8 +31,9 @@ static CERTIFICATES: LazyLock<String> = LazyLock::new(|| {
     let [key, other] = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
     let names = vec!["intranet.example.com".to_owned()];
     let cert = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let (cert, key, other) = (cert.pem(), key.serialize_pem(), other.serialize_pem());
     for (name, text) in
-        [("site.pem", cert.pem()), ("site.key", key.serialize_pem()), ("other.key", other.serialize_pem())]
+        [("site.pem", &cert), ("internal.pem", &cert), ("site.key", &key), ("other.key", &other)]
     {
         std::fs::write(folder.join(name), text).unwrap();
     }
@@ -78,7 +79,7 @@ fn the_listeners_and_the_store_are_read() {
     assert!(settings.control.certificate.is_some());
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
-    assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 2);
+    assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 3);
     assert_eq!(settings.store, StoreKind::Memory);
 }
 
@@ -122,14 +123,37 @@ fn the_sites_are_read() {
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
+}
+
+#[test]
+fn the_upstreams_are_read() {
+    let settings = read(FULL).unwrap();
+    let [site, wiki] = settings.sites.as_slice() else { panic!("{:?}", settings.sites) };
+    assert_eq!(shown(&site.upstreams.all), ["https://[::1]:9000", "https://app.internal"]);
+    let at = |host: &str, port| UpstreamAddress::Tcp { host: host.to_owned(), port };
+    let addresses: Vec<_> = site.upstreams.all.iter().map(|upstream| upstream.address.clone()).collect();
+    assert_eq!(addresses, [at("::1", 9000), at("app.internal", 443)]);
+    assert!(site.upstreams.speak_http2());
+    assert_eq!(site.upstreams.connect_timeout, Duration::from_millis(1500));
+    let tls = &site.upstreams.tls;
+    assert_eq!(tls.ca.as_ref().map(|ca| (ca.certificates.len(), ca.roots.len())), Some((1, 1)));
     assert_eq!(
-        site.upstream,
-        Upstream { host: "::1".to_owned(), port: 9000, authority: "[::1]:9000".to_owned() }
+        tls.identity.as_ref().map(|own| shown(&own.names)),
+        Some(vec!["intranet.example.com".to_owned()])
     );
     assert_eq!(
-        wiki.upstream,
-        Upstream { host: "wiki.internal".to_owned(), port: 80, authority: "wiki.internal".to_owned() }
+        tls.server_name.as_ref().map(|name| name.to_str().into_owned()).as_deref(),
+        Some("app.example")
     );
+    let health = site.upstreams.health.as_ref().unwrap();
+    assert_eq!(health.path.as_str(), "/healthz?full=1");
+    assert_eq!((health.interval, health.timeout), (Duration::from_secs(30), Duration::from_secs(5)));
+    assert_eq!((health.healthy_after, health.unhealthy_after), (1, 5));
+
+    assert_eq!(shown(&wiki.upstreams.all), ["http://wiki.internal", "unix:/run/wiki.sock"]);
+    let authorities = wiki.upstreams.all.iter().map(|upstream| upstream.authority.clone());
+    assert_eq!(authorities.collect::<Vec<_>>(), ["wiki.internal", "localhost"]);
+    assert!(!wiki.upstreams.speak_http2() && wiki.upstreams.health.is_none());
 }
 
 #[test]
@@ -239,7 +263,7 @@ fn the_documentations_examples_are_valid_and_name_every_key() {
     let file = file.replace("\"certs/", &format!("\"{}/", CERTIFICATES.as_str()));
     let settings =
         load(&file, "docs/configuration.md", &environment).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!(settings.sites[0].rules.routes.len(), 1);
+    assert_eq!(settings.sites.iter().map(|site| site.rules.routes.len()).sum::<usize>(), 1);
 
     for key in FULL.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
         let header = key.starts_with('"');

@@ -73,6 +73,13 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
         (self.written == 0 || self.repeats && may_repeat).then_some(self)
     }
 
+    /// Lets `change` have the head, as long as nothing of it was written.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+        if self.written == 0 {
+            change(&mut self.out);
+        }
+    }
+
     /// Whether everything has been written.
     pub fn is_complete(&self) -> bool {
         !self.is_deaf && self.has_ended()

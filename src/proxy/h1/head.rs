@@ -37,8 +37,32 @@ impl Head {
     }
 }
 
+/// Names another host in a head, in which Host comes first.
+pub(in crate::proxy) fn readdress(head: &mut Vec<u8>, host: &HeaderValue) {
+    let mut ends = memchr::memmem::find_iter(head, b"\r\n");
+    if let (Some(line), Some(field)) = (ends.next(), ends.next()) {
+        let field_of_host = [b"\r\nhost: ", host.as_bytes()].concat();
+        head.splice(line..field, field_of_host);
+    }
+}
+
 impl Fields for Head {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
         put(&mut self.0, name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_can_be_made_out_to_another_host() {
+        let mut head = Head::new(&Method::GET, &Uri::from_static("/a?b"));
+        head.put(&http::header::HOST, &HeaderValue::from_static("one:9000"));
+        head.put(&http::header::ACCEPT, &HeaderValue::from_static("*/*"));
+        readdress(&mut head.0, &HeaderValue::from_static("another"));
+        let expected = "GET /a?b HTTP/1.1\r\nhost: another\r\naccept: */*\r\n";
+        assert_eq!(String::from_utf8(head.0).unwrap(), expected);
     }
 }

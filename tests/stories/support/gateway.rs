@@ -46,6 +46,8 @@ impl Table {
 #[derive(Clone, Debug)]
 pub(crate) struct SitePlan {
     keys: Table,
+    upstream_tls: Table,
+    health: Table,
     cookie: Table,
     identity: Table,
     headers: Table,
@@ -63,6 +65,8 @@ impl SitePlan {
         keys.set("logout_url", &format!("{LOGOUT_URL:?}"));
         let plan = Self {
             keys,
+            upstream_tls: Table::default(),
+            health: Table::default(),
             cookie: Table::default(),
             identity: Table::default(),
             headers: Table::default(),
@@ -92,6 +96,23 @@ impl SitePlan {
         self
     }
 
+    /// Sends requests to these instead, in the order of the list.
+    pub(crate) fn upstreams(self, upstreams: &[String]) -> Self {
+        self.with("upstream", &format!("{upstreams:?}"))
+    }
+
+    /// Sets a key of `[site.upstream_tls]`.
+    pub(crate) fn upstream_tls(mut self, key: &str, value: &str) -> Self {
+        self.upstream_tls.set(key, value);
+        self
+    }
+
+    /// Sets a key of `[site.health]`.
+    pub(crate) fn health(mut self, key: &str, value: &str) -> Self {
+        self.health.set(key, value);
+        self
+    }
+
     /// Sets a key of `[site.cookie]`.
     pub(crate) fn cookie(mut self, key: &str, value: &str) -> Self {
         self.cookie.set(key, value);
@@ -112,6 +133,12 @@ impl SitePlan {
 
     fn write(&self, to: &mut String) {
         self.keys.write("[[site]]", to);
+        for (table, heading) in [(&self.upstream_tls, "[site.upstream_tls]"), (&self.health, "[site.health]")]
+        {
+            if !table.0.is_empty() {
+                table.write(heading, to);
+            }
+        }
         self.cookie.write("[site.cookie]", to);
         for route in &self.routes {
             route.write("[[site.route]]", to);

@@ -4,8 +4,10 @@
 pub(crate) mod api;
 pub(crate) mod gateway;
 pub(crate) mod h2;
+pub(crate) mod http2;
 pub(crate) mod jar;
 pub(crate) mod program;
+pub(crate) mod secured;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod visitor;

@@ -55,6 +55,13 @@ impl Authority {
         files
     }
 
+    /// A file with the certificate of the authority itself.
+    pub(crate) fn root_file(&self) -> PathBuf {
+        let file = self.path("root", "pem");
+        std::fs::write(&file, self.root.pem()).expect("writes a file");
+        file
+    }
+
     fn path(&self, label: &str, extension: &str) -> PathBuf {
         self.folder.path().join(label).with_extension(extension)
     }

@@ -145,6 +145,12 @@ impl Connection {
         answer.map(|answer| Response { closes: answer.closes || !all_sent, ..answer })
     }
 
+    /// Reads what comes next, whatever it is; `None` at the connection's end.
+    pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
+        let more = !self.reader.buffer.is_empty() || timeout(HANG, self.reader.fill()).await.expect("more");
+        more.then(|| std::mem::take(&mut self.reader.buffer))
+    }
+
     /// Reads up to the connection's end.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         timeout(HANG, self.reader.until_end()).await.expect("the connection ends")

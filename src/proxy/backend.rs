@@ -1,0 +1,374 @@
+//! One upstream as a worker uses it: its connections, and how much is under way on them.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::header::{CONNECTION, HOST, HeaderValue, TE};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Version};
+use hyper::body::Incoming;
+
+use super::connect::connect;
+use super::fleet::{Fleet, Member};
+use super::forward::Errand;
+use super::handover::{Giver, Taker, handover};
+use super::names::Names;
+use super::request_body::RequestBody;
+use super::rewrite::to_upstream;
+use super::stream::Stream;
+use super::trunk::{self, Ride, Trunk, Trunks};
+use super::{ProxyError, h1};
+use crate::domain::access::Permit;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::http::h1::Fields as _;
+
+/// Idle connections in HTTP/1.1 that are kept: enough for the bursts of one worker.
+const MAX_IDLE: usize = 128;
+
+/// How long a connection is kept idle.
+pub(super) const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
+
+/// Room for what the gateway itself tells the upstream.
+const OWN_FIELDS: usize = 16;
+
+/// We pass trailers on, and so may say that they are welcome where the client says so.
+static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+/// It concerns this connection alone.
+static TE_ALONE: HeaderValue = HeaderValue::from_static("te");
+
+/// A connection in HTTP/1.1.
+pub(super) type Link = h1::Link<Stream>;
+
+/// One upstream and a worker's connections to it.
+pub(super) struct Backend {
+    fleet: Arc<Fleet>,
+    pub(super) member: Arc<Member>,
+    clock: Arc<dyn Clock>,
+    names: Names,
+    /// Requests whose answers are not through yet.
+    in_flight: Cell<usize>,
+    /// Idle connections in HTTP/1.1, the last used on top: under little load the rest grows old and
+    /// is closed.
+    idle: RefCell<Vec<(Timestamp, Box<Link>)>>,
+    /// Connections in HTTP/2.
+    trunks: Trunks,
+}
+
+/// A request as it is sent.
+pub(super) enum Message {
+    Http1(h1::Upload),
+    Http2(Box<http::Request<Taker>>, Giver),
+}
+
+/// The head of an answer, and where its body comes from.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) source: Source,
+    pub(super) busy: Busy,
+}
+
+/// Where an answer's body comes from.
+pub(super) enum Source {
+    Link(Box<Link>),
+    Stream(Incoming, Ride, Giver),
+}
+
+/// A request that got no answer.
+pub(super) enum Undelivered {
+    /// Nothing of it was sent: it may go to another upstream.
+    Unsent(Message, ProxyError),
+    /// It was, and nobody knows what became of it.
+    Lost(ProxyError),
+}
+
+impl Backend {
+    pub(super) fn new(fleet: &Arc<Fleet>, member: &Arc<Member>, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            fleet: Arc::clone(fleet),
+            member: Arc::clone(member),
+            clock: Arc::clone(clock),
+            names: Names::default(),
+            in_flight: Cell::new(0),
+            idle: RefCell::default(),
+            trunks: Trunks::default(),
+        }
+    }
+
+    /// Requests whose answers are not through yet.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// A request that `came` with `body`, as it is sent here.
+    pub(super) fn message(
+        &self,
+        came: &http::request::Parts,
+        body: RequestBody,
+        permit: &Permit,
+        errand: &Errand<'_>,
+    ) -> Message {
+        let takes_trailers = takes_trailers(&came.headers);
+        if !self.fleet.speaks_http2 {
+            let mut head = h1::Head::new(&came.method, errand.target);
+            to_upstream(&came.headers, permit, errand, &self.member.host, &mut head);
+            if takes_trailers {
+                head.put(&TE, &TRAILERS);
+                head.put(&CONNECTION, &TE_ALONE);
+            }
+            return Message::Http1(head.with(body));
+        }
+        let mut headers = HeaderMap::with_capacity(came.headers.len() + OWN_FIELDS);
+        to_upstream(&came.headers, permit, errand, &self.member.host, &mut headers);
+        // It is said in the target.
+        headers.remove(HOST);
+        if takes_trailers {
+            headers.put(&TE, &TRAILERS);
+        }
+        let (giver, taker) = handover(body);
+        let mut request = http::Request::new(taker);
+        *request.method_mut() = came.method.clone();
+        *request.headers_mut() = headers;
+        *request.version_mut() = Version::HTTP_2;
+        let mut message = Message::Http2(Box::new(request), giver);
+        self.address(&mut message, errand);
+        message
+    }
+
+    /// Says in `message` that it is for this upstream, if that has to be said.
+    pub(super) fn address(&self, message: &mut Message, errand: &Errand<'_>) {
+        let Member { scheme, authority, host, .. } = &*self.member;
+        let own = !errand.site.preserve_host;
+        match message {
+            Message::Http1(upload) if own => upload.edit(|head| h1::readdress(head, host)),
+            Message::Http1(_) => {}
+            Message::Http2(request, _) => {
+                let visited = (!own).then(|| Authority::try_from(errand.host.as_bytes()).ok()).flatten();
+                let authority = visited.unwrap_or_else(|| authority.clone());
+                if let Some(whole) = trunk::whole(errand.target, scheme, authority) {
+                    *request.uri_mut() = whole;
+                }
+            }
+        }
+    }
+
+    /// Sends on a connection that is there, or on a new one if there is none or it turns out to be
+    /// closed before anything was sent. What does no harm if it is done twice is also sent again,
+    /// once, where a connection that had been used before broke without an answer: the upstream
+    /// may have closed it just then (RFC 9112 §9.3.1).
+    pub(super) async fn carry(
+        self: &Rc<Self>,
+        message: Message,
+        method: &Method,
+        now: Timestamp,
+    ) -> Result<Answered, Undelivered> {
+        match message {
+            Message::Http1(upload) => self.carry_on_link(upload, method, now).await,
+            Message::Http2(request, giver) => self.carry_on_trunk(request, giver, now).await,
+        }
+    }
+
+    async fn carry_on_link(
+        self: &Rc<Self>,
+        mut upload: h1::Upload,
+        method: &Method,
+        now: Timestamp,
+    ) -> Result<Answered, Undelivered> {
+        let busy = Busy::with(self);
+        let to_head = method == Method::HEAD;
+        while let Some(mut link) = self.take(now) {
+            link.begin(upload, to_head);
+            match poll_fn(|cx| link.poll_answer(cx)).await {
+                Ok(answer) => return Ok(Answered::on_link(answer, link, busy)),
+                Err(fault @ h1::Fault::Unanswered) => {
+                    let unanswered = link.into_upload();
+                    let was_sent = unanswered.written() > 0;
+                    let again = unanswered.again(is_idempotent(method));
+                    upload = again.ok_or_else(|| Undelivered::Lost(self.failed(fault)))?;
+                    if was_sent {
+                        break;
+                    }
+                }
+                Err(fault) => return Err(Undelivered::Lost(self.failed(fault))),
+            }
+        }
+        let stream = match self.connect(now).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(Undelivered::Unsent(Message::Http1(upload), error)),
+        };
+        let mut link = Box::new(Link::new(stream));
+        link.begin(upload, to_head);
+        match poll_fn(|cx| link.poll_answer(cx)).await {
+            Ok(answer) => Ok(Answered::on_link(answer, link, busy)),
+            Err(fault @ h1::Fault::Unanswered) => {
+                let error = self.failed(fault);
+                Err(match link.into_upload().again(false) {
+                    Some(unsent) => Undelivered::Unsent(Message::Http1(unsent), error),
+                    None => Undelivered::Lost(error),
+                })
+            }
+            Err(fault) => Err(Undelivered::Lost(self.failed(fault))),
+        }
+    }
+
+    async fn carry_on_trunk(
+        self: &Rc<Self>,
+        mut request: Box<http::Request<Taker>>,
+        mut giver: Giver,
+        now: Timestamp,
+    ) -> Result<Answered, Undelivered> {
+        let busy = Busy::with(self);
+        let is_harmless = is_idempotent(request.method());
+        while let Some(ride) = self.trunks.board(&self.clock) {
+            let spare = trunk::copy(&request);
+            match ride.send(*request, &mut giver).await {
+                Ok(answer) => return Ok(Answered::on_trunk(answer, ride, giver, busy)),
+                Err(trunk::Failure { unsent: Some(unsent), .. }) => request = Box::new(unsent),
+                Err(trunk::Failure { error, unsent: None }) => {
+                    let may_repeat = trunk::is_unprocessed(&error) || is_harmless && trunk::is_broken(&error);
+                    match spare.filter(|_| may_repeat) {
+                        Some(spare) => {
+                            request = Box::new(spare);
+                            break;
+                        }
+                        None => return Err(Undelivered::Lost(self.broken(error))),
+                    }
+                }
+            }
+        }
+        let begin = async || {
+            let begun = Trunk::begin(self.connect(now).await?, now);
+            let begun = tokio::time::timeout(self.fleet.connect_timeout, begun).await;
+            let begun = begun.map_err(|_| self.unreachable(io::ErrorKind::TimedOut.into()))?;
+            begun.map_err(|error| ProxyError::Unreadable { upstream: self.name(), error: error.into() })
+        };
+        let ride = match self.trunks.extend(&self.clock, begin).await {
+            Ok(ride) => ride,
+            Err(error) => {
+                let error = error.unwrap_or_else(|| self.unreachable(io::ErrorKind::NotConnected.into()));
+                return Err(Undelivered::Unsent(Message::Http2(request, giver), error));
+            }
+        };
+        match ride.send(*request, &mut giver).await {
+            Ok(answer) => Ok(Answered::on_trunk(answer, ride, giver, busy)),
+            Err(trunk::Failure { error, unsent: Some(unsent) }) => {
+                Err(Undelivered::Unsent(Message::Http2(Box::new(unsent), giver), self.broken(error)))
+            }
+            Err(trunk::Failure { error, unsent: None }) => Err(Undelivered::Lost(self.broken(error))),
+        }
+    }
+
+    /// An idle connection that is still good.
+    fn take(&self, now: Timestamp) -> Option<Box<Link>> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some((since, mut link)) = idle.pop() {
+            if since.until(now) < MAX_IDLE_TIME && is_good(&mut link) {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose answer has been read, if it can carry another request.
+    fn put(&self, link: Box<Link>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < MAX_IDLE && link.is_through() {
+            idle.push((self.clock.now(), link));
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by the upstream.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.idle
+            .borrow_mut()
+            .retain_mut(|(since, link)| since.until(now) < MAX_IDLE_TIME && link.is_reusable());
+        self.trunks.sweep(now);
+    }
+
+    async fn connect(&self, now: Timestamp) -> Result<Stream, ProxyError> {
+        connect(&self.member, &self.names, now, self.fleet.connect_timeout).await
+    }
+
+    fn name(&self) -> String {
+        self.member.upstream.to_string()
+    }
+
+    fn unreachable(&self, error: io::Error) -> ProxyError {
+        ProxyError::Connect { upstream: self.name(), error }
+    }
+
+    /// What a fault in HTTP/1.1 means.
+    fn failed(&self, fault: h1::Fault) -> ProxyError {
+        let upstream = self.name();
+        match fault {
+            h1::Fault::Upload(_) => ProxyError::BodyBroken,
+            h1::Fault::Unanswered | h1::Fault::Truncated | h1::Fault::Io(_) => {
+                ProxyError::Broken { upstream, error: fault.into() }
+            }
+            h1::Fault::Malformed(_) | h1::Fault::Framing(_) | h1::Fault::Ambiguous => {
+                ProxyError::Unreadable { upstream, error: fault.into() }
+            }
+        }
+    }
+
+    /// What an error in HTTP/2 means.
+    fn broken(&self, error: hyper::Error) -> ProxyError {
+        ProxyError::Broken { upstream: self.name(), error: error.into() }
+    }
+}
+
+/// Whether the client takes trailers (RFC 9110 §10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TE).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Whether an idle connection is still good. A task that has used up its turn would see nothing of
+/// what is there to be read, and take it for the answer to its own request.
+fn is_good(link: &mut Link) -> bool {
+    let mut look = tokio::task::unconstrained(poll_fn(|_| Poll::Ready(link.is_reusable())));
+    matches!(Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(true))
+}
+
+/// Whether a request with `method` does no harm if it is done twice (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+impl Answered {
+    fn on_link(answer: h1::Answer, link: Box<Link>, busy: Busy) -> Self {
+        Self { status: answer.status, headers: answer.headers, source: Source::Link(link), busy }
+    }
+
+    fn on_trunk(answer: http::Response<Incoming>, ride: Ride, giver: Giver, busy: Busy) -> Self {
+        let (head, body) = answer.into_parts();
+        Self { status: head.status, headers: head.headers, source: Source::Stream(body, ride, giver), busy }
+    }
+}
+
+/// While it lives, a request is under way.
+pub(super) struct Busy(Rc<Backend>);
+
+impl Busy {
+    fn with(backend: &Rc<Backend>) -> Self {
+        backend.in_flight.set(backend.in_flight.get() + 1);
+        Self(Rc::clone(backend))
+    }
+
+    /// Keeps a connection whose answer has been read, if it can carry another request.
+    pub(super) fn give_back(&self, link: Box<Link>) {
+        self.0.put(link);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+    }
+}

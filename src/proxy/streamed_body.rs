@@ -1,0 +1,63 @@
+//! An answer's body that comes over HTTP/2, on its way to the visitor.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::backend::Busy;
+use super::handover::Giver;
+use super::trunk::Ride;
+use crate::http::body::BodyError;
+use crate::http::connection::remove_hop_by_hop;
+
+const CUT: &str = "the upstream ended its answer before it was complete";
+
+/// A body together with its place on the connection, and with what is left of the request. Who
+/// does not read it to its end resets the stream by dropping it.
+pub(super) struct StreamedBody {
+    inner: Incoming,
+    giver: Giver,
+    _ride: Ride,
+    _busy: Busy,
+}
+
+impl StreamedBody {
+    pub(super) fn new(inner: Incoming, ride: Ride, giver: Giver, busy: Busy) -> Self {
+        Self { inner, giver, _ride: ride, _busy: busy }
+    }
+}
+
+impl Body for StreamedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        this.giver.poll(cx);
+        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+            // hyper takes a stream that was reset with NO_ERROR for complete, since that is how an
+            // upstream says after its answer that it wants no more of the request (RFC 9113 §8.1).
+            // Without the mark of the end before it, it is not.
+            return Poll::Ready((!this.inner.is_end_stream()).then(|| Err(CUT.into())));
+        };
+        let mut frame = frame?;
+        if let Some(trailers) = frame.trailers_mut() {
+            remove_hop_by_hop(trailers);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
