@@ -39,6 +39,7 @@ mod support;
 mod tls;
 mod tokens;
 mod upstream_faults;
+mod upstream_poison;
 mod upstreams;
 mod websockets;
 mod withdrawal;
