@@ -139,6 +139,30 @@ async fn what_the_visitor_has_sent_arrives_before_it_has_sent_all() {
 }
 
 #[tokio::test]
+async fn question_and_answer_flow_at_the_same_time() {
+    let (gateway, listener) = by_hand().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    let head = "POST /public/talk HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    visitor.write_all(head.as_bytes()).await.expect("writes");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    // The answer begins before there is a single word of the question.
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    upstream.write_all(head.as_bytes()).await.expect("writes");
+    read_until(&mut visitor, "\r\n\r\n").await;
+    for word in ["one", "two", "six"] {
+        visitor.write_all(format!("3\r\n{word}\r\n").as_bytes()).await.expect("writes");
+        read_until(&mut upstream, word).await;
+        upstream.write_all(format!("6\r\nre {word}\r\n").as_bytes()).await.expect("writes");
+        read_until(&mut visitor, &format!("re {word}")).await;
+    }
+    visitor.write_all(b"0\r\n\r\n").await.expect("writes");
+    read_until(&mut upstream, "0\r\n\r\n").await;
+    upstream.write_all(b"0\r\n\r\n").await.expect("writes");
+    read_until(&mut visitor, "0\r\n\r\n").await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_stops_reading_stalls_the_upload() {
     let (gateway, listener) = by_hand().await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");

@@ -114,9 +114,10 @@ fn read(
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let (ending, is_sure) = match (codings, length) {
-        // What announces a body where there can be none may well send it.
+        // What announces a body where there can be none may well send it, a moment later: many an
+        // application answers HEAD as if it were GET.
         (0, None | Some(0)) if has_no_body => (Ending::Length(0), true),
-        _ if has_no_body => (Ending::Length(0), to_head || status == StatusCode::NOT_MODIFIED),
+        _ if has_no_body => (Ending::Length(0), false),
         (0, None) => (Ending::Closed, false),
         (0, Some(length)) => (Ending::Length(length), true),
         (1, None) => (Ending::Chunked, true),
