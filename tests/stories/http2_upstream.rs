@@ -324,6 +324,39 @@ async fn what_may_have_no_body_has_none() {
 }
 
 #[tokio::test]
+async fn interim_answers_are_skipped_and_what_is_no_answer_is_refused() {
+    let upstream = H2Upstream::start(async |mut stream: Stream| {
+        let hints = || Response::builder().status(103).header("link", "</a.css>").body(()).expect("a head");
+        match stream.request.uri().path() {
+            "/hints" => {
+                for _ in 0..3 {
+                    stream.answer.send_informational(hints()).expect("is open");
+                }
+                stream.say("hello");
+            }
+            "/lengths" => {
+                let head = Response::builder().header("content-length", "2").header("content-length", "2");
+                let mut answer = stream.begin(head.body(()).expect("a head"));
+                answer.send_data(Bytes::from_static(b"ok"), true).expect("is open");
+            }
+            _ => stream.say("hello"),
+        }
+    })
+    .await;
+    let gateway = before(&upstream).await;
+    let mut visitor = Visitor::at(&gateway);
+    for _ in 0..2 {
+        let answer = visitor.get(&format!("{SITE}/hints")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        assert!(answer.interim.is_empty());
+        let answer = visitor.fetch(&format!("{SITE}/lengths")).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_unreadable"));
+    }
+    assert_eq!(visitor.get(&format!("{SITE}/a")).await.text(), "hello");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
 async fn who_does_not_read_holds_up_nobody_else() {
     let upstream = H2Upstream::start(async |mut stream: Stream| {
         if stream.request.uri().path() != "/endless" {
