@@ -146,6 +146,7 @@ async fn run(
         sso: Arc::clone(&sso),
         api: Arc::clone(&api),
         https_port: https.first().map(SocketAddr::port),
+        body_time: server.body_idle_timeout,
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
         clock: Arc::clone(&ambient.clock),

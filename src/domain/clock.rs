@@ -29,6 +29,12 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// The first time not before this one that is a whole number of `span`s after the Unix epoch.
+    #[must_use]
+    pub fn rounded_up(self, span: Duration) -> Self {
+        Self(self.0.checked_next_multiple_of(millis(span)).unwrap_or(u64::MAX))
+    }
+
     /// How long it is from this time until `later`; zero if `later` is not later.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
@@ -92,6 +98,12 @@ mod tests {
     #[test]
     fn a_time_is_shown_in_utc_with_seconds() {
         assert_eq!(Timestamp::from_millis(1_763_800_000_999).to_rfc3339(), "2025-11-22T08:26:40Z");
+    }
+
+    #[test]
+    fn times_are_rounded_up_to_whole_spans() {
+        let rounded = |millis| Timestamp::from_millis(millis).rounded_up(Duration::from_secs(1)).as_millis();
+        assert_eq!([0, 1, 999, 1000, 1001, u64::MAX].map(rounded), [0, 1000, 1000, 1000, 2000, u64::MAX]);
     }
 
     #[test]

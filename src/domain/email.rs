@@ -1,16 +1,19 @@
 //! An e-mail address that is safe to put into a header and has one key for look-ups.
 
 use std::fmt;
-use std::sync::Arc;
+
+use super::word::Word;
 
 /// An e-mail address as it was first given. Two addresses are the same when their
 /// [`key`](Email::key)s are: comparison goes without the case of ASCII letters. Folding more than
 /// those would make one person of two, as the Kelvin sign folds to `k`.
+///
+/// The key stands first, and behind it, where that differs, the address as it was given.
 #[derive(Clone)]
-pub struct Email {
-    spelled: Arc<str>,
-    key: Arc<str>,
-}
+pub struct Email(Word);
+
+/// No character that an address may have.
+const PARTING: char = '\n';
 
 /// RFC 5321 §4.5.3.1.3 allows a path of 256 octets, of which two are the angle brackets.
 const MAX_LEN: usize = 254;
@@ -29,17 +32,19 @@ impl Email {
         if text.len() > MAX_LEN || !plain(local) || !plain(domain) {
             return None;
         }
-        Some(Self { spelled: text.into(), key: text.to_ascii_lowercase().into() })
+        let key = text.to_ascii_lowercase();
+        let both = if key == text { key } else { format!("{key}{PARTING}{text}") };
+        Some(Self(both.as_str().into()))
     }
 
     /// The address as it was first given.
     pub fn as_str(&self) -> &str {
-        &self.spelled
+        self.0.as_str().split_once(PARTING).map_or(self.0.as_str(), |(_, spelled)| spelled)
     }
 
     /// The address with its ASCII letters lowered, under which everything about it is filed.
-    pub fn key(&self) -> &Arc<str> {
-        &self.key
+    pub fn key(&self) -> &str {
+        self.0.as_str().split_once(PARTING).map_or(self.0.as_str(), |(key, _)| key)
     }
 }
 
@@ -50,7 +55,7 @@ fn is_invisible(c: char) -> bool {
 
 impl PartialEq for Email {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        self.key() == other.key()
     }
 }
 
@@ -58,13 +63,13 @@ impl Eq for Email {}
 
 impl fmt::Display for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spelled)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.spelled, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -75,6 +80,14 @@ mod tests {
     #[test]
     fn addresses_compare_without_case() {
         assert_eq!(Email::parse("Jane.Doe@Example.com"), Email::parse(" jane.doe@EXAMPLE.com "));
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_was_given_and_filed_in_lower_case() {
+        for (given, key) in [("Zoë.B@Example.com", "zoë.b@example.com"), ("joe@x.org", "joe@x.org")] {
+            let email = Email::parse(given).unwrap();
+            assert_eq!((email.as_str(), email.key(), email.to_string().as_str()), (given, key, given));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,12 +14,12 @@ use super::user::{PersonName, Role, UserId};
 
 /// What is known of the person behind a token or a session. All of it may be absent: a token
 /// without an e-mail address opens an anonymous session.
+///
+/// A session keeps one, so each part is shared with whoever else has it, the directory above all.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// The directory's entry, if there is one.
     pub user: Option<UserId>,
-    /// The login page's own name for the person.
-    pub external_id: Option<String>,
     /// The person's address.
     pub email: Option<Email>,
     /// The person's name.
@@ -26,12 +28,42 @@ pub struct Identity {
     pub role: Option<Role>,
     /// Whether the session reaches the site's back end.
     pub backend: bool,
+    /// What the login page alone knows.
+    pub details: Details,
+}
+
+/// What only the login page knows of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Particulars {
+    /// The login page's own name for the person.
+    pub external_id: Option<String>,
     /// Groups, in the login page's order.
     pub groups: Vec<String>,
     /// Plans or subscriptions, in the login page's order.
     pub plans: Vec<String>,
     /// Whatever else the login page wants the upstream to know.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// [`Particulars`], shared. Most logins come without any, and these take no room.
+#[derive(Clone, Debug, Default)]
+pub struct Details(Option<Arc<Particulars>>);
+
+static NO_PARTICULARS: Particulars =
+    Particulars { external_id: None, groups: Vec::new(), plans: Vec::new(), attributes: BTreeMap::new() };
+
+impl From<Particulars> for Details {
+    fn from(particulars: Particulars) -> Self {
+        Self((particulars != NO_PARTICULARS).then(|| Arc::new(particulars)))
+    }
+}
+
+impl Deref for Details {
+    type Target = Particulars;
+
+    fn deref(&self) -> &Particulars {
+        self.0.as_deref().unwrap_or(&NO_PARTICULARS)
+    }
 }
 
 /// A field that a header template may name.
@@ -69,17 +101,18 @@ impl Field {
     fn value<'a>(&self, who: &'a Identity, session_id: &'a str) -> Cow<'a, str> {
         let name = who.name.as_ref();
         let email = who.email.as_ref().map(Email::as_str);
+        let details = &who.details;
         match self {
-            Self::Id => who.external_id.as_deref().or(email).unwrap_or_default().into(),
+            Self::Id => details.external_id.as_deref().or(email).unwrap_or_default().into(),
             Self::Email => email.unwrap_or_default().into(),
-            Self::FullName => name.map_or("", |name| &name.full).into(),
-            Self::FirstName => name.map_or("", |name| &name.first).into(),
-            Self::LastName => name.map_or("", |name| &name.last).into(),
+            Self::FullName => name.map_or("", PersonName::full).into(),
+            Self::FirstName => name.map_or("", PersonName::first).into(),
+            Self::LastName => name.map_or("", PersonName::last).into(),
             Self::Role => who.role.as_ref().map_or("", Role::as_str).into(),
-            Self::Groups => who.groups.join(",").into(),
-            Self::Plans => who.plans.join(",").into(),
+            Self::Groups => details.groups.join(",").into(),
+            Self::Plans => details.plans.join(",").into(),
             Self::SessionId => session_id.into(),
-            Self::Attribute(key) => who.attributes.get(key).map_or("", String::as_str).into(),
+            Self::Attribute(key) => details.attributes.get(key).map_or("", String::as_str).into(),
         }
     }
 }
@@ -235,8 +268,11 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|start| reads_like(start, prefix))
 }
 
-/// Headers that are ready to be sent.
-pub type ReadyHeaders = Box<[(HeaderName, HeaderValue)]>;
+/// The values of a site's identity headers, ready to be sent: one line for each of its rules in
+/// their order, empty where there is no such header. The names are with the site's
+/// [`IdentityHeaders`], by which they are read; no value has a line end in it.
+#[derive(Clone, Debug, Default)]
+pub struct ReadyHeaders(Box<[u8]>);
 
 impl IdentityHeaders {
     /// The given headers; of two rules for one header the later wins.
@@ -262,11 +298,25 @@ impl IdentityHeaders {
 
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
-        let ready = |(name, template): &(HeaderName, HeaderTemplate)| {
-            let value = self.encoding.encode(&template.fill(who, session_id)?)?;
-            Some((name.clone(), value))
-        };
-        self.rules.iter().filter_map(ready).collect()
+        let mut lines = Vec::new();
+        for (_, template) in &self.rules {
+            let value = template.fill(who, session_id).and_then(|value| self.encoding.encode(&value));
+            lines.extend_from_slice(value.as_ref().map_or(b"", HeaderValue::as_bytes));
+            lines.push(b'\n');
+        }
+        // A copy: a vector gives back what it has too much only if that is more than half.
+        ReadyHeaders(lines.as_slice().into())
+    }
+
+    /// The headers that `ready`, which [`Self::render`] made, is for.
+    pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a [u8])> {
+        let mut rest = &*ready.0;
+        let lines = std::iter::from_fn(move || {
+            let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
+            rest = after.get(1..)?;
+            Some(line)
+        });
+        self.rules.iter().map(|(name, _)| name).zip(lines).filter(|(_, value)| !value.is_empty())
     }
 }
 
@@ -296,6 +346,33 @@ mod tests {
         assert_eq!(fill("role:{role}"), None);
         assert_eq!(fill("{groups}"), None);
         assert_eq!(fill("fixed").as_deref(), Some("fixed"));
+    }
+
+    #[test]
+    fn what_is_ready_is_read_under_its_own_names() {
+        let rule = |name, template| (HeaderName::from_static(name), HeaderTemplate::parse(template).unwrap());
+        let rules = [
+            rule("x-role", "{role}"),
+            rule("x-user", "{email}"),
+            rule("x-groups", "{groups}"),
+            rule("x-session", "{session_id}"),
+            rule("x-name", "{full_name}"),
+        ];
+        let headers = IdentityHeaders::new(rules, ValueEncoding::Utf8);
+        let shown = |who: &Identity| {
+            let ready = headers.render(who, "s1");
+            let read = headers.read(&ready).map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+            read.collect::<Vec<_>>()
+        };
+        let jane = Identity {
+            email: Email::parse("jane@example.com"),
+            // A line end would put what follows it under the next name: such a value is not sent.
+            details: Particulars { groups: vec!["a\nroot".into()], ..Particulars::default() }.into(),
+            ..Identity::default()
+        };
+        assert_eq!(shown(&jane), ["x-user: jane@example.com", "x-session: s1"]);
+        assert_eq!(shown(&Identity::default()), ["x-session: s1"]);
+        assert_eq!(headers.read(&ReadyHeaders::default()).count(), 0);
     }
 
     #[test]

@@ -18,3 +18,4 @@ pub mod site;
 pub mod state;
 pub mod token;
 pub mod user;
+mod word;

@@ -72,6 +72,13 @@ opaque! {
     TokenHash
 }
 
+impl TokenHash {
+    /// The first half of it, by which a token is known where there is no room for the whole.
+    pub fn half(&self) -> [u8; 16] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+}
+
 opaque! {
     /// The value of a session cookie.
     SessionKey,

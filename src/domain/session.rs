@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clock::Timestamp;
 use super::entropy::Entropy;
 use super::identity::{Identity, ReadyHeaders};
+use super::opaque::SessionHash;
 use super::secret::hex;
 use super::site::SiteName;
 use super::token::RolePolicy;
@@ -72,6 +73,8 @@ pub struct Session {
 /// A session in a store: with its headers made once, at login, and its idle clock.
 #[derive(Debug)]
 pub struct LiveSession {
+    /// The hash of the cookie that opens it.
+    pub hash: SessionHash,
     /// What does not change while it is used.
     pub session: Session,
     /// What the upstream is told, ready to be sent.
@@ -81,8 +84,8 @@ pub struct LiveSession {
 
 impl LiveSession {
     /// A session that was last used at `last_seen`.
-    pub fn new(session: Session, headers: ReadyHeaders, last_seen: Timestamp) -> Self {
-        Self { session, headers, last_seen: AtomicU64::new(last_seen.as_millis()) }
+    pub fn new(hash: SessionHash, session: Session, headers: ReadyHeaders, last_seen: Timestamp) -> Self {
+        Self { hash, session, headers, last_seen: AtomicU64::new(last_seen.as_millis()) }
     }
 
     /// When it was last used.
@@ -111,6 +114,7 @@ impl LiveSession {
 mod tests {
     use super::*;
     use crate::domain::entropy::SeededEntropy;
+    use crate::domain::opaque::SessionKey;
 
     #[test]
     fn names_sort_by_time() {
@@ -136,7 +140,8 @@ mod tests {
             expires_at: start.after(minutes(60)),
             idle: minutes(30),
         };
-        let live = LiveSession::new(session, Box::default(), start);
+        let hash = SessionKey::mint(&SeededEntropy::new(7)).hash();
+        let live = LiveSession::new(hash, session, ReadyHeaders::default(), start);
         assert!(live.is_alive(start.after(Duration::from_millis(30 * 60_000 - 1))));
         assert!(!live.is_alive(start.after(minutes(30))));
         live.touch(start.after(minutes(29)));

@@ -62,6 +62,14 @@ pub struct Claim {
     pub require_state: bool,
 }
 
+impl Claim {
+    /// Whether it is made where tokens of this kind for `site` are taken. Anywhere else nothing is
+    /// told of them.
+    pub fn is_for(&self, kind: TokenKind, site: &SiteName) -> bool {
+        self.site == *site && self.kind.is_none_or(|taken| taken == kind)
+    }
+}
+
 /// Why a token was not redeemed. A refused token stays as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -103,7 +111,7 @@ impl TokenGrant {
     /// Whether `claim` may have it at `now`. A store asks this within the one step that takes the
     /// token, so that nothing can come between.
     pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<(), Refusal> {
-        if self.site != claim.site || claim.kind.is_some_and(|kind| kind != self.kind) {
+        if !claim.is_for(self.kind, &self.site) {
             return Err(Refusal::Unknown);
         }
         if now >= self.expires_at {

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::STRICT_TRANSPORT_SECURITY;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub api: Arc<Api>,
     /// The port at which visitors find https, if it is spoken here.
     pub https_port: Option<u16>,
+    /// Time between two pieces of a body.
+    pub body_time: Duration,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
@@ -204,6 +207,7 @@ impl Gateway {
             request_id,
             target: &visit.forwarded_target(&target)?,
             websocket: websocket.as_ref(),
+            body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,
         };

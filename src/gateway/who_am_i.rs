@@ -7,6 +7,7 @@ use super::Gateway;
 use super::fault::Fault;
 use super::visit::Visit;
 use crate::domain::email::Email;
+use crate::domain::user::{PersonName, Role};
 use crate::http::{Response, reply};
 
 impl Gateway {
@@ -29,13 +30,13 @@ impl Gateway {
             },
             "user": {
                 "email": who.email.as_ref().map(Email::as_str),
-                "external_id": who.external_id,
-                "full_name": name.map(|name| &name.full),
-                "first_name": name.map(|name| &name.first),
-                "last_name": name.map(|name| &name.last),
-                "role": who.role.as_ref().map(super::super::domain::user::Role::as_str),
-                "groups": who.groups,
-                "plans": who.plans,
+                "external_id": who.details.external_id,
+                "full_name": name.map(PersonName::full),
+                "first_name": name.map(PersonName::first),
+                "last_name": name.map(PersonName::last),
+                "role": who.role.as_ref().map(Role::as_str),
+                "groups": who.details.groups,
+                "plans": who.details.plans,
             },
         });
         Ok(reply::json(StatusCode::OK, &document))

@@ -15,11 +15,14 @@ const REROUTING: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
 /// What some upstreams take for the request's real method.
 const METHOD_OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 
+/// What some upstreams may take for the framing of a request, if it is not quite spelled so.
+const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
 /// whatever path, and forwarding headers, which are told anew from what is known and from what a
 /// trusted proxy said. Spellings that an application may take for them count as well. So does what
 /// would make the upstream serve another path than the one that was judged, or another method on a
-/// site whose rules know methods.
+/// site whose rules know methods, or read another length than was read here.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
     // All of these begin with one of two letters, and most fields do not.
@@ -29,5 +32,6 @@ pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(bytes, own));
     let misleads = bytes.first() == Some(&b'x')
         && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES));
-    site.identity.reserves(bytes) || misleads || forwards
+    let frames = matches!(bytes.first(), Some(b'c' | b't')) && any_of(&FRAMING);
+    site.identity.reserves(bytes) || misleads || forwards || frames
 }

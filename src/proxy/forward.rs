@@ -6,12 +6,15 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
 use super::backend::{Answered, Backend, Message, Source, Undelivered};
+use super::patience::{Patient, may_be_silent};
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
@@ -20,7 +23,7 @@ use super::{ProxyError, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::http::body::Body;
+use crate::http::body::{Body, BodyError};
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::cookies::CookieNames;
@@ -63,6 +66,8 @@ pub struct Errand<'a> {
     pub target: &'a Uri,
     /// The key of the handshake, if a WebSocket is asked for.
     pub websocket: Option<&'a HeaderValue>,
+    /// Time between two pieces of a body.
+    pub body_time: Duration,
     /// The worker's deadlines.
     pub watch: &'a Rc<Watch>,
     /// The clock for idle connections.
@@ -78,7 +83,9 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     }
     let now = errand.clock.now();
     let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
-    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout);
+    // Who streams questions may have none for a while.
+    let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
+    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout, silence);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
@@ -110,17 +117,29 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
                 busy.give_back(link);
                 Body::from(whole)
             }
-            None => Body::stream(ResponseBody::new(link, busy)),
+            None => in_time(ResponseBody::new(link, busy), &headers, &errand),
         },
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
             let has_none = came.method == Method::HEAD || answers_without_body(status);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = has_none || stream.is_end_stream();
-            if is_over { Body::empty() } else { Body::stream(StreamedBody::new(stream, ride, giver, busy)) }
+            let body = (!is_over).then(|| StreamedBody::new(stream, ride, giver, busy));
+            body.map_or_else(Body::empty, |body| in_time(body, &headers, &errand))
         }
     };
     Ok(answered_with(status, headers, body))
+}
+
+/// `body`, between whose pieces no more time may pass than the operator allows.
+fn in_time<B>(body: B, headers: &HeaderMap, errand: &Errand<'_>) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
+{
+    if may_be_silent(headers) {
+        return Body::stream(body);
+    }
+    Body::stream(Patient::new(body, errand.watch.deadline(errand.body_time), errand.body_time))
 }
 
 fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {

@@ -14,6 +14,7 @@ mod forward;
 mod h1;
 mod handover;
 mod names;
+mod patience;
 mod pool;
 mod request_body;
 mod response_body;

@@ -38,14 +38,13 @@ const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
     REFERER,
 ];
 
-/// How long a client may leave a body that it announced unsent.
-const CLIENT_SILENCE: Duration = Duration::from_secs(30);
-
 /// What is known of a request that is under way.
 #[derive(Debug)]
 pub(super) struct Progress {
     deadline: Rc<Deadline>,
     upstream_timeout: Duration,
+    /// How long the client may leave a body that it announced unsent.
+    body_time: Duration,
     /// Whether the upstream waits for the client.
     waits_for_client: Cell<bool>,
     too_long: Cell<bool>,
@@ -54,10 +53,11 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A request that begins now, to an upstream that may be silent for `upstream_timeout`.
-    pub(super) fn begin(watch: &Rc<Watch>, upstream_timeout: Duration) -> Rc<Self> {
+    pub(super) fn begin(watch: &Rc<Watch>, upstream_timeout: Duration, body_time: Duration) -> Rc<Self> {
         Rc::new(Self {
             deadline: watch.deadline(upstream_timeout),
             upstream_timeout,
+            body_time,
             waits_for_client: Cell::new(false),
             too_long: Cell::new(false),
             broken: Cell::new(false),
@@ -88,7 +88,7 @@ impl Progress {
 
     fn client_is_silent(&self) {
         if !self.waits_for_client.replace(true) {
-            self.deadline.restart(CLIENT_SILENCE);
+            self.deadline.restart(self.body_time);
         }
     }
 

@@ -63,8 +63,8 @@ pub(super) fn to_upstream(
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
     fields.put(&X_REQUEST_ID, errand.request_id.value());
     if let Some(visitor) = permit.visitor() {
-        for (name, value) in &visitor.headers {
-            fields.put(name, value);
+        for (name, value) in errand.site.identity.read(&visitor.headers) {
+            fields.put_text(name, value);
         }
     }
 }

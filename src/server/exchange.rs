@@ -115,13 +115,13 @@ impl Exchange {
 #[derive(Clone)]
 pub(super) struct Tasks(pub(super) Rc<Exchanges>);
 
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Tasks {
+impl<F: Future<Output = ()> + Unpin + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, work: F) {
         // The library makes the task of a request right behind the call for it.
         match self.0.called.take() {
             Some(exchange) => {
                 let exchanges = Rc::clone(&self.0);
-                tokio::task::spawn_local(Task { work: Some(Box::pin(work)), exchange, exchanges });
+                tokio::task::spawn_local(Task { work: Some(work), exchange, exchanges });
             }
             None => drop(tokio::task::spawn_local(work)),
         }
@@ -131,12 +131,12 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Tasks {
 /// What answers one request. It ends when it is cut, and what it held is dropped: the stream is
 /// reset, and the upstream's connection closed.
 struct Task<F> {
-    work: Option<Pin<Box<F>>>,
+    work: Option<F>,
     exchange: Rc<Exchange>,
     exchanges: Rc<Exchanges>,
 }
 
-impl<F: Future<Output = ()>> Future for Task<F> {
+impl<F: Future<Output = ()> + Unpin> Future for Task<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -145,7 +145,7 @@ impl<F: Future<Output = ()>> Future for Task<F> {
             this.work = None;
             return Poll::Ready(());
         };
-        work.as_mut().poll(cx)
+        Pin::new(work).poll(cx)
     }
 }
 

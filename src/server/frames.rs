@@ -22,9 +22,12 @@ const RESET: u32 = 10;
 /// Changed settings are cheap to say, and mean a walk over all streams.
 const SETTINGS: u32 = 10;
 
-/// Bytes of content that pay for one frame: a client opens its window as it reads, and measures
-/// the line while something moves on it.
-const CONTENT_PER_FRAME: usize = 256;
+/// What a frame pays that moves a request on, whichever way it goes: a client may open its windows
+/// and measure the line as often as something comes of it.
+const MOVED: u32 = 3;
+
+/// And for how many bytes of content it pays one more.
+const CONTENT: usize = 256;
 
 /// What a client begins with.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -59,11 +62,6 @@ impl Budget {
     /// A request was answered: it may be taken back for nothing.
     pub(super) fn answered(&self) {
         self.earn(RESET);
-    }
-
-    /// So much was sent.
-    pub(super) fn sent(&self, bytes: usize) {
-        self.earn(u32::try_from(bytes / CONTENT_PER_FRAME).unwrap_or(PURSE));
     }
 
     /// Whether the client has said that it speaks HTTP/2.
@@ -107,13 +105,37 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// At the beginning of a connection.
-    pub(super) fn new() -> Self {
+    /// What a client says, from the beginning of its connection.
+    pub(super) fn incoming() -> Self {
         Self { skip: PREFACE.len(), head: [0; FRAME_HEAD], filled: 0 }
     }
 
+    /// What it is told.
+    pub(super) fn outgoing() -> Self {
+        Self { skip: 0, head: [0; FRAME_HEAD], filled: 0 }
+    }
+
     /// Takes what came in, and has `budget` pay for it.
-    pub(super) fn take(&mut self, mut bytes: &[u8], budget: &Budget) -> Result<(), Flood> {
+    pub(super) fn came(&mut self, bytes: &[u8], budget: &Budget) -> Result<(), Flood> {
+        self.each(bytes, |frame| {
+            budget.has_begun.set(true);
+            frame.spend(budget)
+        })
+    }
+
+    /// Takes what was sent, which pays.
+    pub(super) fn went(&mut self, bytes: &[u8], budget: &Budget) {
+        let _never_a_flood = self.each(bytes, |frame| {
+            frame.earn(budget);
+            Ok(())
+        });
+    }
+
+    fn each(
+        &mut self,
+        mut bytes: &[u8],
+        mut see: impl FnMut(Frame) -> Result<(), Flood>,
+    ) -> Result<(), Flood> {
         loop {
             let (_, rest) = bytes.split_at(self.skip.min(bytes.len()));
             self.skip -= bytes.len() - rest.len();
@@ -129,8 +151,7 @@ impl Frames {
             self.filled = 0;
             let frame = Frame::of(self.head);
             self.skip = frame.length;
-            budget.has_begun.set(true);
-            frame.account(budget)?;
+            see(frame)?;
             bytes = rest;
         }
     }
@@ -156,12 +177,20 @@ impl Frame {
         self.flags & flag != 0
     }
 
-    fn account(&self, budget: &Budget) -> Result<(), Flood> {
+    /// DATA and HEADERS pay, if there is something in them.
+    fn earn(&self, budget: &Budget) {
+        if self.kind <= 0x1 && self.length > 0 {
+            budget.earn(MOVED.saturating_add(u32::try_from(self.length / CONTENT).unwrap_or(PURSE)));
+        }
+    }
+
+    fn spend(&self, budget: &Budget) -> Result<(), Flood> {
         match self.kind {
             // DATA
+            0x0 if self.length == 0 && !self.has(Self::END_STREAM) => budget.spend(1),
             0x0 => {
-                budget.earn(u32::try_from(self.length / CONTENT_PER_FRAME).unwrap_or(PURSE));
-                if self.length == 0 && !self.has(Self::END_STREAM) { budget.spend(1) } else { Ok(()) }
+                self.earn(budget);
+                Ok(())
             }
             // HEADERS: what it asks for is counted by what becomes of it.
             0x1 => {
@@ -201,9 +230,9 @@ mod tests {
 
     /// How many of `frame` are taken before it is a flood, in pieces of `piece` bytes.
     fn taken(frame: &[u8], piece: usize, budget: &Budget) -> usize {
-        let mut frames = Frames::new();
-        frames.take(PREFACE, budget).unwrap();
-        let flood = |_: &usize| frame.chunks(piece).any(|bytes| frames.take(bytes, budget).is_err());
+        let mut frames = Frames::incoming();
+        frames.came(PREFACE, budget).unwrap();
+        let flood = |_: &usize| frame.chunks(piece).any(|bytes| frames.came(bytes, budget).is_err());
         (0..100_000).find(flood).unwrap_or(usize::MAX)
     }
 
@@ -236,12 +265,17 @@ mod tests {
         assert_eq!(taken(&ping, 9, &budget), 500);
         budget.answered();
         assert_eq!(taken(&ping, 9, &budget), 10);
-        budget.sent(25_600);
-        assert_eq!(taken(&ping, 9, &budget), 100);
-        let mut frames = Frames::new();
-        frames.take(PREFACE, &budget).unwrap();
-        frames.take(&frame(0x0, 0, 16_384), &budget).unwrap();
-        assert_eq!(taken(&ping, 9, &budget), 64);
+        // Content, in either direction.
+        let mut frames = Frames::incoming();
+        frames.came(PREFACE, &budget).unwrap();
+        frames.came(&frame(0x0, 0, 16_384), &budget).unwrap();
+        assert_eq!(taken(&ping, 9, &budget), 67);
+        let told = [frame(0x1, 0x4, 20), frame(0x0, 0, 16_384), frame(0x6, 1, 8), frame(0x4, 1, 0)].concat();
+        for piece in [1, 10, 100_000] {
+            let mut frames = Frames::outgoing();
+            told.chunks(piece).for_each(|bytes| frames.went(bytes, &budget));
+            assert_eq!(taken(&ping, 9, &budget), 70, "{piece}");
+        }
         // Nobody saves up more than a purse holds.
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(taken(&ping, 9, &budget), 10_000);
@@ -250,18 +284,18 @@ mod tests {
     #[tokio::test]
     async fn a_head_is_begun_until_it_ends() {
         let budget = Budget::new(Instant::now());
-        let mut frames = Frames::new();
-        frames.take(&PREFACE[..10], &budget).unwrap();
-        frames.take(&PREFACE[10..], &budget).unwrap();
+        let mut frames = Frames::incoming();
+        frames.came(&PREFACE[..10], &budget).unwrap();
+        frames.came(&PREFACE[10..], &budget).unwrap();
         assert!(!budget.has_begun());
-        frames.take(&frame(0x4, 0, 0), &budget).unwrap();
+        frames.came(&frame(0x4, 0, 0), &budget).unwrap();
         assert!(budget.has_begun() && budget.head_since().is_none());
-        frames.take(&frame(0x1, 0, 10)[..12], &budget).unwrap();
+        frames.came(&frame(0x1, 0, 10)[..12], &budget).unwrap();
         assert!(budget.head_since().is_some());
-        frames.take(&frame(0x1, 0, 10)[12..], &budget).unwrap();
-        frames.take(&frame(0x9, 0, 3), &budget).unwrap();
+        frames.came(&frame(0x1, 0, 10)[12..], &budget).unwrap();
+        frames.came(&frame(0x9, 0, 3), &budget).unwrap();
         assert!(budget.head_since().is_some());
-        frames.take(&frame(0x9, Frame::END_HEADERS, 3), &budget).unwrap();
+        frames.came(&frame(0x9, Frame::END_HEADERS, 3), &budget).unwrap();
         assert!(budget.head_since().is_none());
     }
 }

@@ -69,7 +69,8 @@ where
     let service = service_fn(move |mut request: http::Request<_>| {
         let (answer, known, budget) = (Rc::clone(&answer), Rc::clone(&known), Rc::clone(&counting));
         let (exchange, exchanges) = (answering.begin(), Rc::clone(&answering));
-        async move {
+        // In a box, as the library moves it about.
+        Box::pin(async move {
             let stream = h2_head::asks_for_websocket(&request).then(|| hyper::upgrade::on(&mut request));
             let (mut head, body) = request.into_parts();
             let is_head = head.method == Method::HEAD;
@@ -89,7 +90,7 @@ where
             }
             let response = if is_head { without_body(response) } else { response };
             Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, exchange)))
-        }
+        })
     });
     let head_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(Tasks(Rc::clone(&exchanges)))

@@ -13,20 +13,14 @@ use super::frames::{Budget, Frames};
 /// connection is over.
 pub(super) struct Metered<S> {
     inner: S,
-    frames: Frames,
+    incoming: Frames,
+    outgoing: Frames,
     budget: Rc<Budget>,
 }
 
 impl<S> Metered<S> {
     pub(super) fn new(inner: S, budget: Rc<Budget>) -> Self {
-        Self { inner, frames: Frames::new(), budget }
-    }
-
-    fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.budget.sent(*bytes);
-        }
-        written
+        Self { inner, incoming: Frames::incoming(), outgoing: Frames::outgoing(), budget }
     }
 }
 
@@ -36,15 +30,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let came = buf.filled().get(before..).unwrap_or_default();
-        Poll::Ready(this.frames.take(came, &this.budget).map_err(io::Error::other))
+        Poll::Ready(this.incoming.came(came, &this.budget).map_err(io::Error::other))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.sent(written)
+        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, bytes))?;
+        this.outgoing.went(bytes.get(..written).unwrap_or_default(), &this.budget);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -53,8 +48,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
-        this.sent(written)
+        let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(cx, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let part = slice.get(..left.min(slice.len())).unwrap_or_default();
+            this.outgoing.went(part, &this.budget);
+            left -= part.len();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,7 +7,7 @@ use super::Sso;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{Details, Identity};
 use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
@@ -42,8 +42,8 @@ pub struct Member {
     pub email: Email,
     /// The name, if the person is new.
     pub name: PersonName,
-    /// Identity fields that are not the directory's: `external_id`, groups, plans, attributes.
-    pub extra: Identity,
+    /// What the login page alone knows.
+    pub details: Details,
 }
 
 /// A token that was issued.
@@ -72,8 +72,13 @@ impl Sso {
         if provisioned.created {
             tracing::info!(target: "tollgate::audit", event = "user_created", user = user.id.0, site = %site.name, by);
         }
-        let identity =
-            Identity { user: Some(user.id), email: Some(user.email), name: Some(user.name), ..member.extra };
+        let identity = Identity {
+            user: Some(user.id),
+            email: Some(user.email),
+            name: Some(user.name),
+            details: member.details,
+            ..Identity::default()
+        };
         let ttl = order.expires_in.or(site.token_ttl).unwrap_or(PLAIN_TTL);
         let blank = (TokenKind::Session, RolePolicy::Always);
         let mut issued = self.issue(site, blank, identity, ttl, order, by).await?;
@@ -92,7 +97,7 @@ impl Sso {
         by: &str,
     ) -> StoreResult<Issued> {
         let user = match &email {
-            Some(email) => self.stores.directory.find_by_email(email.key().clone()).await?,
+            Some(email) => self.stores.directory.find_by_email(email.key().into()).await?,
             None => None,
         };
         // A user of other sites only is none of this one's.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Sso;
 use crate::config::Site;
+use crate::domain::clock::Timestamp;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
@@ -95,8 +96,8 @@ impl Sso {
             idle: grant.session_idle.unwrap_or(site.session_idle),
         };
         let key = SessionKey::mint(self.entropy());
-        let live = Arc::new(live_session(session, &site, now));
-        self.stores.sessions.insert(key.hash(), Arc::clone(&live)).await?;
+        let live = Arc::new(live_session(key.hash(), session, &site, now));
+        self.stores.sessions.insert(Arc::clone(&live)).await?;
         self.confirm_rights(&live).await?;
         let id = live.session.id;
         let user = live.session.identity.user.map(|id| id.0);
@@ -127,14 +128,15 @@ impl Sso {
     }
 }
 
-/// `session` with its headers made, last seen at `last_seen`.
+/// `session` with its headers made, for the cookie with this hash, last seen at `last_seen`.
 pub(super) fn live_session(
+    hash: SessionHash,
     session: Session,
     site: &Site,
-    last_seen: crate::domain::clock::Timestamp,
+    last_seen: Timestamp,
 ) -> LiveSession {
     let headers = site.identity.render(&session.identity, &session.id.to_string());
-    LiveSession::new(session, headers, last_seen)
+    LiveSession::new(hash, session, headers, last_seen)
 }
 
 /// `identity` with the rights that `user` has on `site` now; `None` if the session rests on a

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Sso;
 use super::redeem::{live_session, with_rights};
 use crate::config::Site;
+use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::user::User;
@@ -97,10 +98,11 @@ impl Sso {
         change: SessionChange,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let mut session = live.session.clone();
-        let identity = &mut session.identity;
-        identity.groups = change.groups.unwrap_or(std::mem::take(&mut identity.groups));
-        identity.plans = change.plans.unwrap_or(std::mem::take(&mut identity.plans));
-        identity.attributes = change.attributes.unwrap_or(std::mem::take(&mut identity.attributes));
+        let mut details = Particulars::clone(&session.identity.details);
+        details.groups = change.groups.unwrap_or(details.groups);
+        details.plans = change.plans.unwrap_or(details.plans);
+        details.attributes = change.attributes.unwrap_or(details.attributes);
+        session.identity.details = details.into();
         session.idle = change.idle.unwrap_or(session.idle);
         if let Some(max) = change.max {
             session.expires_at = session.created_at.after(max);
@@ -108,7 +110,7 @@ impl Sso {
         let Some(site) = self.sites.by_name(&session.site) else {
             return Ok(None);
         };
-        let changed = Arc::new(live_session(session, site, live.last_seen()));
+        let changed = Arc::new(live_session(live.hash, session, site, live.last_seen()));
         let replaced = self.stores.sessions.replace(Arc::clone(&changed)).await?;
         Ok(replaced.then_some(changed))
     }
@@ -122,13 +124,14 @@ impl Sso {
             self.revoke_session(session.id).await?;
             return Ok(false);
         };
-        let refreshed = live_session(Session { identity, ..session.clone() }, site, live.last_seen());
+        let refreshed =
+            live_session(live.hash, Session { identity, ..session.clone() }, site, live.last_seen());
         self.stores.sessions.replace(Arc::new(refreshed)).await
     }
 
     /// Brings a user's sessions in line with what the directory says of the user now.
     pub(super) async fn refresh_sessions(&self, user: &User) -> StoreResult<()> {
-        let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: None };
+        let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
         let mut after = None;
         loop {
             let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;

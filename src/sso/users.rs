@@ -39,7 +39,7 @@ impl Sso {
         };
         tracing::info!(target: "tollgate::audit", event = "user_changed", user = id.0, by);
         if !left.is_empty() {
-            let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: Some(left) };
+            let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: Some(left) };
             self.revoke_sessions(filter).await?;
         }
         self.refresh_sessions(&user).await?;
@@ -52,7 +52,7 @@ impl Sso {
             return Ok(false);
         };
         tracing::info!(target: "tollgate::audit", event = "user_deleted", user = id.0, by);
-        let filter = SessionFilter { email_key: Some(user.email.key().clone()), sites: None };
+        let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
         self.revoke_sessions(filter).await?;
         Ok(true)
     }

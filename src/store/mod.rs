@@ -76,7 +76,7 @@ impl SessionFilter {
     /// Whether those of `who` on `site` are meant.
     pub fn matches(&self, who: &Identity, site: &SiteName) -> bool {
         let email_key = who.email.as_ref().map(Email::key);
-        self.email_key.as_ref().is_none_or(|key| email_key == Some(key))
+        self.email_key.as_deref().is_none_or(|key| email_key == Some(key))
             && self.sites.as_ref().is_none_or(|sites| sites.contains(site))
     }
 }
@@ -87,7 +87,7 @@ pub trait SessionStore: Send + Sync {
     fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>>;
 
     /// Keeps a new session.
-    fn insert(&self, hash: SessionHash, live: Arc<LiveSession>) -> StoreFuture<'_, ()>;
+    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()>;
 
     /// Ends the session behind a cookie and hands it back.
     fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
@@ -148,7 +148,7 @@ impl UserFilter {
     /// Whether the list shows `user`.
     pub fn matches(&self, user: &User) -> bool {
         let is_member = |sites: &Vec<SiteName>| sites.iter().any(|site| user.roles.contains_key(site));
-        self.email_key.as_ref().is_none_or(|key| user.email.key() == key)
+        self.email_key.as_deref().is_none_or(|key| user.email.key() == key)
             && self.sites.as_ref().is_none_or(is_member)
     }
 }

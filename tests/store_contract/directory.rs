@@ -21,7 +21,7 @@ async fn a_person_is_created_once_keeps_the_name_and_joins_sites_as_editor() {
         assert!(created);
         let (again, created) = provision(&stores, "jane@example.COM", "Janet", "intranet").await;
         assert!(!created);
-        assert_eq!((again.id, again.name.first.as_str()), (jane.id, "Jane"));
+        assert_eq!((again.id, again.name.first()), (jane.id, "Jane"));
         assert_eq!(again.email.as_str(), "Jane@Example.com");
         let roles: Vec<_> = again.roles.iter().map(|(site, role)| (site.as_str(), role.as_str())).collect();
         assert_eq!(roles, [("intranet", "editor"), ("wiki", "editor")]);
@@ -37,9 +37,11 @@ async fn a_members_role_outlives_the_next_login() {
         let changed = stores.directory.update(jane.id, change).await.unwrap().unwrap();
         assert_eq!(changed.account, Account::Full);
         let (again, _) = provision(&stores, "jane@example.com", "Jane", "wiki").await;
-        assert_eq!(again.roles[&site("wiki")], Role::parse("admin").unwrap());
+        assert_eq!(again.roles.get(&site("wiki")), Role::parse("admin").as_ref());
         let leave = UserChange { roles: BTreeMap::from([(site("wiki"), None)]), ..UserChange::default() };
-        assert!(stores.directory.update(jane.id, leave).await.unwrap().unwrap().roles.is_empty());
+        assert!(
+            stores.directory.update(jane.id, leave).await.unwrap().unwrap().roles.keys().next().is_none()
+        );
     }
 }
 
@@ -49,7 +51,7 @@ async fn a_deleted_user_is_gone_and_the_number_is_not_used_again() {
         let (jane, _) = provision(&stores, "jane@example.com", "Jane", "wiki").await;
         assert!(stores.directory.remove(jane.id).await.unwrap().is_some());
         assert!(stores.directory.find(jane.id).await.unwrap().is_none());
-        assert!(stores.directory.find_by_email(jane.email.key().clone()).await.unwrap().is_none());
+        assert!(stores.directory.find_by_email(jane.email.key().into()).await.unwrap().is_none());
         assert!(stores.directory.update(jane.id, UserChange::default()).await.unwrap().is_none());
         let (again, created) = provision(&stores, "jane@example.com", "Jane", "wiki").await;
         assert!(created && again.id > jane.id);

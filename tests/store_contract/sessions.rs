@@ -6,7 +6,7 @@ use std::time::Duration;
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::email::Email;
 use tollgate::domain::entropy::SeededEntropy;
-use tollgate::domain::identity::Identity;
+use tollgate::domain::identity::{Identity, Particulars, ReadyHeaders};
 use tollgate::domain::opaque::{SessionHash, SessionKey};
 use tollgate::domain::session::{LiveSession, Session, SessionId};
 use tollgate::domain::token::RolePolicy;
@@ -25,7 +25,8 @@ pub(crate) fn live(seed: u64, email: &str, on: &str, began: Timestamp) -> (Sessi
         expires_at: began.after(Duration::from_hours(24)),
         idle: Duration::from_mins(30),
     };
-    (SessionKey::mint(&entropy).hash(), Arc::new(LiveSession::new(session, Box::default(), began)))
+    let hash = SessionKey::mint(&entropy).hash();
+    (hash, Arc::new(LiveSession::new(hash, session, ReadyHeaders::default(), began)))
 }
 
 async fn insert(
@@ -37,7 +38,7 @@ async fn insert(
 ) -> (SessionHash, SessionId) {
     let (hash, live) = live(seed, email, on, began);
     let id = live.session.id;
-    stores.sessions.insert(hash, live).await.unwrap();
+    stores.sessions.insert(live).await.unwrap();
     (hash, id)
 }
 
@@ -47,7 +48,7 @@ async fn listed(stores: &Stores, filter: SessionFilter, now: Timestamp) -> Vec<S
 }
 
 fn of(email: &str) -> SessionFilter {
-    SessionFilter { email_key: Email::parse(email).map(|email| email.key().clone()), sites: None }
+    SessionFilter { email_key: Email::parse(email).map(|email| email.key().into()), sites: None }
 }
 
 #[tokio::test]
@@ -135,17 +136,42 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
 async fn a_change_does_not_bring_an_ended_session_back() {
     for stores in all() {
         let (hash, session) = live(1, "jane@example.com", "wiki", START);
-        stores.sessions.insert(hash, Arc::clone(&session)).await.unwrap();
+        stores.sessions.insert(Arc::clone(&session)).await.unwrap();
         let changed = |groups: &[&str]| {
             let mut next = session.session.clone();
-            next.identity.groups = groups.iter().map(ToString::to_string).collect();
-            Arc::new(LiveSession::new(next, Box::default(), START))
+            let groups = groups.iter().map(ToString::to_string).collect();
+            next.identity.details = Particulars { groups, ..Particulars::default() }.into();
+            Arc::new(LiveSession::new(hash, next, ReadyHeaders::default(), START))
         };
         assert!(stores.sessions.replace(changed(&["staff"])).await.unwrap());
         let found = stores.sessions.find(&hash).unwrap().unwrap();
-        assert_eq!(found.session.identity.groups, ["staff"]);
+        assert_eq!(found.session.identity.details.groups, ["staff"]);
         stores.sessions.remove(hash).await.unwrap();
         assert!(!stores.sessions.replace(changed(&["admins"])).await.unwrap());
         assert!(stores.sessions.find(&hash).unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_persons_list_has_each_session_once_and_none_of_a_namesakes() {
+    for stores in all() {
+        let (_, first) = live(1, "jane@example.com", "wiki", after(1));
+        for session in [
+            Arc::clone(&first),
+            live(2, "jane@example.com.au", "wiki", after(1)).1,
+            live(3, "ane@example.com", "wiki", after(1)).1,
+            live(4, "jane@example.co", "wiki", after(1)).1,
+            live(5, "", "wiki", after(1)).1,
+            live(6, "jane@example.com", "wiki", after(2)).1,
+        ] {
+            stores.sessions.insert(session).await.unwrap();
+        }
+        let again = LiveSession::new(first.hash, first.session.clone(), ReadyHeaders::default(), after(1));
+        assert!(stores.sessions.replace(Arc::new(again)).await.unwrap());
+        let page = stores.sessions.list(of("jane@example.com"), None, 1, after(3)).await.unwrap();
+        assert_eq!(page.entries.iter().map(|live| live.session.id).collect::<Vec<_>>(), [first.session.id]);
+        let rest = stores.sessions.list(of("jane@example.com"), page.next, 9, after(3)).await.unwrap();
+        assert_eq!((rest.entries.len(), rest.next), (1, None));
+        assert_eq!(listed(&stores, SessionFilter::default(), after(3)).await.len(), 6);
     }
 }

@@ -112,6 +112,26 @@ async fn a_page_that_is_left_early_is_no_attack() {
 }
 
 #[tokio::test]
+async fn measuring_the_line_while_something_moves_on_it_is_no_attack() {
+    // As clients of gRPC do: pings and windows along with every message.
+    let upstream = FakeUpstream::start().await;
+    let gateway = gateway(&upstream).await;
+    let mut raw = Raw::begin(gateway.http).await;
+    let measuring =
+        [frame(PING, 0, 0, &[7; 8]).repeat(3), frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(3)];
+    for _ in 0..40 {
+        let streams = (0..50).map(|_| raw.next_stream()).collect::<Vec<u32>>();
+        for stream in &streams {
+            let head = frame(HEADERS, END_STREAM | END_HEADERS, *stream, &get("/public/a"));
+            assert!(raw.send(&[head, measuring.concat()].concat()).await);
+        }
+        assert_eq!(raw.whole_answer(streams[49]).await.0, 200);
+    }
+    // More than would have been forgiven without the answers.
+    assert!(upstream.requests().len() > 1_900);
+}
+
+#[tokio::test]
 async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
     // CVE-2025-8671: each request is followed by a frame for which the server has to reset it.
     let upstream = FakeUpstream::start().await;

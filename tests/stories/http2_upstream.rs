@@ -480,3 +480,28 @@ async fn a_gateway_that_stops_does_not_wait_for_idle_connections() {
     // The time to drain would be thirty seconds.
     timeout(Duration::from_secs(10), gateway.stop()).await.expect("stops at once");
 }
+
+#[tokio::test]
+async fn who_streams_questions_may_have_none_for_a_while() {
+    // Says nothing, not even a head, before it is asked.
+    let upstream = H2Upstream::start(async |mut stream: Stream| {
+        let _question = stream.piece().await;
+        stream.say("answer");
+    })
+    .await;
+    let site = site(&upstream).with("upstream_timeout", "\"200ms\"");
+    let plan = Plan::of(site).server("h2c", "true").server("body_idle_timeout", "\"200ms\"");
+    let gateway = plan.start().await;
+    let stream = Connection::dial([127, 0, 0, 1].into(), gateway.http).await;
+    let (mut sender, connection) = h2::client::handshake(stream).await.expect("begins");
+    tokio::spawn(connection);
+    for (kind, status) in [("application/grpc", 200), ("application/grpc+proto", 200), ("text/plain", 408)] {
+        let request = http::Request::post("http://site.test/a").header("content-type", kind);
+        let request = request.body(()).expect("a request");
+        let (answer, mut question) = sender.send_request(request, false).expect("is sent");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _refused = question.send_data(Bytes::from_static(b"question"), true);
+        let answer = timeout(HANG, answer).await.expect("in time").expect("an answer");
+        assert_eq!(answer.status(), status, "{kind}");
+    }
+}

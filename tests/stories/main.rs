@@ -17,6 +17,7 @@ mod cookies;
 mod directory;
 mod forging;
 mod forwarding;
+mod framing;
 mod grpc;
 mod h2;
 mod h2_floods;

@@ -32,8 +32,8 @@ impl SessionStore for Frail {
         if self.is_down.load(Ordering::SeqCst) { Err(Unavailable) } else { self.sound.find(hash) }
     }
 
-    fn insert(&self, hash: SessionHash, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
-        self.unless_down(self.sound.insert(hash, live))
+    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
+        self.unless_down(self.sound.insert(live))
     }
 
     fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {

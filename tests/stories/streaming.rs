@@ -249,3 +249,47 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_kept_for_longer() {
     // And not for ever: the connection ends by itself.
     while stream.read(&mut buffer).await.expect("is closed in the end") > 0 {}
 }
+
+#[tokio::test]
+async fn an_upstream_that_falls_silent_is_cut_off_but_for_events() {
+    for (kind, is_cut) in [("text/plain", true), ("text/event-stream; charset=utf-8", false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+        let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
+        let gateway = plan.start().await;
+        let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+        visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
+        let mut upstream = accept(&listener).await;
+        read_until(&mut upstream, "\r\n\r\n").await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        upstream.write_all(format!("{head}5\r\nfirst\r\n").as_bytes()).await.expect("begins");
+        read_until(&mut visitor, "first").await;
+        let mut more = [0; 64];
+        let next = timeout(Duration::from_millis(1500), visitor.read(&mut more)).await;
+        // Cut off, and not ended: the last chunk is missing.
+        assert_eq!(matches!(next, Ok(Ok(0) | Err(_))), is_cut, "{kind}: {next:?}");
+        if !is_cut {
+            upstream.write_all(b"6\r\nsecond\r\n").await.expect("goes on");
+            read_until(&mut visitor, "second").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_who_stops_reading_is_let_go() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+    let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
+    let gateway = plan.start().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n");
+    upstream.write_all(head.as_bytes()).await.expect("begins");
+    // The visitor reads nothing: sooner or later the upstream can write no more, and is let go too.
+    let block = vec![0; 65_536];
+    let cut_off = async { while upstream.write_all(&block).await.is_ok() {} };
+    timeout(HANG, cut_off).await.expect("is let go");
+    drop(visitor);
+}

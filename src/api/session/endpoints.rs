@@ -272,7 +272,7 @@ impl Api {
         }
         let email = parameters.first("email").ok_or_else(|| Refused::input("user_id or email is needed"))?;
         let email = Email::parse(email).ok_or_else(|| Refused::input("email is no address"))?;
-        Ok(self.sso.find_user_by_email(Arc::clone(email.key())).await?)
+        Ok(self.sso.find_user_by_email(email.key().into()).await?)
     }
 
     pub(super) fn site_of_call(

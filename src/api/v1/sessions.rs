@@ -12,7 +12,7 @@ use super::{ListQuery, MAX_SESSION_SECONDS};
 use crate::config::{ApiKey, Scope};
 use crate::domain::email::Email;
 use crate::domain::session::{LiveSession, SessionId};
-use crate::domain::user::Role;
+use crate::domain::user::{PersonName, Role};
 use crate::http::{Request, Response, reply};
 use crate::sso::SessionChange;
 use crate::store::SessionFilter;
@@ -90,7 +90,7 @@ impl Api {
         let invalid = || ApiError::parameter_invalid("email", "expected an address like jane@example.com");
         let email = Email::parse(email).ok_or_else(invalid)?;
         let sites = self.listed_sites(&list, &key)?;
-        let filter = SessionFilter { email_key: Some(email.key().clone()), sites };
+        let filter = SessionFilter { email_key: Some(email.key().into()), sites };
         let revoked = self.sso.revoke_sessions(filter).await?;
         Ok(reply::json(StatusCode::OK, &json!({ "revoked": revoked })))
     }
@@ -112,14 +112,14 @@ fn shown(live: &LiveSession) -> Value {
         "id": session.id.to_string(),
         "site": session.site.as_str(),
         "user_id": who.user.map(|id| id.to_string()),
-        "external_id": who.external_id,
+        "external_id": who.details.external_id,
         "email": who.email.as_ref().map(Email::as_str),
-        "full_name": who.name.as_ref().map(|name| &name.full),
+        "full_name": who.name.as_ref().map(PersonName::full),
         "role": who.role.as_ref().map(Role::as_str),
         "backend": who.backend,
-        "groups": who.groups,
-        "plans": who.plans,
-        "attributes": who.attributes,
+        "groups": who.details.groups,
+        "plans": who.details.plans,
+        "attributes": who.details.attributes,
         "idle": session.idle.as_secs(),
         "max": session.created_at.until(session.expires_at).as_secs(),
         "created_at": session.created_at.to_rfc3339(),

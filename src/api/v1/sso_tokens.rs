@@ -9,7 +9,7 @@ use super::super::{Api, Via};
 use super::MAX_SESSION_SECONDS;
 use crate::config::Scope;
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::Particulars;
 use crate::domain::state::LoginState;
 use crate::domain::user::PersonName;
 use crate::http::{Request, Response, reply};
@@ -74,12 +74,11 @@ fn member(fields: &Fields) -> Result<Member, ApiError> {
             fields.required_text("last_name", MAX_NAME_CHARS)?,
         ),
     };
-    let extra = Identity {
+    let details = Particulars {
         external_id: fields.text("external_id", MAX_NAME_CHARS)?.map(ToOwned::to_owned),
         groups: fields.list("groups")?.unwrap_or_default(),
         plans: fields.list("plans")?.unwrap_or_default(),
         attributes: fields.map("attributes")?.unwrap_or_default(),
-        ..Identity::default()
     };
-    Ok(Member { email, name, extra })
+    Ok(Member { email, name, details: details.into() })
 }

@@ -131,7 +131,7 @@ fn changed_name(fields: &Fields, now: &PersonName) -> Result<Option<PersonName>,
     let first = fields.text("first_name", MAX_NAME_CHARS)?;
     let last = fields.text("last_name", MAX_NAME_CHARS)?;
     let changed = first.is_some() || last.is_some();
-    Ok(changed.then(|| PersonName::from_parts(first.unwrap_or(&now.first), last.unwrap_or(&now.last))))
+    Ok(changed.then(|| PersonName::from_parts(first.unwrap_or(now.first()), last.unwrap_or(now.last()))))
 }
 
 /// A user, with the roles on those sites that `key` covers.
@@ -145,9 +145,9 @@ fn shown(user: &User, key: &ApiKey) -> Value {
     json!({
         "id": user.id.to_string(),
         "email": user.email.as_str(),
-        "first_name": user.name.first,
-        "last_name": user.name.last,
-        "full_name": user.name.full,
+        "first_name": user.name.first(),
+        "last_name": user.name.last(),
+        "full_name": user.name.full(),
         "account": user.account.as_str(),
         "roles": roles,
         "created_at": user.created_at.to_rfc3339(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::access::AccessLevel;
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{Identity, Particulars};
 use crate::domain::path::RequestPath;
 use crate::domain::secret::SecretHash;
 use crate::domain::user::{PersonName, Role};
@@ -53,13 +53,14 @@ fn shown<T: ToString>(values: &[T]) -> Vec<String> {
 fn identity_headers(site: &Site) -> Vec<String> {
     let who = Identity {
         email: Email::parse("jane@example.com"),
-        name: Some(PersonName { first: "Jane".into(), last: "Doe".into(), full: "Jane Doe".into() }),
+        name: Some(PersonName::from_parts("Jane", "Doe")),
         role: Role::parse("editor"),
-        groups: vec!["staff".into()],
+        details: Particulars { groups: vec!["staff".into()], ..Particulars::default() }.into(),
         ..Identity::default()
     };
     let headers = site.identity.render(&who, "s1");
-    headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    let shown = |(name, value): (_, &[u8])| format!("{name}: {}", value.escape_ascii());
+    site.identity.read(&headers).map(shown).collect()
 }
 
 #[test]

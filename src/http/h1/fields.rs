@@ -7,11 +7,20 @@ use http::header::{HeaderName, HeaderValue};
 pub trait Fields {
     /// Adds a field.
     fn put(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// Adds a field whose value has been found fit for one.
+    fn put_text(&mut self, name: &HeaderName, value: &[u8]);
 }
 
 impl Fields for HeaderMap {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.append(name, value.clone());
+    }
+
+    fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            self.append(name, value);
+        }
     }
 }
 

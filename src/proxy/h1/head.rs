@@ -48,7 +48,11 @@ pub(in crate::proxy) fn readdress(head: &mut Vec<u8>, host: &HeaderValue) {
 
 impl Fields for Head {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
-        put(&mut self.0, name.as_str().as_bytes(), value.as_bytes());
+        self.put_text(name, value.as_bytes());
+    }
+
+    fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
+        put(&mut self.0, name.as_str().as_bytes(), value);
     }
 }
 

@@ -30,6 +30,8 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(certificates);
         config.ticketer = Ticketer::new()?;
+        // All suites are good, and the order is this side's.
+        config.ignore_client_order = true;
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }

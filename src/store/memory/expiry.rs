@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use crate::domain::clock::Timestamp;
 
-/// Entries in the order of the time at which they are due. One that has got more time by then is
-/// put back by whoever looks: a session that is used all day is looked at once per idle time, not
-/// once per request.
+/// Entries in the order of the time at which they are due.
 #[derive(Debug)]
 pub(super) struct ExpiryQueue<K>(BTreeSet<(Timestamp, K)>);
 
 impl<K: Ord> ExpiryQueue<K> {
     pub(super) fn push(&mut self, due: Timestamp, key: K) {
         self.0.insert((due, key));
+    }
+
+    /// Takes an entry out before it is due.
+    pub(super) fn remove(&mut self, due: Timestamp, key: K) {
+        self.0.remove(&(due, key));
     }
 
     /// The next entry that is due at `now`.

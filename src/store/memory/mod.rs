@@ -1,12 +1,14 @@
-//! The store that forgets everything on restart: `DashMap`s for what requests look up, ordered
-//! indexes behind a mutex for lists and expiry.
+//! The store that forgets everything on restart: a `DashMap` for what requests look up, which is
+//! sessions, and everything else behind mutexes.
 //!
-//! Two rules keep it free of deadlocks: an index's lock is taken before a map's, and neither is
+//! Two rules keep it free of deadlocks: an index's lock is taken before the map's, and neither is
 //! held over an await (nothing here awaits).
 
 mod expiry;
+mod filed;
 mod nonces;
 mod sessions;
+mod spent;
 mod tokens;
 mod users;
 
@@ -48,4 +50,4 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-type ByHash<K, V> = dashmap::DashMap<K, V, BuildHasherDefault<AlreadyHashed>>;
+type Hashed = BuildHasherDefault<AlreadyHashed>;

@@ -1,118 +1,163 @@
-//! Sessions in memory: one map for requests, and one ordered index for everything else.
+//! Sessions in memory: one map for requests, and two orders for everything else.
+//!
+//! There may be millions. So each is kept once, and map and orders hold nothing of it but its
+//! `Arc` ([`filed`](super::filed)).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::expiry::ExpiryQueue;
-use super::{ByHash, lock, ready};
+use dashmap::{DashMap, Entry};
+
+use super::filed::{ByHash, ById, ByPerson, PersonalPlace};
+use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
-use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{LiveSession, SessionId};
 use crate::store::{Page, SessionFilter, SessionStore, StoreFuture, StoreResult};
 
+/// A shard of the map grows at a stroke, and whoever looks for a session in it waits for that: the
+/// more there are, the shorter.
+const SHARDS: usize = 256;
+
+/// At most how often all sessions are looked through for those that are over. Nobody gets in with
+/// one that is; it is only its memory that has to wait.
+const ROUND: Duration = Duration::from_mins(1);
+
 /// Sessions in memory.
-#[derive(Default)]
 pub struct Sessions {
-    by_hash: ByHash<SessionHash, Arc<LiveSession>>,
+    by_hash: DashMap<ByHash, (), Hashed>,
     index: Mutex<Index>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let by_hash = DashMap::with_hasher_and_shard_amount(Hashed::default(), SHARDS);
+        Self { by_hash, index: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
 struct Index {
-    by_id: BTreeMap<SessionId, SessionHash>,
-    by_person: HashMap<Arc<str>, BTreeSet<SessionId>>,
-    expiry: ExpiryQueue<SessionHash>,
+    by_id: BTreeSet<ById>,
+    by_person: BTreeSet<ByPerson>,
+    round: Round,
+}
+
+/// How far the search for sessions that are over has come.
+enum Round {
+    /// All up to this one have been looked at.
+    Behind(Option<SessionId>),
+    /// All have been, and the next round begins now.
+    BeginsAt(Timestamp),
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self::Behind(None)
+    }
 }
 
 impl Index {
-    fn add(&mut self, hash: SessionHash, live: &LiveSession) {
-        self.by_id.insert(live.session.id, hash);
-        if let Some(key) = person(live) {
-            self.by_person.entry(key.clone()).or_default().insert(live.session.id);
-        }
-        self.expiry.push(live.ends_at(), hash);
+    fn add(&mut self, live: &Arc<LiveSession>) {
+        self.by_id.insert(ById(Arc::clone(live)));
+        self.by_person.extend(ByPerson::of(live));
     }
 
-    fn forget(&mut self, live: &LiveSession) {
+    fn forget(&mut self, live: &Arc<LiveSession>) {
         self.by_id.remove(&live.session.id);
-        let Some(key) = person(live) else { return };
-        if let Some(ids) = self.by_person.get_mut(key) {
-            ids.remove(&live.session.id);
-            if ids.is_empty() {
-                self.by_person.remove(key);
-            }
-        }
+        ByPerson::of(live).map(|filed| self.by_person.remove(&filed));
     }
 
-    /// Names behind `after`, in order: of one person if the filter names one, else of all.
-    fn names<'a>(
+    fn by_id(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.by_id.get(&id).map(|filed| Arc::clone(&filed.0))
+    }
+
+    /// Those behind `after`, in order: of one person if the filter names one, else of all.
+    fn behind<'a>(
         &'a self,
-        filter: &SessionFilter,
+        filter: &'a SessionFilter,
         after: Option<SessionId>,
-    ) -> Box<dyn Iterator<Item = SessionId> + 'a> {
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        match &filter.email_key {
-            Some(key) => {
-                Box::new(self.by_person.get(key).into_iter().flat_map(move |ids| ids.range(range)).copied())
-            }
-            None => Box::new(self.by_id.range(range).map(|(id, _)| *id)),
-        }
+    ) -> Box<dyn Iterator<Item = &'a Arc<LiveSession>> + 'a> {
+        let Some(key) = filter.email_key.as_deref() else {
+            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+            return Box::new(self.by_id.range((start, Bound::Unbounded)).map(|filed| &filed.0));
+        };
+        let start = (key, after);
+        let start: Bound<&dyn PersonalPlace> = Bound::Excluded(&start);
+        let from_there = self.by_person.range::<dyn PersonalPlace, _>((start, Bound::Unbounded));
+        Box::new(from_there.take_while(move |filed| filed.place().0 == key).map(ByPerson::live))
     }
-}
 
-fn person(live: &LiveSession) -> Option<&Arc<str>> {
-    live.session.identity.email.as_ref().map(Email::key)
+    /// Goes on with the search for sessions that are over at `now`: those among the next `limit`,
+    /// and how many these are.
+    fn search(&mut self, now: Timestamp, limit: usize) -> (Vec<Arc<LiveSession>>, usize) {
+        let start = match self.round {
+            Round::BeginsAt(time) if now < time => return (Vec::new(), 0),
+            Round::BeginsAt(_) | Round::Behind(None) => Bound::Unbounded,
+            Round::Behind(Some(id)) => Bound::Excluded(id),
+        };
+        let (mut over, mut looked_at) = (Vec::new(), 0);
+        for ById(live) in self.by_id.range((start, Bound::Unbounded)).take(limit) {
+            looked_at += 1;
+            self.round = Round::Behind(Some(live.session.id));
+            if !live.is_alive(now) {
+                over.push(Arc::clone(live));
+            }
+        }
+        if looked_at < limit {
+            self.round = Round::BeginsAt(now.after(ROUND));
+        }
+        (over, looked_at)
+    }
 }
 
 impl Sessions {
-    fn remove_now(&self, hash: &SessionHash) -> Option<Arc<LiveSession>> {
-        let mut index = lock(&self.index);
-        let (_, live) = self.by_hash.remove(hash)?;
-        index.forget(&live);
-        Some(live)
-    }
-
-    fn by_id(&self, index: &Index, id: SessionId) -> Option<Arc<LiveSession>> {
-        self.by_hash.get(index.by_id.get(&id)?).map(|live| Arc::clone(&live))
+    fn end(&self, index: &mut Index, live: &Arc<LiveSession>) {
+        self.by_hash.remove(&live.hash);
+        index.forget(live);
     }
 }
 
 impl SessionStore for Sessions {
     fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>> {
-        Ok(self.by_hash.get(hash).map(|live| Arc::clone(&live)))
+        Ok(self.by_hash.get(hash).map(|filed| Arc::clone(&filed.key().0)))
     }
 
-    fn insert(&self, hash: SessionHash, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
+    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
         let mut index = lock(&self.index);
-        index.add(hash, &live);
-        self.by_hash.insert(hash, live);
+        index.add(&live);
+        self.by_hash.insert(ByHash(live), ());
         ready(())
     }
 
     fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        ready(self.remove_now(&hash))
+        let mut index = lock(&self.index);
+        let found = self.by_hash.get(&hash).map(|filed| Arc::clone(&filed.key().0));
+        ready(found.inspect(|live| self.end(&mut index, live)))
     }
 
     fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        let live = self.by_id(&lock(&self.index), id);
-        ready(live.filter(|live| live.is_alive(now)))
+        let found = lock(&self.index).by_id(id);
+        ready(found.filter(|live| live.is_alive(now)))
     }
 
     fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        let hash = lock(&self.index).by_id.get(&id).copied();
-        ready(hash.and_then(|hash| self.remove_now(&hash)))
+        let mut index = lock(&self.index);
+        let found = index.by_id(id);
+        ready(found.inspect(|live| self.end(&mut index, live)))
     }
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
         let mut index = lock(&self.index);
-        let Some(hash) = index.by_id.get(&live.session.id).copied() else {
-            return ready(false);
-        };
-        // Its end may have moved forward; the old place in the queue is then found stale.
-        index.expiry.push(live.ends_at(), hash);
-        self.by_hash.insert(hash, live);
+        let Some(present) = index.by_id(live.session.id) else { return ready(false) };
+        index.forget(&present);
+        index.add(&live);
+        // In one step: a request at this moment finds the one or the other.
+        if let Entry::Occupied(place) = self.by_hash.entry(ByHash(live)) {
+            place.replace_entry(());
+        }
         ready(true)
     }
 
@@ -125,31 +170,20 @@ impl SessionStore for Sessions {
     ) -> StoreFuture<'_, Page<Arc<LiveSession>, SessionId>> {
         let index = lock(&self.index);
         let mut found = index
-            .names(&filter, after)
-            .filter_map(|id| self.by_id(&index, id))
+            .behind(&filter, after)
             .filter(|live| live.is_alive(now) && filter.matches(&live.session.identity, &live.session.site));
-        let entries: Vec<_> = found.by_ref().take(limit).collect();
+        let entries: Vec<_> = found.by_ref().take(limit).cloned().collect();
         let more = found.next().is_some();
         let next = more.then(|| entries.last().map(|live| live.session.id)).flatten();
+        drop(found);
         ready(Page { entries, next })
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> usize {
         let mut index = lock(&self.index);
-        let mut looked_at = 0;
-        while looked_at < limit
-            && let Some(hash) = index.expiry.pop(now)
-        {
-            looked_at += 1;
-            let Some(live) = self.by_hash.get(&hash).map(|live| Arc::clone(&live)) else {
-                continue;
-            };
-            if live.is_alive(now) {
-                index.expiry.push(live.ends_at(), hash);
-            } else {
-                self.by_hash.remove(&hash);
-                index.forget(&live);
-            }
+        let (over, looked_at) = index.search(now, limit);
+        for live in &over {
+            self.end(&mut index, live);
         }
         looked_at
     }

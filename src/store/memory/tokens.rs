@@ -1,11 +1,12 @@
 //! One-time tokens in memory.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::expiry::ExpiryQueue;
-use super::{ByHash, lock, ready};
+use super::spent::{Fate, Spent};
+use super::{lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::TokenHash;
@@ -17,65 +18,74 @@ use crate::store::{SessionFilter, StoreFuture, TokenStore};
 /// happened, and a second click is not taken for guessing.
 const AFTERLIFE: Duration = Duration::from_mins(10);
 
-/// Tokens in memory.
+/// Tokens in memory. Logins come here, requests do not: one lock is enough.
 #[derive(Default)]
-pub struct Tokens {
-    by_hash: ByHash<TokenHash, Entry>,
-    index: Mutex<Index>,
-}
+pub struct Tokens(Mutex<Table>);
 
-struct Entry {
-    grant: TokenGrant,
-    /// Why it cannot be taken any more.
-    over: Option<Refusal>,
-}
-
+/// Only open tokens keep what they stand for. They are few at a time, and trees give back the room
+/// for those that were.
 #[derive(Default)]
-struct Index {
+struct Table {
+    open: BTreeMap<TokenHash, Box<TokenGrant>>,
+    by_person: BTreeMap<Box<str>, BTreeSet<TokenHash>>,
     expiry: ExpiryQueue<TokenHash>,
-    by_person: HashMap<Arc<str>, HashSet<TokenHash>>,
+    spent: Spent,
 }
 
-fn person(grant: &TokenGrant) -> Option<&Arc<str>> {
+fn person(grant: &TokenGrant) -> Option<&str> {
     grant.identity.email.as_ref().map(Email::key)
 }
 
-impl Tokens {
-    fn try_take(&self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<TokenGrant, Refusal> {
-        // The entry's exclusive guard makes looking and marking one step.
-        let mut entry = self.by_hash.get_mut(&hash).ok_or(Refusal::Unknown)?;
-        let checked = entry.grant.check(claim, now);
-        if checked == Err(Refusal::Unknown) {
-            return Err(Refusal::Unknown);
+impl Table {
+    fn add(&mut self, hash: TokenHash, grant: TokenGrant) {
+        self.expiry.push(grant.expires_at, hash);
+        if let Some(key) = person(&grant) {
+            self.by_person.entry(key.into()).or_default().insert(hash);
         }
-        if let Some(over) = entry.over {
-            return Err(over);
-        }
-        checked?;
-        entry.over = Some(Refusal::Used);
-        Ok(entry.grant.clone())
+        self.open.insert(hash, Box::new(grant));
     }
 
-    fn forget(&self, index: &mut Index, hash: &TokenHash) {
-        let Some((_, entry)) = self.by_hash.remove(hash) else { return };
-        let Some(key) = person(&entry.grant) else { return };
-        if let Some(hashes) = index.by_person.get_mut(key) {
-            hashes.remove(hash);
+    /// Closes an open token, from now on to be refused as told, and hands out what it stood for.
+    fn close(&mut self, hash: TokenHash, refusal: Refusal) -> Option<TokenGrant> {
+        let grant = *self.open.remove(&hash)?;
+        self.expiry.remove(grant.expires_at, hash);
+        if let Some(key) = person(&grant)
+            && let Some(hashes) = self.by_person.get_mut(key)
+        {
+            hashes.remove(&hash);
             if hashes.is_empty() {
-                index.by_person.remove(key);
+                self.by_person.remove(key);
             }
+        }
+        let fate = Fate { kind: grant.kind, site: grant.site.clone(), refusal };
+        self.spent.add(&hash, fate, grant.expires_at.after(AFTERLIFE));
+        Some(grant)
+    }
+
+    fn take(&mut self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<TokenGrant, Refusal> {
+        let Some(grant) = self.open.get(&hash) else {
+            let told = self.spent.find(&hash).filter(|fate| claim.is_for(fate.kind, &fate.site));
+            return Err(told.map_or(Refusal::Unknown, |fate| fate.refusal));
+        };
+        grant.check(claim, now)?;
+        self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)
+    }
+
+    /// The open tokens that `filter` means.
+    fn meant(&self, filter: &SessionFilter) -> Vec<TokenHash> {
+        let is_meant = |hash: &TokenHash| {
+            self.open.get(hash).is_some_and(|grant| filter.matches(&grant.identity, &grant.site))
+        };
+        match &filter.email_key {
+            Some(key) => self.by_person.get(&**key).into_iter().flatten().copied().filter(is_meant).collect(),
+            None => self.open.keys().copied().filter(is_meant).collect(),
         }
     }
 }
 
 impl TokenStore for Tokens {
     fn insert(&self, hash: TokenHash, grant: TokenGrant) -> StoreFuture<'_, ()> {
-        let mut index = lock(&self.index);
-        index.expiry.push(grant.expires_at.after(AFTERLIFE), hash);
-        if let Some(key) = person(&grant) {
-            index.by_person.entry(key.clone()).or_default().insert(hash);
-        }
-        self.by_hash.insert(hash, Entry { grant, over: None });
+        lock(&self.0).add(hash, grant);
         ready(())
     }
 
@@ -85,37 +95,33 @@ impl TokenStore for Tokens {
         claim: Claim,
         now: Timestamp,
     ) -> StoreFuture<'_, Result<TokenGrant, Refusal>> {
-        ready(self.try_take(hash, &claim, now))
+        ready(lock(&self.0).take(hash, &claim, now))
     }
 
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()> {
-        let index = lock(&self.index);
-        let hashes: Vec<TokenHash> = match &filter.email_key {
-            Some(key) => index.by_person.get(key).into_iter().flatten().copied().collect(),
-            None => self.by_hash.iter().map(|entry| *entry.key()).collect(),
-        };
-        for hash in hashes {
-            let Some(mut entry) = self.by_hash.get_mut(&hash) else { continue };
-            if filter.matches(&entry.grant.identity, &entry.grant.site) && entry.over.is_none() {
-                entry.over = Some(Refusal::Revoked);
-            }
+        let mut table = lock(&self.0);
+        for hash in table.meant(&filter) {
+            table.close(hash, Refusal::Revoked);
         }
         ready(())
     }
 
     fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>> {
-        ready(self.by_hash.get(&hash).map(|entry| entry.grant.site.clone()))
+        let table = lock(&self.0);
+        let open = table.open.get(&hash).map(|grant| &grant.site);
+        ready(open.or_else(|| table.spent.find(&hash).map(|fate| &fate.site)).cloned())
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> usize {
-        let mut index = lock(&self.index);
+        let mut table = lock(&self.0);
         let mut looked_at = 0;
         while looked_at < limit
-            && let Some(hash) = index.expiry.pop(now)
+            && let Some(hash) = table.expiry.pop(now)
         {
-            self.forget(&mut index, &hash);
+            table.close(hash, Refusal::Expired);
             looked_at += 1;
         }
+        table.spent.forget(now);
         looked_at
     }
 }

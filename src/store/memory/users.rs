@@ -1,40 +1,52 @@
 //! The user directory in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
+use super::filed::in_order_of;
 use super::{lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::site::SiteName;
-use crate::domain::user::{Account, PersonName, Role, User, UserId};
+use crate::domain::user::{Account, PersonName, Role, Roles, User, UserId};
 use crate::store::{Directory, Page, Provisioned, StoreFuture, UserChange, UserFilter};
 
 /// Users in memory. Logins and administration come here, requests do not: one lock is enough.
 #[derive(Debug, Default)]
 pub struct Users(Mutex<Table>);
 
+/// Each user is kept once and filed twice.
 #[derive(Debug, Default)]
 struct Table {
-    by_id: BTreeMap<UserId, User>,
-    by_email: HashMap<Arc<str>, UserId>,
+    by_id: BTreeSet<ById>,
+    by_email: BTreeSet<ByEmail>,
     last_id: u64,
 }
 
 impl Table {
-    /// The user with this address, created if need be.
-    fn find_or_create(&mut self, email: Email, name: PersonName, now: Timestamp) -> (&mut User, bool) {
-        let known = self.by_email.get(email.key()).copied();
-        let id = known.unwrap_or_else(|| {
-            self.last_id += 1;
-            UserId(self.last_id)
-        });
-        self.by_email.entry(email.key().clone()).or_insert(id);
-        let roles = BTreeMap::new();
-        let account = Account::default();
-        let create = || User { id, email, name, account, roles, created_at: now };
-        (self.by_id.entry(id).or_insert_with(create), known.is_none())
+    fn with_id(&self, id: UserId) -> Option<&Arc<User>> {
+        self.by_id.get(&id).map(|filed| &filed.0)
+    }
+
+    fn with_email(&self, key: &str) -> Option<&Arc<User>> {
+        self.by_email.get(key).map(|filed| &filed.0)
+    }
+
+    /// Files `user`, in the place of what was known of the same user before.
+    fn put(&mut self, user: User) -> Arc<User> {
+        let user = Arc::new(user);
+        self.by_id.replace(ById(Arc::clone(&user)));
+        self.by_email.replace(ByEmail(Arc::clone(&user)));
+        user
+    }
+
+    fn create(&mut self, email: Email, name: PersonName, roles: Roles, now: Timestamp) -> Arc<User> {
+        self.last_id += 1;
+        let (id, account) = (UserId(self.last_id), Account::default());
+        self.put(User { id, email, name, account, roles, created_at: now })
     }
 }
 
@@ -47,18 +59,26 @@ impl Directory for Users {
         now: Timestamp,
     ) -> StoreFuture<'_, Provisioned> {
         let mut table = lock(&self.0);
-        let (user, created) = table.find_or_create(email, name, now);
-        user.roles.entry(site).or_insert_with(Role::editor);
-        ready(Provisioned { user: user.clone(), created })
+        let Some(known) = table.with_email(email.key()) else {
+            let mut roles = Roles::default();
+            roles.set(site, Some(Role::editor()));
+            let user = User::clone(&table.create(email, name, roles, now));
+            return ready(Provisioned { user, created: true });
+        };
+        let mut user = User::clone(known);
+        if !user.roles.contains_key(&site) {
+            user.roles.set(site, Some(Role::editor()));
+            table.put(user.clone());
+        }
+        ready(Provisioned { user, created: false })
     }
 
     fn find_by_email(&self, email_key: Arc<str>) -> StoreFuture<'_, Option<User>> {
-        let table = lock(&self.0);
-        ready(table.by_email.get(&email_key).and_then(|id| table.by_id.get(id)).cloned())
+        ready(lock(&self.0).with_email(&email_key).map(|user| User::clone(user)))
     }
 
     fn find(&self, id: UserId) -> StoreFuture<'_, Option<User>> {
-        ready(lock(&self.0).by_id.get(&id).cloned())
+        ready(lock(&self.0).with_id(id).map(|user| User::clone(user)))
     }
 
     fn list(
@@ -69,7 +89,7 @@ impl Directory for Users {
     ) -> StoreFuture<'_, Page<User, UserId>> {
         let table = lock(&self.0);
         let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let mut found = table.by_id.range(range).map(|(_, user)| user).filter(|user| filter.matches(user));
+        let mut found = table.by_id.range(range).map(|filed| &*filed.0).filter(|user| filter.matches(user));
         let entries: Vec<User> = found.by_ref().take(limit).cloned().collect();
         let more = found.next().is_some();
         let next = more.then(|| entries.last().map(|user| user.id)).flatten();
@@ -78,30 +98,46 @@ impl Directory for Users {
 
     fn update(&self, id: UserId, change: UserChange) -> StoreFuture<'_, Option<User>> {
         let mut table = lock(&self.0);
-        let Some(user) = table.by_id.get_mut(&id) else {
+        let Some(mut user) = table.with_id(id).map(|user| User::clone(user)) else {
             return ready(None);
         };
-        if let Some(name) = change.name {
-            user.name = name;
-        }
-        if let Some(account) = change.account {
-            user.account = account;
-        }
+        user.name = change.name.unwrap_or(user.name);
+        user.account = change.account.unwrap_or(user.account);
         for (site, role) in change.roles {
-            match role {
-                Some(role) => drop(user.roles.insert(site, role)),
-                None => drop(user.roles.remove(&site)),
-            }
+            user.roles.set(site, role);
         }
-        ready(Some(user.clone()))
+        table.put(user.clone());
+        ready(Some(user))
     }
 
     fn remove(&self, id: UserId) -> StoreFuture<'_, Option<User>> {
         let mut table = lock(&self.0);
-        let user = table.by_id.remove(&id);
-        if let Some(user) = &user {
-            table.by_email.remove(user.email.key());
-        }
-        ready(user)
+        let Some(filed) = table.by_id.take(&id) else { return ready(None) };
+        table.by_email.remove(filed.0.email.key());
+        ready(Some(User::clone(&filed.0)))
     }
 }
+
+/// A user in the order of numbers.
+#[derive(Debug)]
+struct ById(Arc<User>);
+
+impl Borrow<UserId> for ById {
+    fn borrow(&self) -> &UserId {
+        &self.0.id
+    }
+}
+
+in_order_of!(ById, UserId);
+
+/// A user in the order of addresses.
+#[derive(Debug)]
+struct ByEmail(Arc<User>);
+
+impl Borrow<str> for ByEmail {
+    fn borrow(&self) -> &str {
+        self.0.email.key()
+    }
+}
+
+in_order_of!(ByEmail, str);
