@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, HeaderValue, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version};
 use hyper::body::Incoming;
@@ -228,7 +228,9 @@ impl Backend {
         while let Some(ride) = self.trunks.board(&self.clock) {
             let spare = trunk::copy(&request);
             match ride.send(*request, &mut giver).await {
-                Ok(answer) => return Ok(Answered::on_trunk(answer, ride, giver, busy)),
+                Ok(answer) => {
+                    return self.on_trunk(answer, ride, giver, busy).map_err(Undelivered::Lost);
+                }
                 Err(trunk::Failure { unsent: Some(unsent), .. }) => request = Box::new(unsent),
                 Err(trunk::Failure { error, unsent: None }) => {
                     let may_repeat = trunk::is_unprocessed(&error) || is_harmless && trunk::is_broken(&error);
@@ -256,12 +258,33 @@ impl Backend {
             }
         };
         match ride.send(*request, &mut giver).await {
-            Ok(answer) => Ok(Answered::on_trunk(answer, ride, giver, busy)),
+            Ok(answer) => self.on_trunk(answer, ride, giver, busy).map_err(Undelivered::Lost),
             Err(trunk::Failure { error, unsent: Some(unsent) }) => {
                 Err(Undelivered::Unsent(Message::Http2(Box::new(unsent), giver), self.broken(error)))
             }
             Err(trunk::Failure { error, unsent: None }) => Err(Undelivered::Lost(self.broken(error))),
         }
+    }
+
+    /// An answer in HTTP/2, if it is one.
+    fn on_trunk(
+        &self,
+        answer: http::Response<Incoming>,
+        ride: Ride,
+        giver: Giver,
+        busy: Busy,
+    ) -> Result<Answered, ProxyError> {
+        let (head, body) = answer.into_parts();
+        // There is no switching of protocols there (RFC 9113 §8.6).
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ProxyError::UnaskedUpgrade);
+        }
+        if head.headers.get_all(CONTENT_LENGTH).into_iter().nth(1).is_some() {
+            let error = "it has more than one length".into();
+            return Err(ProxyError::Unreadable { upstream: self.name(), error });
+        }
+        let source = Source::Stream(body, ride, giver);
+        Ok(Answered { status: head.status, headers: head.headers, source, busy })
     }
 
     /// An idle connection that is still good.
@@ -344,11 +367,6 @@ fn is_idempotent(method: &Method) -> bool {
 impl Answered {
     fn on_link(answer: h1::Answer, link: Box<Link>, busy: Busy) -> Self {
         Self { status: answer.status, headers: answer.headers, source: Source::Link(link), busy }
-    }
-
-    fn on_trunk(answer: http::Response<Incoming>, ride: Ride, giver: Giver, busy: Busy) -> Self {
-        let (head, body) = answer.into_parts();
-        Self { status: head.status, headers: head.headers, source: Source::Stream(body, ride, giver), busy }
     }
 }
 

@@ -30,14 +30,14 @@ const ASKING: HeaderValue =
 
 /// All upstreams that are to be asked.
 pub struct Checkups {
-    patients: Vec<Rc<Patient>>,
+    asked: Vec<Rc<Asked>>,
     clock: Arc<dyn Clock>,
     dice: RefCell<SmallRng>,
     now: Cell<u64>,
 }
 
 /// An upstream that is asked regularly.
-struct Patient {
+struct Asked {
     fleet: Arc<Fleet>,
     member: Arc<Member>,
     check: HealthCheck,
@@ -55,12 +55,12 @@ impl Checkups {
     pub fn new(fleets: &[Arc<Fleet>], clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
-        let asked = fleets.iter().filter_map(|fleet| Some((fleet, fleet.health.as_ref()?)));
-        let patients = asked.flat_map(|(fleet, check)| {
-            fleet.members.iter().map(move |member| Rc::new(Patient::new(fleet, member, check)))
+        let fleets = fleets.iter().filter_map(|fleet| Some((fleet, fleet.health.as_ref()?)));
+        let asked = fleets.flat_map(|(fleet, check)| {
+            fleet.members.iter().map(move |member| Rc::new(Asked::new(fleet, member, check)))
         });
         Self {
-            patients: patients.collect(),
+            asked: asked.collect(),
             clock,
             dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
             now: Cell::new(0),
@@ -72,17 +72,17 @@ impl Checkups {
     pub fn tick(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
-        for patient in self.patients.iter().filter(|patient| patient.due.get() <= now) {
+        for asked in self.asked.iter().filter(|asked| asked.due.get() <= now) {
             // A little at random, so that not all are asked at the same moment for ever.
-            let interval = patient.check.interval;
+            let interval = asked.check.interval;
             let spread = self.dice.borrow_mut().random_range(0..=ticks(interval / 10));
-            patient.due.set(now + ticks(interval) + spread);
-            if !patient.is_being_asked.replace(true) {
-                let (patient, clock) = (Rc::clone(patient), Arc::clone(&self.clock));
+            asked.due.set(now + ticks(interval) + spread);
+            if !asked.is_being_asked.replace(true) {
+                let (asked, clock) = (Rc::clone(asked), Arc::clone(&self.clock));
                 tokio::task::spawn_local(async move {
-                    let asked = tokio::time::timeout(patient.check.timeout, patient.ask(&*clock)).await;
-                    patient.conclude(asked.ok().flatten());
-                    patient.is_being_asked.set(false);
+                    let said = tokio::time::timeout(asked.check.timeout, asked.ask(&*clock)).await;
+                    asked.conclude(said.ok().flatten());
+                    asked.is_being_asked.set(false);
                 });
             }
         }
@@ -93,7 +93,7 @@ fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Patient {
+impl Asked {
     fn new(fleet: &Arc<Fleet>, member: &Arc<Member>, check: &HealthCheck) -> Self {
         Self {
             fleet: Arc::clone(fleet),

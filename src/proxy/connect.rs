@@ -68,7 +68,8 @@ async fn reach(addresses: &[SocketAddr], names: &Names, deadline: Instant) -> io
         match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 names.answers(*address);
-                set_options(&stream)?;
+                // What they bring is no reason to do without the connection.
+                let _brings_nothing = set_options(&stream);
                 return Ok(stream);
             }
             Err(error) => failure = error,

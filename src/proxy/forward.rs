@@ -83,7 +83,9 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     }
     let now = errand.clock.now();
     let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
-    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout, errand.body_time);
+    // Who streams questions may have none for a while.
+    let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
+    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout, silence);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);

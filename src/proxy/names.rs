@@ -70,3 +70,41 @@ impl Drop for Asking<'_> {
         self.0.set(false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    /// What is known already, of a name that no name server knows.
+    fn knowing(addresses: &[&str]) -> Names {
+        let names = Names::default();
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        names.known.replace(Some((NOW, addresses)));
+        names
+    }
+
+    async fn found(names: &Names, now: Timestamp) -> Vec<String> {
+        let found = names.look_up("no-such-host.invalid", 80, now).await.unwrap();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn the_address_that_answered_last_is_tried_first() {
+        let names = knowing(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+        assert_eq!(found(&names, NOW).await, ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]);
+        names.answers("10.0.0.3:80".parse().unwrap());
+        assert_eq!(found(&names, NOW).await, ["10.0.0.3:80", "10.0.0.1:80", "10.0.0.2:80"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_is_down_is_bridged() {
+        let names = knowing(&["10.0.0.1:80"]);
+        assert_eq!(found(&names, NOW.after(FRESH * 100)).await, ["10.0.0.1:80"]);
+        let nothing = Names::default();
+        assert!(nothing.look_up("no-such-host.invalid", 80, NOW).await.is_err());
+        // Who waited for it in vain does not keep the others from asking.
+        assert!(!nothing.asking.get());
+    }
+}

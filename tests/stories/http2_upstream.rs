@@ -324,6 +324,39 @@ async fn what_may_have_no_body_has_none() {
 }
 
 #[tokio::test]
+async fn interim_answers_are_skipped_and_what_is_no_answer_is_refused() {
+    let upstream = H2Upstream::start(async |mut stream: Stream| {
+        let hints = || Response::builder().status(103).header("link", "</a.css>").body(()).expect("a head");
+        match stream.request.uri().path() {
+            "/hints" => {
+                for _ in 0..3 {
+                    stream.answer.send_informational(hints()).expect("is open");
+                }
+                stream.say("hello");
+            }
+            "/lengths" => {
+                let head = Response::builder().header("content-length", "2").header("content-length", "2");
+                let mut answer = stream.begin(head.body(()).expect("a head"));
+                answer.send_data(Bytes::from_static(b"ok"), true).expect("is open");
+            }
+            _ => stream.say("hello"),
+        }
+    })
+    .await;
+    let gateway = before(&upstream).await;
+    let mut visitor = Visitor::at(&gateway);
+    for _ in 0..2 {
+        let answer = visitor.get(&format!("{SITE}/hints")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        assert!(answer.interim.is_empty());
+        let answer = visitor.fetch(&format!("{SITE}/lengths")).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_unreadable"));
+    }
+    assert_eq!(visitor.get(&format!("{SITE}/a")).await.text(), "hello");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
 async fn who_does_not_read_holds_up_nobody_else() {
     let upstream = H2Upstream::start(async |mut stream: Stream| {
         if stream.request.uri().path() != "/endless" {
@@ -446,4 +479,29 @@ async fn a_gateway_that_stops_does_not_wait_for_idle_connections() {
     assert_eq!(Visitor::at(&gateway).get(&format!("{SITE}/a")).await.text(), "hello");
     // The time to drain would be thirty seconds.
     timeout(Duration::from_secs(10), gateway.stop()).await.expect("stops at once");
+}
+
+#[tokio::test]
+async fn who_streams_questions_may_have_none_for_a_while() {
+    // Says nothing, not even a head, before it is asked.
+    let upstream = H2Upstream::start(async |mut stream: Stream| {
+        let _question = stream.piece().await;
+        stream.say("answer");
+    })
+    .await;
+    let site = site(&upstream).with("upstream_timeout", "\"200ms\"");
+    let plan = Plan::of(site).server("h2c", "true").server("body_idle_timeout", "\"200ms\"");
+    let gateway = plan.start().await;
+    let stream = Connection::dial([127, 0, 0, 1].into(), gateway.http).await;
+    let (mut sender, connection) = h2::client::handshake(stream).await.expect("begins");
+    tokio::spawn(connection);
+    for (kind, status) in [("application/grpc", 200), ("application/grpc+proto", 200), ("text/plain", 408)] {
+        let request = http::Request::post("http://site.test/a").header("content-type", kind);
+        let request = request.body(()).expect("a request");
+        let (answer, mut question) = sender.send_request(request, false).expect("is sent");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _refused = question.send_data(Bytes::from_static(b"question"), true);
+        let answer = timeout(HANG, answer).await.expect("in time").expect("an answer");
+        assert_eq!(answer.status(), status, "{kind}");
+    }
 }

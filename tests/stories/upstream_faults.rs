@@ -115,6 +115,53 @@ async fn what_does_no_harm_twice_is_sent_again_when_an_idle_connection_breaks() 
     assert_eq!(posted.status, 502);
 }
 
+/// An upstream that answers the first request on each of its first connections, and hangs up on
+/// everything else that it has read.
+async fn answers_first_and_then_never(good: usize) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    let in_vain = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&in_vain);
+    tokio::spawn(async move {
+        let all_there = Arc::new(tokio::sync::Barrier::new(good));
+        for number in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let (count, all_there) = (Arc::clone(&count), Arc::clone(&all_there));
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 8192];
+                if number < good {
+                    let _first = stream.read(&mut buffer).await;
+                    all_there.wait().await;
+                    let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                }
+                if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (address, in_vain)
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_sent_again_once() {
+    const IDLE: usize = 5;
+    let (address, in_vain) = answers_first_and_then_never(IDLE).await;
+    let site = SitePlan::new("intranet", "site.test", address).with("access", "\"off\"");
+    let gateway = Plan::of(site).start().await;
+    let visits = (0..IDLE).map(|_| {
+        let mut visitor = Visitor::at(&gateway);
+        tokio::spawn(async move { visitor.get(&format!("{SITE}/a")).await.status })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        assert_eq!(visit.await.expect("comes back"), 200);
+    }
+    // However many connections there are on which it could be tried.
+    let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_broke_off"));
+    assert_eq!(in_vain.load(Ordering::SeqCst), 2);
+}
+
 #[tokio::test]
 async fn what_would_serve_another_path_or_method_than_was_judged_is_dropped() {
     let upstream = FakeUpstream::start().await;
