@@ -44,7 +44,7 @@ struct Asked {
     names: Names,
     /// The tick at which it is asked next.
     due: Cell<u64>,
-    is_being_asked: Cell<bool>,
+    is_busy: Cell<bool>,
     /// Good answers in a row, and bad ones.
     good: Cell<usize>,
     bad: Cell<usize>,
@@ -77,12 +77,12 @@ impl Checkups {
             let interval = asked.check.interval;
             let spread = self.dice.borrow_mut().random_range(0..=ticks(interval / 10));
             asked.due.set(now + ticks(interval) + spread);
-            if !asked.is_being_asked.replace(true) {
+            if !asked.is_busy.replace(true) {
                 let (asked, clock) = (Rc::clone(asked), Arc::clone(&self.clock));
                 tokio::task::spawn_local(async move {
                     let said = tokio::time::timeout(asked.check.timeout, asked.ask(&*clock)).await;
                     asked.conclude(said.ok().flatten());
-                    asked.is_being_asked.set(false);
+                    asked.is_busy.set(false);
                 });
             }
         }
@@ -101,7 +101,7 @@ impl Asked {
             check: check.clone(),
             names: Names::default(),
             due: Cell::new(0),
-            is_being_asked: Cell::new(false),
+            is_busy: Cell::new(false),
             good: Cell::new(0),
             bad: Cell::new(0),
         }
