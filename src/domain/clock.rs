@@ -51,6 +51,23 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A length of time in whole milliseconds: half the size of a [`Duration`], for what there are
+/// millions of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(u64);
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(millis(duration))
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self::from_millis(span.0)
+    }
+}
+
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// The current time.

@@ -26,8 +26,6 @@ pub struct Identity {
     pub name: Option<PersonName>,
     /// The role on the site.
     pub role: Option<Role>,
-    /// Whether the session reaches the site's back end.
-    pub backend: bool,
     /// What the login page alone knows.
     pub details: Details,
 }

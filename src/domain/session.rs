@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use super::clock::Timestamp;
+use super::clock::{Span, Timestamp};
 use super::entropy::Entropy;
 use super::identity::{Identity, ReadyHeaders};
 use super::opaque::SessionHash;
@@ -30,6 +29,12 @@ impl SessionId {
         Self(id)
     }
 
+    /// When it was made.
+    pub fn minted_at(self) -> Timestamp {
+        let millis = u128::from_be_bytes(self.0) >> 80;
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+
     /// Reads the 32 lower-case hexadecimal digits that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -51,7 +56,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// What a session is, apart from when it was last used.
+/// What a session is, apart from when it was last used. It began when its name was made.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Its public name.
@@ -62,12 +67,19 @@ pub struct Session {
     pub identity: Identity,
     /// When the upstream is told of the role.
     pub role_policy: RolePolicy,
-    /// When it began.
-    pub created_at: Timestamp,
     /// When it ends however busy it is.
     pub expires_at: Timestamp,
     /// How long it may go unused.
-    pub idle: Duration,
+    pub idle: Span,
+    /// Whether it reaches the site's back end.
+    pub backend: bool,
+}
+
+impl Session {
+    /// When it began.
+    pub fn created_at(&self) -> Timestamp {
+        self.id.minted_at()
+    }
 }
 
 /// A session in a store: with its headers made once, at login, and its idle clock.
@@ -95,7 +107,7 @@ impl LiveSession {
 
     /// When it ends unless it is used again before.
     pub fn ends_at(&self) -> Timestamp {
-        self.last_seen().after(self.session.idle).min(self.session.expires_at)
+        self.last_seen().after(self.session.idle.into()).min(self.session.expires_at)
     }
 
     /// Whether it is still good at `now`.
@@ -112,6 +124,8 @@ impl LiveSession {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::entropy::SeededEntropy;
     use crate::domain::opaque::SessionKey;
@@ -122,9 +136,17 @@ mod tests {
         let at = |millis| SessionId::mint(Timestamp::from_millis(millis), &entropy);
         let (early, late) = (at(1_000), at(1_001));
         assert!(early < late);
+        assert_eq!([early, late].map(|id| id.minted_at().as_millis()), [1_000, 1_001]);
         assert_eq!(SessionId::parse(&early.to_string()), Some(early));
         assert_eq!(SessionId::parse(&early.to_string().to_uppercase()), None);
         assert_eq!(SessionId::parse("+1"), None);
+    }
+
+    /// There may be millions. With the two counts of its `Arc` it just fits into a block of the
+    /// allocator's.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<LiveSession>() + 16 <= 160, "{}", size_of::<LiveSession>());
     }
 
     #[test]
@@ -136,9 +158,9 @@ mod tests {
             site: SiteName::parse("s").unwrap(),
             identity: Identity::default(),
             role_policy: RolePolicy::Always,
-            created_at: start,
             expires_at: start.after(minutes(60)),
-            idle: minutes(30),
+            idle: minutes(30).into(),
+            backend: false,
         };
         let hash = SessionKey::mint(&SeededEntropy::new(7)).hash();
         let live = LiveSession::new(hash, session, ReadyHeaders::default(), start);

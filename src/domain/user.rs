@@ -1,6 +1,7 @@
 //! The directory's entry for a person.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::{Arc, LazyLock};
 
 use super::clock::Timestamp;
@@ -10,9 +11,26 @@ use super::word::Word;
 
 /// A user's number, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(pub u64);
+pub struct UserId(NonZeroU64);
 
 impl UserId {
+    /// The first user's.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// Nobody's: it will never come to that many.
+    pub const NOBODY: Self = Self(NonZeroU64::MAX);
+
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number as such.
+    pub const fn number(self) -> u64 {
+        self.0.get()
+    }
+
     /// Reads the decimal number that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
@@ -227,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_user_id_has_one_spelling() {
-        assert_eq!(UserId::parse("12"), Some(UserId(12)));
+        assert_eq!(UserId::parse("12"), NonZeroU64::new(12).map(UserId));
+        assert_eq!(UserId::FIRST.next().to_string(), "2");
         for text in ["", "0", "012", "+1", "-1", "1 ", "99999999999999999999999"] {
             assert_eq!(UserId::parse(text), None, "{text:?}");
         }

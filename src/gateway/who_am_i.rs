@@ -23,10 +23,10 @@ impl Gateway {
             "session": {
                 "id": session.id.to_string(),
                 "site": session.site.as_str(),
-                "created_at": session.created_at.to_rfc3339(),
+                "created_at": session.created_at().to_rfc3339(),
                 "ends_at": live.ends_at().to_rfc3339(),
                 "expires_at": session.expires_at.to_rfc3339(),
-                "backend": who.backend,
+                "backend": session.backend,
             },
             "user": {
                 "email": who.email.as_ref().map(Email::as_str),

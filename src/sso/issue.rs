@@ -11,7 +11,7 @@ use crate::domain::identity::{Details, Identity};
 use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
-use crate::domain::user::{PersonName, User};
+use crate::domain::user::{PersonName, User, UserId};
 use crate::store::StoreResult;
 
 /// The life of a token of the plain API, unless site or call say otherwise.
@@ -70,7 +70,7 @@ impl Sso {
             self.stores.directory.provision(member.email, member.name, site.name.clone(), self.now()).await?;
         let user = provisioned.user;
         if provisioned.created {
-            tracing::info!(target: "tollgate::audit", event = "user_created", user = user.id.0, site = %site.name, by);
+            tracing::info!(target: "tollgate::audit", event = "user_created", user = user.id.number(), site = %site.name, by);
         }
         let identity = Identity {
             user: Some(user.id),
@@ -142,7 +142,7 @@ impl Sso {
     ) -> StoreResult<Issued> {
         let token = LoginToken::mint(self.entropy());
         let expires_at = self.now().after(ttl);
-        let user = identity.user.map(|id| id.0);
+        let user = identity.user.map(UserId::number);
         let grant = TokenGrant {
             kind,
             site: site.name.clone(),

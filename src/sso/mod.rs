@@ -106,8 +106,7 @@ impl Sso {
 
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
-        let nobody = crate::domain::user::UserId(u64::MAX);
-        self.stores.directory.find(nobody).await.is_ok()
+        self.stores.directory.find(crate::domain::user::UserId::NOBODY).await.is_ok()
     }
 
     /// One slice of forgetting what is over; whether there may be more to do right away.

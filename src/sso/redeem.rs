@@ -10,7 +10,7 @@ use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::state::LoginState;
 use crate::domain::token::{Claim, Refusal, RolePolicy, TokenKind};
-use crate::domain::user::{Account, User};
+use crate::domain::user::{Account, User, UserId};
 use crate::store::{StoreResult, Unavailable};
 
 /// A browser's attempt to redeem a token.
@@ -78,8 +78,8 @@ impl Sso {
         })?;
         // Name, role and back end are what they are now, not what they were when the token was
         // made.
-        let identity = match grant.identity.user {
-            None => grant.identity,
+        let (identity, backend) = match grant.identity.user {
+            None => (grant.identity, false),
             Some(id) => {
                 let user = self.stores.directory.find(id).await?.ok_or(Refusal::Revoked)?;
                 with_rights(grant.identity, &user, &site, grant.role_policy).ok_or(Refusal::Revoked)?
@@ -91,16 +91,16 @@ impl Sso {
             site: site.name.clone(),
             identity,
             role_policy: grant.role_policy,
-            created_at: now,
             expires_at: now.after(age),
-            idle: grant.session_idle.unwrap_or(site.session_idle),
+            idle: grant.session_idle.unwrap_or(site.session_idle).into(),
+            backend,
         };
         let key = SessionKey::mint(self.entropy());
         let live = Arc::new(live_session(key.hash(), session, &site, now));
         self.stores.sessions.insert(Arc::clone(&live)).await?;
         self.confirm_rights(&live).await?;
         let id = live.session.id;
-        let user = live.session.identity.user.map(|id| id.0);
+        let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
         if let Some(current) = attempt.current {
             self.end_on_site(current, &site, "replaced").await?;
@@ -139,23 +139,23 @@ pub(super) fn live_session(
     LiveSession::new(hash, session, headers, last_seen)
 }
 
-/// `identity` with the rights that `user` has on `site` now; `None` if the session rests on a
-/// membership that is over.
+/// `identity` with the rights that `user` has on `site` now, and whether they reach its back end;
+/// `None` if the session rests on a membership that is over.
 pub(super) fn with_rights(
     identity: Identity,
     user: &User,
     site: &Site,
     policy: RolePolicy,
-) -> Option<Identity> {
+) -> Option<(Identity, bool)> {
     let role = user.roles.get(&site.name);
     let backend = site.allow_backend_login && user.account == Account::Full && role.is_some();
     match policy {
         RolePolicy::Always => {
             let name = Some(user.name.clone());
-            Some(Identity { role: Some(role?.clone()), name, backend, ..identity })
+            Some((Identity { role: Some(role?.clone()), name, ..identity }, backend))
         }
         RolePolicy::WithBackend => {
-            Some(Identity { role: role.filter(|_| backend).cloned(), backend, ..identity })
+            Some((Identity { role: role.filter(|_| backend).cloned(), ..identity }, backend))
         }
     }
 }

@@ -103,9 +103,9 @@ impl Sso {
         details.plans = change.plans.unwrap_or(details.plans);
         details.attributes = change.attributes.unwrap_or(details.attributes);
         session.identity.details = details.into();
-        session.idle = change.idle.unwrap_or(session.idle);
+        session.idle = change.idle.map_or(session.idle, Into::into);
         if let Some(max) = change.max {
-            session.expires_at = session.created_at.after(max);
+            session.expires_at = session.created_at().after(max);
         }
         let Some(site) = self.sites.by_name(&session.site) else {
             return Ok(None);
@@ -120,12 +120,14 @@ impl Sso {
     pub(super) async fn refresh_session(&self, live: &LiveSession, user: &User) -> StoreResult<bool> {
         let session = &live.session;
         let Some(site) = self.sites.by_name(&session.site) else { return Ok(false) };
-        let Some(identity) = with_rights(session.identity.clone(), user, site, session.role_policy) else {
+        let Some((identity, backend)) =
+            with_rights(session.identity.clone(), user, site, session.role_policy)
+        else {
             self.revoke_session(session.id).await?;
             return Ok(false);
         };
         let refreshed =
-            live_session(live.hash, Session { identity, ..session.clone() }, site, live.last_seen());
+            live_session(live.hash, Session { identity, backend, ..session.clone() }, site, live.last_seen());
         self.stores.sessions.replace(Arc::new(refreshed)).await
     }
 

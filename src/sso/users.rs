@@ -37,7 +37,7 @@ impl Sso {
         let Some(user) = self.stores.directory.update(id, change).await? else {
             return Ok(None);
         };
-        tracing::info!(target: "tollgate::audit", event = "user_changed", user = id.0, by);
+        tracing::info!(target: "tollgate::audit", event = "user_changed", user = id.number(), by);
         if !left.is_empty() {
             let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: Some(left) };
             self.revoke_sessions(filter).await?;
@@ -51,7 +51,7 @@ impl Sso {
         let Some(user) = self.stores.directory.remove(id).await? else {
             return Ok(false);
         };
-        tracing::info!(target: "tollgate::audit", event = "user_deleted", user = id.0, by);
+        tracing::info!(target: "tollgate::audit", event = "user_deleted", user = id.number(), by);
         let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
         self.revoke_sessions(filter).await?;
         Ok(true)

@@ -21,9 +21,9 @@ pub(crate) fn live(seed: u64, email: &str, on: &str, began: Timestamp) -> (Sessi
         site: site(on),
         identity: Identity { email: Email::parse(email), ..Identity::default() },
         role_policy: RolePolicy::Always,
-        created_at: began,
         expires_at: began.after(Duration::from_hours(24)),
-        idle: Duration::from_mins(30),
+        idle: Duration::from_mins(30).into(),
+        backend: false,
     };
     let hash = SessionKey::mint(&entropy).hash();
     (hash, Arc::new(LiveSession::new(hash, session, ReadyHeaders::default(), began)))

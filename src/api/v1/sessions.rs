@@ -1,6 +1,7 @@
 //! `/v1/sessions`: who is signed in, and ending that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -57,8 +58,8 @@ impl Api {
             idle: fields.seconds("idle", 1..=MAX_SESSION_SECONDS)?,
             max: fields.seconds("max", 1..=MAX_SESSION_SECONDS)?,
         };
-        let idle = change.idle.unwrap_or(live.session.idle);
-        let max = change.max.unwrap_or(live.session.created_at.until(live.session.expires_at));
+        let idle = change.idle.unwrap_or(live.session.idle.into());
+        let max = change.max.unwrap_or(live.session.created_at().until(live.session.expires_at));
         if idle > max {
             return Err(ApiError::parameter_invalid("idle", "it is longer than max"));
         }
@@ -116,13 +117,13 @@ fn shown(live: &LiveSession) -> Value {
         "email": who.email.as_ref().map(Email::as_str),
         "full_name": who.name.as_ref().map(PersonName::full),
         "role": who.role.as_ref().map(Role::as_str),
-        "backend": who.backend,
+        "backend": session.backend,
         "groups": who.details.groups,
         "plans": who.details.plans,
         "attributes": who.details.attributes,
-        "idle": session.idle.as_secs(),
-        "max": session.created_at.until(session.expires_at).as_secs(),
-        "created_at": session.created_at.to_rfc3339(),
+        "idle": Duration::from(session.idle).as_secs(),
+        "max": session.created_at().until(session.expires_at).as_secs(),
+        "created_at": session.created_at().to_rfc3339(),
         "last_seen_at": live.last_seen().to_rfc3339(),
         "ends_at": live.ends_at().to_rfc3339(),
         "expires_at": session.expires_at.to_rfc3339(),

@@ -19,11 +19,17 @@ use crate::store::{Directory, Page, Provisioned, StoreFuture, UserChange, UserFi
 pub struct Users(Mutex<Table>);
 
 /// Each user is kept once and filed twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     by_id: BTreeSet<ById>,
     by_email: BTreeSet<ByEmail>,
-    last_id: u64,
+    next_id: UserId,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { by_id: BTreeSet::new(), by_email: BTreeSet::new(), next_id: UserId::FIRST }
+    }
 }
 
 impl Table {
@@ -44,8 +50,8 @@ impl Table {
     }
 
     fn create(&mut self, email: Email, name: PersonName, roles: Roles, now: Timestamp) -> Arc<User> {
-        self.last_id += 1;
-        let (id, account) = (UserId(self.last_id), Account::default());
+        let (id, account) = (self.next_id, Account::default());
+        self.next_id = id.next();
         self.put(User { id, email, name, account, roles, created_at: now })
     }
 }

@@ -53,7 +53,7 @@ fn a_session_token_is_answered_as_the_original_does() {
 
 #[test]
 fn a_login_token_names_its_user() {
-    let reply = Reply::login_token(PermissionLevel::Super, &token(), "/", UserId(12));
+    let reply = Reply::login_token(PermissionLevel::Super, &token(), "/", UserId::parse("12").unwrap());
     let text = token().expose();
     assert_eq!(
         reply.render(&Format::Xml, ""),
