@@ -114,23 +114,20 @@ impl Backend {
         permit: &Permit,
         errand: &Errand<'_>,
     ) -> Message {
-        let takes_trailers = takes_trailers(&came.headers);
         if !self.fleet.speaks_http2 {
             let mut head = h1::Head::new(&came.method, errand.target);
-            to_upstream(&came.headers, permit, errand, &self.member.host, &mut head);
-            if takes_trailers {
+            if to_upstream(&came.headers, permit, errand, &self.member.host, &mut head) {
                 head.put(&TE, &TRAILERS);
                 head.put(&CONNECTION, &TE_ALONE);
             }
             return Message::Http1(head.with(body));
         }
         let mut headers = HeaderMap::with_capacity(came.headers.len() + OWN_FIELDS);
-        to_upstream(&came.headers, permit, errand, &self.member.host, &mut headers);
-        // It is said in the target.
-        headers.remove(HOST);
-        if takes_trailers {
+        if to_upstream(&came.headers, permit, errand, &self.member.host, &mut headers) {
             headers.put(&TE, &TRAILERS);
         }
+        // It is said in the target.
+        headers.remove(HOST);
         let (giver, taker) = handover(body);
         let mut request = http::Request::new(taker);
         *request.method_mut() = came.method.clone();
@@ -344,12 +341,6 @@ impl Backend {
     fn broken(&self, error: hyper::Error) -> ProxyError {
         ProxyError::Broken { upstream: self.name(), error: error.into() }
     }
-}
-
-/// Whether the client takes trailers (RFC 9110 §10.1.4).
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TE).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether an idle connection is still good. A task that has used up its turn would see nothing of

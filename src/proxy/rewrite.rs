@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER, SEC_WEBSOCKET_KEY, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER, SEC_WEBSOCKET_KEY, TE, UPGRADE,
 };
 use http::{HeaderMap, Uri};
 
@@ -19,14 +19,15 @@ use crate::http::websocket;
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
-/// forged can come along. The first is the Host: the upstream's own, or the visitor's.
+/// forged can come along. The first is the Host: the upstream's own, or the visitor's. Returns
+/// whether the client takes trailers (RFC 9110 §10.1.4).
 pub(super) fn to_upstream(
     came: &HeaderMap,
     permit: &Permit,
     errand: &Errand<'_>,
     own_host: &HeaderValue,
     fields: &mut impl Fields,
-) {
+) -> bool {
     fields.put(&HOST, if errand.site.preserve_host { errand.host } else { own_host });
     if let Some(key) = errand.websocket {
         fields.put(&CONNECTION, &HeaderValue::from_static("upgrade"));
@@ -34,6 +35,7 @@ pub(super) fn to_upstream(
         fields.put(&SEC_WEBSOCKET_KEY, key);
     }
     let hop_by_hop = HopByHop::of(came);
+    let mut takes_trailers = false;
     for (name, value) in came {
         // Host is set above, and the length is told of the body that is sent. "100 Continue" is
         // ours to say, and it is said when the body is first asked for: after the access decision.
@@ -41,7 +43,11 @@ pub(super) fn to_upstream(
             || *name == CONTENT_LENGTH
             || *name == EXPECT
             || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some();
-        if is_ours || hop_by_hop.covers(name) || is_forged(name, errand.site) {
+        if !is_ours && hop_by_hop.covers(name) {
+            takes_trailers |= *name == TE && lists_trailers(value);
+            continue;
+        }
+        if is_ours || is_forged(name, errand.site) {
             continue;
         }
         if *name == COOKIE && errand.cookies != ShownCookies::All {
@@ -67,6 +73,14 @@ pub(super) fn to_upstream(
             fields.put_text(name, value);
         }
     }
+    takes_trailers
+}
+
+fn lists_trailers(codings: &HeaderValue) -> bool {
+    codings
+        .as_bytes()
+        .split(|b| *b == b',')
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// A page that was asked for with a token that was not redeemed (a HEAD, a form) must not hand it
