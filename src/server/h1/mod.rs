@@ -23,7 +23,7 @@ use exchange::Exchange;
 use wire::Wire;
 
 /// How long a silent connection keeps its buffers.
-const PARKED_AFTER: Duration = Duration::from_secs(1);
+const PARKED_AFTER: Duration = Duration::from_millis(200);
 
 /// Answers requests on `stream` until either side ends it or its time runs out.
 pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Rc<Limits>)
