@@ -250,17 +250,24 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_kept_for_longer() {
     while stream.read(&mut buffer).await.expect("is closed in the end") > 0 {}
 }
 
+/// A gateway that waits 300 ms for a piece of a body; a visitor who has asked for something; and the
+/// upstream, which was asked.
+async fn asked_with_little_patience() -> (TestGateway, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+    let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
+    let gateway = plan.start().await;
+    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+    visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
+    let mut upstream = accept(&listener).await;
+    read_until(&mut upstream, "\r\n\r\n").await;
+    (gateway, visitor, upstream)
+}
+
 #[tokio::test]
 async fn an_upstream_that_falls_silent_is_cut_off_but_for_events() {
     for (kind, is_cut) in [("text/plain", true), ("text/event-stream; charset=utf-8", false)] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
-        let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
-        let gateway = plan.start().await;
-        let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
-        visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
-        let mut upstream = accept(&listener).await;
-        read_until(&mut upstream, "\r\n\r\n").await;
+        let (_gateway, mut visitor, mut upstream) = asked_with_little_patience().await;
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
         upstream.write_all(format!("{head}5\r\nfirst\r\n").as_bytes()).await.expect("begins");
         read_until(&mut visitor, "first").await;
@@ -277,14 +284,7 @@ async fn an_upstream_that_falls_silent_is_cut_off_but_for_events() {
 
 #[tokio::test]
 async fn a_visitor_who_stops_reading_is_let_go() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
-    let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
-    let gateway = plan.start().await;
-    let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
-    visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
-    let mut upstream = accept(&listener).await;
-    read_until(&mut upstream, "\r\n\r\n").await;
+    let (_gateway, visitor, mut upstream) = asked_with_little_patience().await;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n");
     upstream.write_all(head.as_bytes()).await.expect("begins");
     // The visitor reads nothing: sooner or later the upstream can write no more, and is let go too.
