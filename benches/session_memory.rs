@@ -98,7 +98,7 @@ async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
     };
     let issued = sso.issue_for_member(site, member, TokenOrder::default(), "login-page").await.unwrap();
     let attempt =
-        Redemption { site: Arc::clone(site), token: issued.token, kind: None, state: None, current: None };
+        Redemption { site: Arc::clone(site), token: issued.token, kind: None, browser: None, current: None };
     sso.redeem(attempt).await.unwrap();
 }
 

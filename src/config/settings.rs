@@ -15,6 +15,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::secret::{Secret, SecretHash};
+use crate::domain::session::SessionCap;
 use crate::domain::site::SiteName;
 
 /// Everything that `config.toml` says.
@@ -237,6 +238,8 @@ pub struct Site {
     pub session_idle: Duration,
     /// How long a session lasts at most.
     pub session_max: Duration,
+    /// How many sessions of one person there may be at a time; `None` for any number.
+    pub session_cap: Option<SessionCap>,
     /// Whether users with a full account reach the back end.
     pub allow_backend_login: bool,
     /// The query parameter that carries a token.

@@ -1,5 +1,6 @@
 //! `[[site]]`: what is protected, and how visitors get in.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::{cookie, identity, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
+use crate::domain::session::{SessionCap, WhenFull};
 use crate::domain::site::SiteName;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,6 +25,9 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 /// Query parameters that the gateway or the token APIs read or write themselves.
 const TAKEN_PARAMETERS: [&str; 8] =
     ["return_url", "site", "state", "error", "token", "session_token", "access_token", "login_token"];
+
+const WHEN_FULL: [(&str, WhenFull); 2] =
+    [("evict_oldest", WhenFull::EvictOldest), ("reject", WhenFull::Reject)];
 
 const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confirm", RedeemMode::Confirm)];
 
@@ -52,6 +57,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let default = section.choice("access", AccessLevel::Required, &route::LEVELS);
     let token_ttl = section.duration("token_ttl", SECOND..=Duration::from_hours(1));
     let lifetime = lifetime(&mut section);
+    let session_cap = session_cap(&mut section);
     let allow_backend_login = section.flag("allow_backend_login", false);
     let token_param = token_param(&mut section);
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
@@ -83,7 +89,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         }
         Ok(page)
     });
-    section.later(&["embed_origins", "max_sessions_per_user", "on_session_limit"]);
+    section.later(&["embed_origins"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
     Ok(Arc::new(Site {
@@ -99,6 +105,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         token_ttl: token_ttl?,
         session_idle,
         session_max,
+        session_cap: session_cap?,
         allow_backend_login: allow_backend_login?,
         token_param: token_param?,
         redeem: redeem?,
@@ -230,6 +237,15 @@ fn lifetime(section: &mut Section<'_>) -> Read<(Duration, Duration)> {
         "session_idle is longer than session_max",
         "write both, session_idle no longer than session_max; left out they are \"30m\" and \"24h\"",
     ))
+}
+
+/// `max_sessions_per_user` and `on_session_limit`.
+fn session_cap(section: &mut Section<'_>) -> Read<Option<SessionCap>> {
+    let most = section.count("max_sessions_per_user", 0, 0..=10_000);
+    let when_full = section.choice("on_session_limit", WhenFull::EvictOldest, &WHEN_FULL);
+    let most = u32::try_from(most?).ok().and_then(NonZeroU32::new);
+    let when_full = when_full?;
+    Ok(most.map(|most| SessionCap { most, when_full }))
 }
 
 fn token_param(section: &mut Section<'_>) -> Read<String> {

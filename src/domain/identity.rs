@@ -16,7 +16,7 @@ use super::user::{PersonName, Role, UserId};
 /// without an e-mail address opens an anonymous session.
 ///
 /// A session keeps one, so each part is shared with whoever else has it, the directory above all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The directory's entry, if there is one.
     pub user: Option<UserId>,
@@ -44,7 +44,7 @@ pub struct Particulars {
 }
 
 /// [`Particulars`], shared. Most logins come without any, and these take no room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details(Option<Arc<Particulars>>);
 
 static NO_PARTICULARS: Particulars =

@@ -62,6 +62,18 @@ macro_rules! opaque {
         $(#[$hash_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $hash([u8; 32]);
+
+        impl $hash {
+            /// The hash as such, for a store to keep.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+
+            /// What a store kept of [`Self::as_bytes`].
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+        }
     };
 }
 
@@ -84,6 +96,13 @@ opaque! {
     SessionKey,
     /// The SHA-256 of a [`SessionKey`]: what a session store keeps.
     SessionHash
+}
+
+impl From<[u8; 32]> for SessionKey {
+    /// For a key that is made of other secrets.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 /// Strict: exactly 43 characters of the URL-safe alphabet, with no stray bits in the last one, so

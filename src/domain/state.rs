@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::entropy::Entropy;
-use super::opaque::ENCODED_LEN;
+use super::opaque::{ENCODED_LEN, LoginToken, SessionKey};
 use super::site::SiteName;
 
 /// What the state cookie carries: 256 random bits that name a browser, not a person.
@@ -49,13 +49,63 @@ impl BrowserKey {
 
     /// The state that the login page of `site` is to pass on.
     pub fn state_for(&self, site: &SiteName) -> LoginState {
+        let tag = self.tag([b"tollgate state\0", site.as_str().as_bytes()]);
+        LoginState(URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// The key of the session that this browser gets for `token`, if it gets one. The same as
+    /// long as `receipt` is there, so that the browser can be given it again; nobody else can
+    /// make it, not even the browser itself, which never sees the receipt.
+    pub fn session_key(&self, token: &LoginToken, receipt: &Receipt) -> SessionKey {
+        self.tag([b"tollgate session\0", token.hash().as_bytes(), &receipt.salt]).into()
+    }
+
+    fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
         // RFC 2104 §2: a key shorter than the hash's block of 64 bytes is padded with zeros.
         let mut block = [0; 64];
         let (key, _padding) = block.split_at_mut(self.0.len());
         key.copy_from_slice(&self.0);
-        let mac = Hmac::<Sha256>::new(&block.into());
-        let tag = mac.chain_update(b"tollgate state\0").chain_update(site.as_str()).finalize();
-        LoginState(URL_SAFE_NO_PAD.encode(tag.into_bytes()))
+        let mac = parts.into_iter().fold(Hmac::<Sha256>::new(&block.into()), Mac::chain_update);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// What the server keeps of a redemption for a moment: by which browser it was, and the random
+/// part of the session's key.
+#[derive(Clone)]
+pub struct Receipt {
+    /// [`BrowserKey::hash`].
+    browser: [u8; 32],
+    salt: [u8; 32],
+}
+
+impl Receipt {
+    /// A receipt for `browser`.
+    pub fn mint(browser: &BrowserKey, entropy: &dyn Entropy) -> Self {
+        let mut salt = [0; 32];
+        entropy.fill(&mut salt);
+        Self { browser: browser.hash(), salt }
+    }
+
+    /// Whether both are for the same browser.
+    pub fn is_of_the_browser_of(&self, other: &Self) -> bool {
+        self.browser.ct_eq(&other.browser).into()
+    }
+
+    /// The browser and the random part, for a store to keep.
+    pub fn to_parts(&self) -> ([u8; 32], [u8; 32]) {
+        (self.browser, self.salt)
+    }
+
+    /// What was made of [`Self::to_parts`].
+    pub fn from_parts(browser: [u8; 32], salt: [u8; 32]) -> Self {
+        Self { browser, salt }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receipt(redacted)")
     }
 }
 
@@ -111,5 +161,24 @@ mod tests {
         assert_ne!(browser.state_for(&a), browser.state_for(&b));
         assert_ne!(browser.state_for(&a), other.state_for(&a));
         assert_eq!(browser.state_for(&a).as_str().len(), 43);
+    }
+
+    #[test]
+    fn a_session_key_is_made_of_browser_token_and_receipt() {
+        let entropy = SeededEntropy::new(4);
+        let (browser, other) = (BrowserKey::mint(&entropy), BrowserKey::mint(&entropy));
+        let (token, next) = (LoginToken::mint(&entropy), LoginToken::mint(&entropy));
+        let receipt = Receipt::mint(&browser, &entropy);
+        let (owner, salt) = receipt.to_parts();
+        let kept = Receipt::from_parts(owner, salt);
+        let key = |browser: &BrowserKey, token, receipt| browser.session_key(token, receipt).expose();
+        let first = key(&browser, &token, &receipt);
+        assert_eq!(key(&browser, &token, &kept), first);
+        assert_ne!(key(&other, &token, &receipt), first);
+        assert_ne!(key(&browser, &next, &receipt), first);
+        let later = Receipt::mint(&browser, &entropy);
+        assert_ne!(key(&browser, &token, &later), first);
+        assert!(later.is_of_the_browser_of(&receipt));
+        assert!(!Receipt::mint(&other, &entropy).is_of_the_browser_of(&receipt));
     }
 }

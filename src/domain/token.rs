@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::Timestamp;
 use super::identity::Identity;
 use super::site::SiteName;
-use super::state::LoginState;
+use super::state::{LoginState, Receipt};
 
 /// Which of the two kinds of token the 23-compatible API knows; the plain API makes session
 /// tokens.
@@ -17,6 +17,21 @@ pub enum TokenKind {
     Login,
 }
 
+impl TokenKind {
+    /// `session` or `login`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Login => "login",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Session, Self::Login].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 /// When a session may tell the upstream of its user's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolePolicy {
@@ -24,6 +39,21 @@ pub enum RolePolicy {
     Always,
     /// Only together with the back end, as the 23-compatible API has it.
     WithBackend,
+}
+
+impl RolePolicy {
+    /// `always` or `with_backend`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::WithBackend => "with_backend",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Always, Self::WithBackend].into_iter().find(|policy| policy.as_str() == text)
+    }
 }
 
 /// What a token's bearer gets.
@@ -60,6 +90,8 @@ pub struct Claim {
     pub state: Option<LoginState>,
     /// Whether the site refuses tokens without a state.
     pub require_state: bool,
+    /// What is kept for the browser if it gets the token, so that it may come once more.
+    pub receipt: Option<Receipt>,
 }
 
 impl Claim {
@@ -67,6 +99,42 @@ impl Claim {
     /// told of them.
     pub fn is_for(&self, kind: TokenKind, site: &SiteName) -> bool {
         self.site == *site && self.kind.is_none_or(|taken| taken == kind)
+    }
+}
+
+/// What the bearer of a good token gets.
+#[derive(Debug)]
+pub enum Taken {
+    /// All that it stands for. Nobody gets that again.
+    Now(TokenGrant),
+    /// The way to what this very browser got a moment ago.
+    Before(Redeemed),
+}
+
+/// How long a browser whose answer was lost on the way may come with the same token again.
+pub const RETRY: Duration = Duration::from_secs(10);
+
+/// What is kept of a redemption for a moment.
+#[derive(Clone, Debug)]
+pub struct Redeemed {
+    /// By which browser, and into which session.
+    pub receipt: Receipt,
+    /// Where to go afterwards.
+    pub return_url: Option<String>,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+impl Redeemed {
+    /// Until when it is of use.
+    pub fn expires_at(&self) -> Timestamp {
+        self.at.after(RETRY)
+    }
+
+    /// Whether `claim` comes from the same browser, soon enough.
+    pub fn is_for(&self, claim: &Claim, now: Timestamp) -> bool {
+        now < self.expires_at()
+            && claim.receipt.as_ref().is_some_and(|receipt| receipt.is_of_the_browser_of(&self.receipt))
     }
 }
 

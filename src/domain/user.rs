@@ -31,6 +31,11 @@ impl UserId {
         self.0.get()
     }
 
+    /// The user with this number; zero is nobody's.
+    pub fn from_number(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
     /// Reads the decimal number that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
@@ -123,6 +128,14 @@ impl PersonName {
         let full = full.trim();
         let (first, last) = full.rsplit_once(char::is_whitespace).unwrap_or((full, ""));
         Self::of(full, first.trim().len(), last.len())
+    }
+
+    /// A name of which all is known that it tells.
+    pub fn restore(full: &str, first: &str, last: &str) -> Self {
+        let [first_len, last_len] =
+            [full.starts_with(first).then_some(first), full.ends_with(last).then_some(last)]
+                .map(|part| part.map_or(0, str::len));
+        Self::of(full, first_len, last_len)
     }
 
     fn of(full: &str, first_len: usize, last_len: usize) -> Self {

@@ -4,25 +4,36 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
 use serde_json::json;
 
+use super::fault::Fault;
+use super::redeem::login_path;
 use super::visit::Visit;
 use super::{Gateway, cors};
 use crate::domain::return_to::ReturnTo;
+use crate::domain::session::End;
 use crate::domain::state::LoginState;
 use crate::http::navigation::is_navigation;
 use crate::http::{Request, Response, cookies, reply};
+use crate::pages::{Page, SignInFailure};
 
 impl Gateway {
     /// Answers a request that needs a session first.
-    pub(super) fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Response {
+    pub(super) async fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         let headers = request.headers();
         if cors::is_preflight(request.method(), headers) {
-            return visit.front.cors.answer_preflight(headers);
+            return Ok(visit.front.cors.answer_preflight(headers));
         }
-        if is_navigation(headers) {
-            let status = reply::see_other(request.method());
-            return self.to_login_page(status, visit, &visit.clean_url(), None);
+        if !is_navigation(headers) {
+            return Ok(self.login_required(headers, visit));
         }
-        self.login_required(headers, visit)
+        let fate = match visit.session_key()? {
+            Some(key) => self.shared.sso.fate_of(key, visit.now).await?,
+            None => None,
+        };
+        if fate == Some(End::Evicted) {
+            return Ok(evicted(visit));
+        }
+        let status = reply::see_other(request.method());
+        Ok(self.to_login_page(status, visit, &visit.clean_url(), None))
     }
 
     /// Sends a person to the login page, which is to send them back to `return_to`.
@@ -74,6 +85,18 @@ impl Gateway {
         }
         visit.front.cors.readable(headers, response)
     }
+}
+
+/// Tells a person, once, that a session here had to make room for one elsewhere. Not by way of the
+/// login page: one that signs people in by itself would have two browsers end each other's sessions
+/// in turn.
+fn evicted(visit: &Visit<'_>) -> Response {
+    let retry_url = login_path(&visit.clean_url());
+    let page = Page::SignInFailed { reason: SignInFailure::Evicted, retry_url: &retry_url };
+    let mut response = reply::page(page.status(), page.render(None), page.content_security_policy());
+    let forget = cookies::forget_session(visit.cookie_names, &visit.front.site.cookie, visit.origin.scheme());
+    response.headers_mut().append(SET_COOKIE, forget);
+    response
 }
 
 fn login_url(

@@ -6,12 +6,13 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
+use super::redeem::LOGIN_PATH;
 use super::visit::Audience;
 use crate::domain::path::PathFault;
 use crate::http::body::ReadFault;
 use crate::http::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::{Response, reply};
-use crate::pages::{Page, Problem};
+use crate::pages::{Page, Problem, SignInFailure};
 use crate::proxy::ProxyError;
 use crate::store::Unavailable;
 
@@ -45,6 +46,8 @@ pub(super) enum Fault {
     NotANavigation,
     #[error("another site asked for this")]
     CrossSite,
+    #[error("there are too many sessions of this person on the site")]
+    TooManySessions,
     #[error("too many tokens from this address were wrong")]
     SlowDown(Duration),
     #[error(transparent)]
@@ -73,6 +76,7 @@ impl Fault {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
@@ -151,6 +155,9 @@ impl Fault {
             Self::NotFound => Problem::NotFound,
             Self::NotANavigation | Self::CrossSite => Problem::CrossSite,
             Self::SlowDown(wait) => return Page::SlowDown { retry_after_secs: wait.as_secs() + 1 },
+            Self::TooManySessions => {
+                return Page::SignInFailed { reason: SignInFailure::TooManySessions, retry_url: LOGIN_PATH };
+            }
             Self::Unavailable(_) => Problem::SessionsUnavailable,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,

@@ -182,12 +182,12 @@ impl Gateway {
         let level = site.rules.level(&visit.path, request.method());
         let visitor = match level {
             AccessLevel::Off => None,
-            AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit)?,
+            AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
         };
         // 7. Nothing passes this line without a permit.
         let permit = match decide(level, visitor) {
             Access::Allow(permit) => permit,
-            Access::Challenge => return Ok(self.challenge(&request, &visit)),
+            Access::Challenge => return self.challenge(&request, &visit).await,
         };
         // 8. A session's WebSocket is not for other sites' pages.
         let websocket = upgrade::websocket_key(&request, request_id);
@@ -220,8 +220,8 @@ impl Gateway {
     }
 
     /// The live session that a request comes with.
-    fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
+    async fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
         let Some(key) = visit.session_key()? else { return Ok(None) };
-        Ok(self.shared.sso.authenticate(&visit.front.site, key, visit.now)?)
+        Ok(self.shared.sso.authenticate(&visit.front.site, key, visit.now).await?)
     }
 }

@@ -36,19 +36,19 @@ impl Gateway {
         }
         let target = visit.clean_url();
         let Some(token) = &extracted.token else {
-            return self.token_invalid(visit, &target, StatusCode::FOUND).map(Some);
+            return self.token_invalid(visit, &target, StatusCode::FOUND).await.map(Some);
         };
         if visit.front.site.redeem == RedeemMode::Confirm {
             return Ok(Some(confirmation(visit, token, Some(&target))));
         }
         let outcome = match self.redeem(visit, token, None).await {
             // Whoever has a session has no need to guess.
-            Err(Fault::SlowDown(_)) if self.visitor(visit)?.is_some() => Err(Refusal::Unknown),
+            Err(Fault::SlowDown(_)) if self.visitor(visit).await?.is_some() => Err(Refusal::Unknown),
             outcome => outcome?,
         };
         let answer = match outcome {
             Ok(redeemed) => signed_in(visit, &redeemed, &target, StatusCode::FOUND),
-            Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND)?,
+            Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND).await?,
         };
         Ok(Some(answer))
     }
@@ -65,7 +65,7 @@ impl Gateway {
             site: Arc::clone(&visit.front.site),
             token: token.clone(),
             kind,
-            state: visit.state(),
+            browser: visit.browser().cloned(),
             current: visit.session_hash(),
         };
         match sso.redeem(attempt).await {
@@ -77,21 +77,21 @@ impl Gateway {
                 }
                 Ok(Err(refusal))
             }
+            Err(RedeemError::TooManySessions) => Err(Fault::TooManySessions),
             Err(RedeemError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
 
     /// What happens to the bearer of a token that is not good: a visitor who has a session goes
     /// on, others go back to the login page; but not in circles.
-    pub(super) fn token_invalid(
+    pub(super) async fn token_invalid(
         &self,
         visit: &Visit<'_>,
         target: &ReturnTo,
         status: StatusCode,
     ) -> Result<Response, Fault> {
         let sso = &self.shared.sso;
-        let session = visit.session_key()?.map(|key| sso.authenticate(&visit.front.site, key, visit.now));
-        if session.transpose()?.flatten().is_some() {
+        if self.visitor(visit).await?.is_some() {
             return Ok(reply::redirect(status, target.as_str()));
         }
         if sso.is_bouncing(visit.browser(), visit.client.address) {
@@ -145,12 +145,15 @@ pub(super) fn refuse_prefetch() -> Response {
     reply::empty(StatusCode::FORBIDDEN)
 }
 
-/// The path at which a login begins anew.
+/// Where a login begins anew.
+pub(super) const LOGIN_PATH: &str = "/.tollgate/login";
+
+/// The path at which a login for `target` begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
     /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
     const RESERVED: &AsciiSet =
         &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
-    format!("/.tollgate/login?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
+    format!("{LOGIN_PATH}?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

@@ -83,7 +83,7 @@ impl Gateway {
                 Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
             }
             Endpoint::Logout => self.logout(request, visit).await,
-            Endpoint::WhoAmI => self.who_am_i(request.headers(), visit),
+            Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
         }
@@ -110,7 +110,7 @@ impl Gateway {
         let named = field("return_url").filter(|named| !named.is_empty());
         let target = visit.return_to(named.as_deref().unwrap_or_default());
         let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
-            return self.token_invalid(visit, &target, status);
+            return self.token_invalid(visit, &target, status).await;
         };
         if !by_post && visit.front.site.redeem == RedeemMode::Confirm {
             let named = named.is_some().then_some(&target);
@@ -122,7 +122,7 @@ impl Gateway {
                 let target = visit.return_to(stored.as_deref().unwrap_or_default());
                 Ok(signed_in(visit, &redeemed, &target, status))
             }
-            Err(_) => self.token_invalid(visit, &target, status),
+            Err(_) => self.token_invalid(visit, &target, status).await,
         }
     }
 

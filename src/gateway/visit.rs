@@ -14,7 +14,7 @@ use crate::domain::opaque::{SessionHash, SessionKey};
 use crate::domain::path::{RequestPath, lies_under};
 use crate::domain::query::{Extracted, extract_token};
 use crate::domain::return_to::ReturnTo;
-use crate::domain::state::{BrowserKey, LoginState};
+use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
 use crate::http::navigation::{began_here, is_navigation};
@@ -186,11 +186,6 @@ impl<'a> Visit<'a> {
     /// The browser's key, new if it has none.
     pub(super) fn browser_or_new(&self, entropy: &dyn Entropy) -> BrowserKey {
         self.browser().cloned().unwrap_or_else(|| BrowserKey::mint(entropy))
-    }
-
-    /// The state that belongs to the browser on this site, if it has a key.
-    pub(super) fn state(&self) -> Option<LoginState> {
-        self.browser().map(|browser| browser.state_for(&self.front.site.name))
     }
 }
 

@@ -12,10 +12,13 @@ use crate::http::{Response, reply};
 
 impl Gateway {
     /// Tells a script of the site about the session, without keeping it alive by asking.
-    pub(super) fn who_am_i(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Result<Response, Fault> {
+    pub(super) async fn who_am_i(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Result<Response, Fault> {
         let sso = &self.shared.sso;
-        let found = visit.session_key()?.map(|key| sso.look_up(&visit.front.site, key, visit.now));
-        let Some(live) = found.transpose()?.flatten() else { return Ok(self.login_required(headers, visit)) };
+        let found = match visit.session_key()? {
+            Some(key) => sso.look_up(&visit.front.site, key, visit.now).await?,
+            None => None,
+        };
+        let Some(live) = found else { return Ok(self.login_required(headers, visit)) };
         let session = &live.session;
         let who = &session.identity;
         let name = who.name.as_ref();

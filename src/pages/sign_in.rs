@@ -19,6 +19,10 @@ pub enum SignInFailure {
     Unbound,
     /// Several tokens in a row did not work.
     TooMany,
+    /// The person has as many sessions as the site allows.
+    TooManySessions,
+    /// The person's session had to make room for another one.
+    Evicted,
 }
 
 impl From<Refusal> for SignInFailure {
@@ -38,15 +42,21 @@ impl SignInFailure {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::Used | Self::Expired | Self::Unknown | Self::OtherBrowser | Self::Unbound => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Used
+            | Self::Expired
+            | Self::Unknown
+            | Self::OtherBrowser
+            | Self::Unbound
+            | Self::TooManySessions
+            | Self::Evicted => StatusCode::FORBIDDEN,
         }
     }
 
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::TooMany => "Signing in did not work",
+            Self::TooManySessions => "You are signed in elsewhere",
+            Self::Evicted => "You have been signed out here",
             _ => "This sign-in link did not work",
         }
     }
@@ -72,6 +82,13 @@ impl SignInFailure {
             Self::TooMany => {
                 "Several sign-in links in a row did not work, so we have stopped sending you back and forth."
             }
+            Self::TooManySessions => {
+                "Your account is signed in on as many browsers and devices as this site allows at a time."
+            }
+            Self::Evicted => {
+                "Your account was used to sign in somewhere else, and this site allows only so many browsers and \
+                 devices at a time. The oldest had to make room: this one."
+            }
         }
     }
 
@@ -81,6 +98,13 @@ impl SignInFailure {
             Self::OtherBrowser => "Start again to sign in with this browser.",
             Self::Unbound => {
                 "Start again from here; if that does not help, tell the people who run the site."
+            }
+            Self::TooManySessions => {
+                "Sign out on one of them, or wait until it has been idle for long enough, and start again."
+            }
+            Self::Evicted => {
+                "Sign in again to go on here. If it was not you who signed in elsewhere, tell the people who run \
+                 the site."
             }
             Self::TooMany => {
                 "Wait a minute, check that your browser accepts cookies from this site, and start again. If that \

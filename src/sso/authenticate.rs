@@ -5,34 +5,48 @@ use std::sync::Arc;
 use super::Sso;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
-use crate::domain::opaque::SessionKey;
-use crate::domain::session::LiveSession;
-use crate::store::StoreResult;
+use crate::domain::opaque::{SessionHash, SessionKey};
+use crate::domain::session::{End, LiveSession};
+use crate::store::{Glance, StoreResult};
 
 impl Sso {
     /// The live session on `site` that `key` opens, if there is one. Its idle time starts anew.
-    pub fn authenticate(
+    pub async fn authenticate(
         &self,
         site: &Site,
         key: &SessionKey,
         now: Timestamp,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
-        let live = self.look_up(site, key, now)?;
+        let live = self.look_up(site, key, now).await?;
         if let Some(live) = &live {
-            live.touch(now);
+            self.stores.sessions.touch(live, now);
         }
         Ok(live)
     }
 
     /// The same, without starting the idle time anew: asking when a session ends does not keep it
     /// alive.
-    pub fn look_up(
+    pub async fn look_up(
         &self,
         site: &Site,
         key: &SessionKey,
         now: Timestamp,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
-        let found = self.stores.sessions.find(&key.hash())?;
+        let found = self.find_by_cookie(key.hash()).await?;
         Ok(found.filter(|live| live.session.site == site.name && live.is_alive(now)))
+    }
+
+    /// The session behind a cookie, good or not. Nearly always it is at hand.
+    pub(super) async fn find_by_cookie(&self, hash: SessionHash) -> StoreResult<Option<Arc<LiveSession>>> {
+        match self.stores.sessions.glance(&hash) {
+            Glance::Known(live) => Ok(Some(live)),
+            Glance::Nobody => Ok(None),
+            Glance::Unsure => self.stores.sessions.find(hash).await,
+        }
+    }
+
+    /// Why the session that `key` opened is over, if its bearer cannot know.
+    pub async fn fate_of(&self, key: &SessionKey, now: Timestamp) -> StoreResult<Option<End>> {
+        self.stores.sessions.fate(key.hash(), now).await
     }
 }

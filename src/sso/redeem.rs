@@ -1,17 +1,19 @@
 //! Redeeming one-time tokens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Sso;
+use super::sessions::note_end;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
-use crate::domain::state::LoginState;
-use crate::domain::token::{Claim, Refusal, RolePolicy, TokenKind};
+use crate::domain::state::{BrowserKey, Receipt};
+use crate::domain::token::{Claim, Redeemed as EarlierRedemption, Refusal, RolePolicy, Taken, TokenKind};
 use crate::domain::user::{Account, User, UserId};
-use crate::store::{StoreResult, Unavailable};
+use crate::store::{Admission, Beginning, StoreResult, Unavailable};
 
 /// A browser's attempt to redeem a token.
 #[derive(Debug)]
@@ -22,8 +24,8 @@ pub struct Redemption {
     pub token: LoginToken,
     /// The kind of token that the endpoint takes; `None` for either.
     pub kind: Option<TokenKind>,
-    /// The state that belongs to the browser, if it has one.
-    pub state: Option<LoginState>,
+    /// The browser, if it has a key by which it is known.
+    pub browser: Option<BrowserKey>,
     /// The session that the browser has now, which ends if the token is good.
     pub current: Option<SessionHash>,
 }
@@ -45,10 +47,17 @@ pub enum RedeemError {
     /// The token is not good.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Its person has as many sessions on the site as there may be.
+    #[error("there are too many sessions of this person on the site")]
+    TooManySessions,
     /// Nobody knows whether it is good.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
+
+/// How long a browser that comes twice at the same time waits for what its first request opens.
+const SESSION_MAY_BE_UNDER_WAY: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(300), Duration::ZERO];
 
 impl Sso {
     /// Takes the token and opens a session under a new key; the browser's present session ends.
@@ -62,27 +71,33 @@ impl Sso {
     }
 
     async fn redeem_attached(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
-        let site = attempt.site;
+        let site = &attempt.site;
         let now = self.now();
+        let receipt = attempt.browser.as_ref().map(|browser| Receipt::mint(browser, self.entropy()));
         let claim = Claim {
             kind: attempt.kind,
             site: site.name.clone(),
-            state: attempt.state,
+            state: attempt.browser.as_ref().map(|browser| browser.state_for(&site.name)),
             require_state: site.require_state,
+            receipt: receipt.clone(),
         };
         let taken = self.stores.tokens.take(attempt.token.hash(), claim, now).await?;
-        let grant = taken.inspect_err(|refusal| {
+        let taken = taken.inspect_err(|refusal| {
             tracing::info!(
                 target: "tollgate::audit", event = "token_refused", site = %site.name, reason = refusal.as_str()
             );
         })?;
+        let grant = match taken {
+            Taken::Now(grant) => grant,
+            Taken::Before(earlier) => return self.redeemed_before(&attempt, earlier).await,
+        };
         // Name, role and back end are what they are now, not what they were when the token was
         // made.
         let (identity, backend) = match grant.identity.user {
             None => (grant.identity, false),
             Some(id) => {
                 let user = self.stores.directory.find(id).await?.ok_or(Refusal::Revoked)?;
-                with_rights(grant.identity, &user, &site, grant.role_policy).ok_or(Refusal::Revoked)?
+                with_rights(grant.identity, &user, site, grant.role_policy).ok_or(Refusal::Revoked)?
             }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
@@ -95,17 +110,46 @@ impl Sso {
             idle: grant.session_idle.unwrap_or(site.session_idle).into(),
             backend,
         };
-        let key = SessionKey::mint(self.entropy());
-        let live = Arc::new(live_session(key.hash(), session, &site, now));
-        self.stores.sessions.insert(Arc::clone(&live)).await?;
+        let key = match attempt.browser.as_ref().zip(receipt) {
+            Some((browser, receipt)) => browser.session_key(&attempt.token, &receipt),
+            None => SessionKey::mint(self.entropy()),
+        };
+        let live = Arc::new(live_session(key.hash(), session, site, now));
+        let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, now };
+        let Admission::Begun(ended) = self.stores.sessions.insert(Arc::clone(&live), beginning).await? else {
+            tracing::info!(target: "tollgate::audit", event = "session_refused", site = %site.name, reason = "too_many");
+            return Err(RedeemError::TooManySessions);
+        };
+        for (id, end) in ended {
+            note_end(&site.name, id, end);
+        }
         self.confirm_rights(&live).await?;
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
-        if let Some(current) = attempt.current {
-            self.end_on_site(current, &site, "replaced").await?;
-        }
         Ok(Redeemed { key, live, return_url: grant.return_url })
+    }
+
+    /// What a browser gets that has taken the token a moment ago, and whose answer may have been
+    /// lost: the same session, if it goes on.
+    async fn redeemed_before(
+        &self,
+        attempt: &Redemption,
+        earlier: EarlierRedemption,
+    ) -> Result<Redeemed, RedeemError> {
+        let browser = attempt.browser.as_ref().ok_or(Refusal::Used)?;
+        let key = browser.session_key(&attempt.token, &earlier.receipt);
+        for wait in SESSION_MAY_BE_UNDER_WAY {
+            if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
+                let id = live.session.id;
+                tracing::info!(
+                    target: "tollgate::audit", event = "token_redeemed_again", site = %attempt.site.name, session = %id
+                );
+                return Ok(Redeemed { key, live, return_url: earlier.return_url });
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Err(Refusal::Used.into())
     }
 
     /// Looks the user of a new session up again: who was changed or deleted between the first look

@@ -9,7 +9,8 @@ use super::redeem::{live_session, with_rights};
 use crate::config::Site;
 use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
-use crate::domain::session::{LiveSession, Session, SessionId};
+use crate::domain::session::{End, LiveSession, Session, SessionId};
+use crate::domain::site::SiteName;
 use crate::domain::user::User;
 use crate::store::{Page, SessionFilter, StoreResult};
 
@@ -32,31 +33,23 @@ pub struct SessionChange {
 const BATCH: usize = 256;
 
 impl Sso {
-    /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`.
+    /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`: a cookie of
+    /// another site is none of this site's business.
     pub async fn log_out(&self, site: &Site, hash: SessionHash) -> StoreResult<()> {
-        self.end_on_site(hash, site, "logout").await
-    }
-
-    /// Ends the session behind a cookie if it is one of `site`: a cookie of another site is none
-    /// of this site's business.
-    pub(super) async fn end_on_site(
-        &self,
-        hash: SessionHash,
-        site: &Site,
-        reason: &'static str,
-    ) -> StoreResult<()> {
-        let is_own = self.stores.sessions.find(&hash)?.is_some_and(|live| live.session.site == site.name);
-        if is_own {
-            let ended = self.stores.sessions.remove(hash).await?;
-            note_end(ended.as_deref(), reason);
+        let is_own = self.find_by_cookie(hash).await?.is_some_and(|live| live.session.site == site.name);
+        if is_own && let Some(live) = self.stores.sessions.remove(hash, End::LoggedOut).await? {
+            note_end(&site.name, live.session.id, End::LoggedOut);
         }
         Ok(())
     }
 
     /// Ends the session with this name; whether there was one.
     pub async fn revoke_session(&self, id: SessionId) -> StoreResult<bool> {
-        let ended = self.stores.sessions.remove_by_id(id).await?;
-        Ok(note_end(ended.as_deref(), "revoked"))
+        let ended = self.stores.sessions.remove_by_id(id, End::Revoked).await?;
+        if let Some(live) = &ended {
+            note_end(&live.session.site, id, End::Revoked);
+        }
+        Ok(ended.is_some())
     }
 
     /// Ends every session that `filter` means, and says how many there were. Open tokens for such
@@ -126,6 +119,11 @@ impl Sso {
             self.revoke_session(session.id).await?;
             return Ok(false);
         };
+        // What runs on the strength of a session that is changed does not go on: only what changes
+        // is replaced.
+        if (session.backend, &session.identity) == (backend, &identity) {
+            return Ok(true);
+        }
         let refreshed =
             live_session(live.hash, Session { identity, backend, ..session.clone() }, site, live.last_seen());
         self.stores.sessions.replace(Arc::new(refreshed)).await
@@ -148,12 +146,8 @@ impl Sso {
     }
 }
 
-fn note_end(ended: Option<&LiveSession>, reason: &'static str) -> bool {
-    if let Some(live) = ended {
-        let session = &live.session;
-        tracing::info!(
-            target: "tollgate::audit", event = "session_ended", site = %session.site, session = %session.id, reason
-        );
-    }
-    ended.is_some()
+/// Notes in the audit log that a session of `site` ended before its time.
+pub(super) fn note_end(site: &SiteName, session: SessionId, end: End) {
+    let reason = end.as_str();
+    tracing::info!(target: "tollgate::audit", event = "session_ended", %site, %session, reason);
 }

@@ -5,6 +5,7 @@
 //! and is a future.
 
 pub mod memory;
+pub mod record;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -14,9 +15,9 @@ use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{SessionHash, TokenHash};
-use crate::domain::session::{LiveSession, SessionId};
+use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing};
 use crate::domain::site::SiteName;
-use crate::domain::token::{Claim, Refusal, TokenGrant};
+use crate::domain::token::{Claim, Refusal, Taken, TokenGrant};
 use crate::domain::user::{Account, PersonName, Role, User, UserId};
 
 /// The store cannot answer. Nobody is let in on the strength of that.
@@ -45,13 +46,9 @@ pub trait TokenStore: Send + Sync {
     fn insert(&self, hash: TokenHash, grant: TokenGrant) -> StoreFuture<'_, ()>;
 
     /// Hands out what `hash` stands for, if `claim` may have it, and never again: of any number
-    /// of callers at the same time, one gets it. A refused token stays as it was.
-    fn take(
-        &self,
-        hash: TokenHash,
-        claim: Claim,
-        now: Timestamp,
-    ) -> StoreFuture<'_, Result<TokenGrant, Refusal>>;
+    /// of callers at the same time, one gets it. A refused token stays as it was. The browser that
+    /// got it may come once more within [`RETRY`](crate::domain::token::RETRY).
+    fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>>;
 
     /// Withdraws the open tokens that `filter` shows.
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
@@ -81,24 +78,77 @@ impl SessionFilter {
     }
 }
 
-/// Keeps sessions by the hashes of their cookies.
-pub trait SessionStore: Send + Sync {
-    /// The session behind a cookie, alive or not: the caller knows the time.
-    fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>>;
+/// What a store knows of a session without asking anybody.
+#[derive(Debug)]
+pub enum Glance {
+    /// There it is, good or not: the caller knows the time.
+    Known(Arc<LiveSession>),
+    /// There is none.
+    Nobody,
+    /// That takes [`SessionStore::find`].
+    Unsure,
+}
 
-    /// Keeps a new session.
-    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()>;
+/// The circumstances under which a session begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// How many its person may have on its site. Nobody counts those of anonymous visitors.
+    pub cap: Option<SessionCap>,
+    /// The browser's session until now, which ends if it is one of the same site.
+    pub replaces: Option<SessionHash>,
+    /// When it begins.
+    pub now: Timestamp,
+}
+
+/// What came of [`SessionStore::insert`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It has begun, and these have ended for it.
+    Begun(Vec<(SessionId, End)>),
+    /// Its person has as many as there may be.
+    Full,
+}
+
+/// Keeps sessions by the hashes of their cookies. Whoever ends or changes one marks the
+/// [`LiveSession`] first, as it is held by whatever runs on the strength of it.
+pub trait SessionStore: Send + Sync {
+    /// What is known of the session behind a cookie here and now. This is on the path of every
+    /// request.
+    fn glance(&self, hash: &SessionHash) -> Glance;
+
+    /// The session behind a cookie, good or not.
+    fn find(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+
+    /// How `live`, which was found here before, stands at `now`; `None` if that takes
+    /// [`find`](Self::find).
+    fn standing(&self, live: &LiveSession, now: Timestamp) -> Option<Standing> {
+        Some(live.standing(now))
+    }
+
+    /// Starts the idle time of `live` anew.
+    fn touch(&self, live: &Arc<LiveSession>, now: Timestamp) {
+        live.touch(now);
+    }
+
+    /// Keeps a new session, unless there are too many. Of any number at the same time no more are
+    /// kept than the cap allows.
+    fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission>;
 
     /// Ends the session behind a cookie and hands it back.
-    fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+    fn remove(&self, hash: SessionHash, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+
+    /// Why the session behind a cookie ended, for as long as it might still be presented. Only
+    /// [`End::Evicted`] is sure to be remembered: of everything else the visitor knows.
+    fn fate(&self, hash: SessionHash, now: Timestamp) -> StoreFuture<'_, Option<End>>;
 
     /// The session with this name that is alive at `now`.
     fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
 
     /// Ends the session with this name and hands it back.
-    fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
+    fn remove_by_id(&self, id: SessionId, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>>;
 
-    /// Puts `live` in the place of the session with the same name; `false` if that has ended.
+    /// Puts `live` in the place of the session with the same name, which is
+    /// [superseded](Standing::Superseded); `false` if that has ended.
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool>;
 
     /// Up to `limit` sessions that are alive at `now`, in the order of their making, behind

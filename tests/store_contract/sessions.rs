@@ -1,5 +1,6 @@
 //! Sessions: found by cookie and by name, listed in order, ended for good.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use tollgate::domain::email::Email;
 use tollgate::domain::entropy::SeededEntropy;
 use tollgate::domain::identity::{Identity, Particulars, ReadyHeaders};
 use tollgate::domain::opaque::{SessionHash, SessionKey};
-use tollgate::domain::session::{LiveSession, Session, SessionId};
+use tollgate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing, WhenFull};
 use tollgate::domain::token::RolePolicy;
-use tollgate::store::{SessionFilter, Stores};
+use tollgate::store::{Admission, Beginning, Glance, SessionFilter, Stores};
 
 use crate::{START, after, all, site};
 
@@ -38,8 +39,23 @@ async fn insert(
 ) -> (SessionHash, SessionId) {
     let (hash, live) = live(seed, email, on, began);
     let id = live.session.id;
-    stores.sessions.insert(live).await.unwrap();
+    let admission = stores.sessions.insert(live, freely(began)).await.unwrap();
+    assert_eq!(admission, Admission::Begun(Vec::new()));
     (hash, id)
+}
+
+/// Begins a session without any cap.
+fn freely(now: Timestamp) -> Beginning {
+    Beginning { cap: None, replaces: None, now }
+}
+
+/// The session behind a cookie, as a request finds it.
+async fn find(stores: &Stores, hash: SessionHash) -> Option<Arc<LiveSession>> {
+    match stores.sessions.glance(&hash) {
+        Glance::Known(live) => Some(live),
+        Glance::Nobody => None,
+        Glance::Unsure => stores.sessions.find(hash).await.unwrap(),
+    }
 }
 
 async fn listed(stores: &Stores, filter: SessionFilter, now: Timestamp) -> Vec<SessionId> {
@@ -56,15 +72,15 @@ async fn a_session_is_there_until_it_is_ended() {
     for stores in all() {
         let (by_cookie, _) = insert(&stores, 1, "jane@example.com", "wiki", START).await;
         let (by_name, id) = insert(&stores, 2, "jane@example.com", "wiki", START).await;
-        assert!(stores.sessions.find(&by_cookie).unwrap().is_some());
+        assert!(find(&stores, by_cookie).await.is_some());
         assert!(stores.sessions.find_by_id(id, START).await.unwrap().is_some());
-        assert!(stores.sessions.remove(by_cookie).await.unwrap().is_some());
-        assert!(stores.sessions.remove_by_id(id).await.unwrap().is_some());
+        assert!(stores.sessions.remove(by_cookie, End::LoggedOut).await.unwrap().is_some());
+        assert!(stores.sessions.remove_by_id(id, End::Revoked).await.unwrap().is_some());
         for hash in [by_cookie, by_name] {
-            assert!(stores.sessions.find(&hash).unwrap().is_none());
-            assert!(stores.sessions.remove(hash).await.unwrap().is_none());
+            assert!(find(&stores, hash).await.is_none());
+            assert!(stores.sessions.remove(hash, End::LoggedOut).await.unwrap().is_none());
         }
-        assert!(stores.sessions.remove_by_id(id).await.unwrap().is_none());
+        assert!(stores.sessions.remove_by_id(id, End::Revoked).await.unwrap().is_none());
         assert!(listed(&stores, SessionFilter::default(), START).await.is_empty());
         assert!(listed(&stores, of("jane@example.com"), START).await.is_empty());
     }
@@ -102,8 +118,8 @@ async fn pages_neither_repeat_nor_skip_while_sessions_come_and_go() {
         let first = stores.sessions.list(filter(), None, 4, after(20)).await.unwrap();
         assert_eq!(first.next, Some(ids[3]));
         // The cursor's own session ends, one ahead ends, and a new one begins.
-        stores.sessions.remove_by_id(ids[3]).await.unwrap();
-        stores.sessions.remove_by_id(ids[5]).await.unwrap();
+        stores.sessions.remove_by_id(ids[3], End::Revoked).await.unwrap();
+        stores.sessions.remove_by_id(ids[5], End::Revoked).await.unwrap();
         let new = insert(&stores, 999, "joe@example.com", "wiki", after(15)).await.1;
         let second = stores.sessions.list(filter(), first.next, 4, after(20)).await.unwrap();
         let seen: Vec<_> = second.entries.iter().map(|live| live.session.id).collect();
@@ -120,15 +136,16 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
     for stores in all() {
         let (idle, idle_id) = insert(&stores, 1, "jane@example.com", "wiki", START).await;
         let (busy, busy_id) = insert(&stores, 2, "jane@example.com", "wiki", START).await;
-        stores.sessions.find(&busy).unwrap().unwrap().touch(after(1700));
+        let seen = find(&stores, busy).await.unwrap();
+        stores.sessions.touch(&seen, after(1700));
         let half_an_hour = after(1800);
         assert_eq!(listed(&stores, SessionFilter::default(), half_an_hour).await, [busy_id]);
         assert!(stores.sessions.find_by_id(idle_id, half_an_hour).await.unwrap().is_none());
         while stores.sweep(half_an_hour, 1) {}
-        assert!(stores.sessions.find(&idle).unwrap().is_none());
-        assert!(stores.sessions.find(&busy).unwrap().is_some());
+        assert!(find(&stores, idle).await.is_none());
+        assert!(find(&stores, busy).await.is_some());
         while stores.sweep(after(3600), 1) {}
-        assert!(stores.sessions.find(&busy).unwrap().is_none());
+        assert!(find(&stores, busy).await.is_none());
     }
 }
 
@@ -136,7 +153,7 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
 async fn a_change_does_not_bring_an_ended_session_back() {
     for stores in all() {
         let (hash, session) = live(1, "jane@example.com", "wiki", START);
-        stores.sessions.insert(Arc::clone(&session)).await.unwrap();
+        stores.sessions.insert(Arc::clone(&session), freely(START)).await.unwrap();
         let changed = |groups: &[&str]| {
             let mut next = session.session.clone();
             let groups = groups.iter().map(ToString::to_string).collect();
@@ -144,11 +161,11 @@ async fn a_change_does_not_bring_an_ended_session_back() {
             Arc::new(LiveSession::new(hash, next, ReadyHeaders::default(), START))
         };
         assert!(stores.sessions.replace(changed(&["staff"])).await.unwrap());
-        let found = stores.sessions.find(&hash).unwrap().unwrap();
+        let found = find(&stores, hash).await.unwrap();
         assert_eq!(found.session.identity.details.groups, ["staff"]);
-        stores.sessions.remove(hash).await.unwrap();
+        stores.sessions.remove(hash, End::LoggedOut).await.unwrap();
         assert!(!stores.sessions.replace(changed(&["admins"])).await.unwrap());
-        assert!(stores.sessions.find(&hash).unwrap().is_none());
+        assert!(find(&stores, hash).await.is_none());
     }
 }
 
@@ -164,7 +181,7 @@ async fn a_persons_list_has_each_session_once_and_none_of_a_namesakes() {
             live(5, "", "wiki", after(1)).1,
             live(6, "jane@example.com", "wiki", after(2)).1,
         ] {
-            stores.sessions.insert(session).await.unwrap();
+            stores.sessions.insert(session, freely(START)).await.unwrap();
         }
         let again = LiveSession::new(first.hash, first.session.clone(), ReadyHeaders::default(), after(1));
         assert!(stores.sessions.replace(Arc::new(again)).await.unwrap());
@@ -173,5 +190,112 @@ async fn a_persons_list_has_each_session_once_and_none_of_a_namesakes() {
         let rest = stores.sessions.list(of("jane@example.com"), page.next, 9, after(3)).await.unwrap();
         assert_eq!((rest.entries.len(), rest.next), (1, None));
         assert_eq!(listed(&stores, SessionFilter::default(), after(3)).await.len(), 6);
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_a_session_sees_how_it_stands() {
+    for stores in all() {
+        for end in [End::LoggedOut, End::Revoked] {
+            let (hash, _) = insert(&stores, end as u64, "jane@example.com", "wiki", START).await;
+            let held = find(&stores, hash).await.unwrap();
+            assert_eq!(stores.sessions.standing(&held, START), Some(Standing::Good));
+            stores.sessions.remove(hash, end).await.unwrap();
+            assert_eq!(stores.sessions.standing(&held, START), Some(Standing::Over(Some(end))));
+            assert_eq!(stores.sessions.fate(hash, START).await.unwrap(), None);
+        }
+        let (hash, session) = live(7, "jane@example.com", "wiki", START);
+        stores.sessions.insert(Arc::clone(&session), freely(START)).await.unwrap();
+        let held = find(&stores, hash).await.unwrap();
+        stores.sessions.touch(&held, after(60));
+        let other =
+            LiveSession::new(hash, session.session.clone(), ReadyHeaders::default(), session.last_seen());
+        assert!(stores.sessions.replace(Arc::new(other)).await.unwrap());
+        assert_eq!(stores.sessions.standing(&held, START), Some(Standing::Superseded));
+        let present = find(&stores, hash).await.unwrap();
+        assert_eq!((present.standing(START), present.last_seen()), (Standing::Good, after(60)));
+    }
+}
+
+/// Begins a session under a cap of `most`.
+async fn begin(stores: &Stores, seed: u64, email: &str, on: &str, most: u32, full: WhenFull) -> Admission {
+    let began = after(seed);
+    let cap = NonZeroU32::new(most).map(|most| SessionCap { most, when_full: full });
+    stores
+        .sessions
+        .insert(live(seed, email, on, began).1, Beginning { cap, replaces: None, now: began })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_oldest_makes_room() {
+    for stores in all() {
+        let of = |seed: u64, email, on| live(seed, email, on, after(seed));
+        let begin = |seed, email, on| begin(&stores, seed, email, on, 2, WhenFull::EvictOldest);
+        for (seed, email, on) in
+            [(1, "jane@example.com", "wiki"), (2, "joe@example.com", "wiki"), (3, "jane@example.com", "shop")]
+        {
+            assert_eq!(begin(seed, email, on).await, Admission::Begun(Vec::new()));
+        }
+        assert_eq!(begin(4, "JANE@example.com", "wiki").await, Admission::Begun(Vec::new()));
+        let (oldest, first) = of(1, "jane@example.com", "wiki");
+        let held = find(&stores, oldest).await.unwrap();
+        let admitted = begin(5, "jane@example.com", "wiki").await;
+        assert_eq!(admitted, Admission::Begun(vec![(first.session.id, End::Evicted)]));
+        assert!(find(&stores, oldest).await.is_none());
+        assert_eq!(stores.sessions.standing(&held, after(5)), Some(Standing::Over(Some(End::Evicted))));
+        assert_eq!(stores.sessions.fate(oldest, after(6)).await.unwrap(), Some(End::Evicted));
+        // Nobody knows how many anonymous visitors are one person.
+        for seed in 10..14 {
+            assert_eq!(begin(seed, "", "wiki").await, Admission::Begun(Vec::new()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn or_nobody_more_comes_in_until_one_is_over() {
+    for stores in all() {
+        let begin = |seed| begin(&stores, seed, "jane@example.com", "wiki", 2, WhenFull::Reject);
+        assert_eq!(begin(1).await, Admission::Begun(Vec::new()));
+        assert_eq!(begin(2).await, Admission::Begun(Vec::new()));
+        assert_eq!(begin(3).await, Admission::Full);
+        assert!(find(&stores, live(3, "jane@example.com", "wiki", after(3)).0).await.is_none());
+        // A browser that signs in again makes room for itself.
+        let (first, old) = live(1, "jane@example.com", "wiki", after(1));
+        let cap = NonZeroU32::new(2).map(|most| SessionCap { most, when_full: WhenFull::Reject });
+        let beginning = Beginning { cap, replaces: Some(first), now: after(4) };
+        let admitted =
+            stores.sessions.insert(live(4, "jane@example.com", "wiki", after(4)).1, beginning).await;
+        assert_eq!(admitted.unwrap(), Admission::Begun(vec![(old.session.id, End::Replaced)]));
+        // Those that were idle for too long do not count, be they forgotten or not.
+        assert_eq!(begin(5).await, Admission::Full);
+        assert_eq!(begin(3_000).await, Admission::Begun(Vec::new()));
+        assert_eq!(begin(3_001).await, Admission::Begun(Vec::new()));
+        assert_eq!(begin(3_002).await, Admission::Full);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_begin_at_once_no_more_stay_than_may() {
+    for stores in all() {
+        for full in [WhenFull::EvictOldest, WhenFull::Reject] {
+            let email = if full == WhenFull::Reject { "reject@example.com" } else { "evict@example.com" };
+            let logins: Vec<_> = (1..40)
+                .map(|seed| {
+                    let stores = stores.clone();
+                    tokio::spawn(async move { begin(&stores, seed, email, "wiki", 3, full).await })
+                })
+                .collect();
+            let (mut begun, mut evicted) = (0, 0);
+            for login in logins {
+                if let Admission::Begun(ended) = login.await.unwrap() {
+                    begun += 1;
+                    evicted += ended.len();
+                }
+            }
+            assert_eq!(begun - evicted, 3);
+            assert_eq!(listed(&stores, of(email), after(50)).await.len(), 3);
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tollgate::domain::clock::Timestamp;
-use tollgate::domain::entropy::SeededEntropy;
+use tollgate::domain::entropy::{SeededEntropy, SystemEntropy};
 use tollgate::domain::identity::Identity;
 use tollgate::domain::opaque::{LoginToken, TokenHash};
-use tollgate::domain::state::LoginState;
-use tollgate::domain::token::{Claim, Refusal, RolePolicy, TokenGrant, TokenKind};
+use tollgate::domain::state::{BrowserKey, LoginState, Receipt};
+use tollgate::domain::token::{Claim, Refusal, RolePolicy, Taken, TokenGrant, TokenKind};
 use tollgate::store::Stores;
 
 use crate::{START, after, all, site};
@@ -32,6 +32,7 @@ pub(crate) fn claim(state: Option<&str>) -> Claim {
         site: site("intranet"),
         state: state.and_then(LoginState::parse),
         require_state: false,
+        receipt: None,
     }
 }
 
@@ -53,6 +54,36 @@ async fn a_token_is_taken_once_and_then_known_as_used() {
         assert_eq!(take(&stores, hash, claim(None), after(299)).await, Ok(()));
         assert_eq!(take(&stores, hash, claim(None), after(299)).await, Err(Refusal::Used));
         assert_eq!(take(&stores, hash, claim(None), after(400)).await, Err(Refusal::Used));
+    }
+}
+
+/// A claim of the browser with this key.
+fn claim_of(browser: &BrowserKey) -> Claim {
+    Claim { receipt: Some(Receipt::mint(browser, &SystemEntropy)), ..claim(None) }
+}
+
+#[tokio::test]
+async fn the_browser_that_took_a_token_may_come_once_more_within_ten_seconds() {
+    for stores in all() {
+        let [own, other] = [1, 2].map(|seed| BrowserKey::mint(&SeededEntropy::new(seed)));
+        let hash = token(3);
+        let with_target = TokenGrant { return_url: Some("/a".into()), ..grant(after(300), None) };
+        stores.tokens.insert(hash, with_target).await.unwrap();
+        let first = claim_of(&own);
+        let receipt = first.receipt.clone().unwrap();
+        let taken = stores.tokens.take(hash, first, START).await.unwrap();
+        assert!(matches!(taken, Ok(Taken::Now(_))), "{taken:?}");
+        for seconds in [0, 9] {
+            let again = stores.tokens.take(hash, claim_of(&own), after(seconds)).await.unwrap();
+            let Ok(Taken::Before(redeemed)) = again else { panic!("{again:?}") };
+            assert_eq!(redeemed.receipt.to_parts(), receipt.to_parts());
+            assert_eq!((redeemed.return_url.as_deref(), redeemed.at), (Some("/a"), START));
+        }
+        for (who, at) in [(claim_of(&other), START), (claim(None), START), (claim_of(&own), after(10))] {
+            assert_eq!(take(&stores, hash, who, at).await, Err(Refusal::Used));
+        }
+        while stores.sweep(after(11), 2) {}
+        assert_eq!(take(&stores, hash, claim_of(&own), after(9)).await, Err(Refusal::Used));
     }
 }
 

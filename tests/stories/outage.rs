@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::opaque::SessionHash;
-use tollgate::domain::session::{LiveSession, SessionId};
-use tollgate::store::{Page, SessionFilter, SessionStore, StoreFuture, StoreResult, Stores, Unavailable};
+use tollgate::domain::session::{End, LiveSession, SessionId};
+use tollgate::store::{
+    Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, Stores, Unavailable,
+};
 
 use crate::support::{Ask, FakeUpstream, Plan, SITE, Visitor};
 
@@ -28,24 +30,32 @@ impl Frail {
 }
 
 impl SessionStore for Frail {
-    fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>> {
-        if self.is_down.load(Ordering::SeqCst) { Err(Unavailable) } else { self.sound.find(hash) }
+    fn glance(&self, hash: &SessionHash) -> Glance {
+        if self.is_down.load(Ordering::SeqCst) { Glance::Unsure } else { self.sound.glance(hash) }
     }
 
-    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
-        self.unless_down(self.sound.insert(live))
+    fn find(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.find(hash))
     }
 
-    fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        self.unless_down(self.sound.remove(hash))
+    fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission> {
+        self.unless_down(self.sound.insert(live, beginning))
+    }
+
+    fn remove(&self, hash: SessionHash, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.remove(hash, end))
+    }
+
+    fn fate(&self, hash: SessionHash, now: Timestamp) -> StoreFuture<'_, Option<End>> {
+        self.unless_down(self.sound.fate(hash, now))
     }
 
     fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
         self.unless_down(self.sound.find_by_id(id, now))
     }
 
-    fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        self.unless_down(self.sound.remove_by_id(id))
+    fn remove_by_id(&self, id: SessionId, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.unless_down(self.sound.remove_by_id(id, end))
     }
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {

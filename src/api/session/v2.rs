@@ -82,13 +82,14 @@ impl Api {
             site: Arc::clone(&site),
             token,
             kind: Some(TokenKind::Session),
-            state: None,
+            browser: None,
             current: None,
         };
         let redeemed = self.sso.redeem(attempt).await.map_err(|error| match error {
             RedeemError::Refused(refusal) => {
                 Refused::input(format!("The session_token cannot be redeemed: {refusal}."))
             }
+            RedeemError::TooManySessions => Refused::input(format!("There is no session: {error}.")),
             RedeemError::Unavailable(_) => Refused::Unavailable,
         })?;
         let home = self.home(&site, via).unwrap_or_else(|| via.origin.clone());

@@ -3,19 +3,20 @@
 //! There may be millions. So each is kept once, and map and orders hold nothing of it but its
 //! `Arc` ([`filed`](super::filed)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 
+use super::expiry::ExpiryQueue;
 use super::filed::{ByHash, ById, ByPerson, PersonalPlace};
 use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
-use crate::domain::session::{LiveSession, SessionId};
-use crate::store::{Page, SessionFilter, SessionStore, StoreFuture, StoreResult};
+use crate::domain::session::{End, LiveSession, SessionCap, SessionId, WhenFull};
+use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
 
 /// A shard of the map grows at a stroke, and whoever looks for a session in it waits for that: the
 /// more there are, the shorter.
@@ -43,6 +44,9 @@ struct Index {
     by_id: BTreeSet<ById>,
     by_person: BTreeSet<ByPerson>,
     round: Round,
+    /// Cookies whose bearers are to be told that they had to make room, and until when.
+    evicted: BTreeMap<SessionHash, Timestamp>,
+    evicted_until: ExpiryQueue<SessionHash>,
 }
 
 /// How far the search for sessions that are over has come.
@@ -90,6 +94,47 @@ impl Index {
         Box::new(from_there.take_while(move |filed| filed.place().0 == key).map(ByPerson::live))
     }
 
+    /// Those of the person of `live` on its site that have to end so that it may begin, besides those
+    /// that `end` anyway; `None` if it may not.
+    fn make_room(
+        &self,
+        live: &LiveSession,
+        cap: SessionCap,
+        ending: &[(Arc<LiveSession>, End)],
+        now: Timestamp,
+    ) -> Option<Vec<Arc<LiveSession>>> {
+        let session = &live.session;
+        let Some(email) = &session.identity.email else { return Some(Vec::new()) };
+        let filter =
+            SessionFilter { email_key: Some(email.key().into()), sites: Some(vec![session.site.clone()]) };
+        let stays = |old: &&Arc<LiveSession>| {
+            old.is_alive(now)
+                && filter.matches(&old.session.identity, &old.session.site)
+                && !ending.iter().any(|(other, _)| Arc::ptr_eq(other, old))
+        };
+        let mut present: Vec<_> = self.behind(&filter, None).filter(stays).cloned().collect();
+        let most = usize::try_from(cap.most.get()).unwrap_or(usize::MAX);
+        let surplus = (present.len() + 1).saturating_sub(most);
+        if surplus > 0 && cap.when_full == WhenFull::Reject {
+            return None;
+        }
+        // They stand in the order of their making.
+        present.truncate(surplus);
+        Some(present)
+    }
+
+    fn remember_eviction(&mut self, live: &LiveSession) {
+        let until = live.session.expires_at;
+        self.evicted.insert(live.hash, until);
+        self.evicted_until.push(until, live.hash);
+    }
+
+    fn forget_evicted(&mut self, now: Timestamp) {
+        while let Some(hash) = self.evicted_until.pop(now) {
+            self.evicted.remove(&hash);
+        }
+    }
+
     /// Goes on with the search for sessions that are over at `now`: those among the next `limit`,
     /// and how many these are.
     fn search(&mut self, now: Timestamp, limit: usize) -> (Vec<Arc<LiveSession>>, usize) {
@@ -114,28 +159,59 @@ impl Index {
 }
 
 impl Sessions {
-    fn end(&self, index: &mut Index, live: &Arc<LiveSession>) {
+    fn present(&self, hash: &SessionHash) -> Option<Arc<LiveSession>> {
+        self.by_hash.get(hash).map(|filed| Arc::clone(&filed.key().0))
+    }
+
+    /// Ends a session, before its time if there is an `end`.
+    fn end(&self, index: &mut Index, live: &Arc<LiveSession>, end: Option<End>) {
+        if let Some(end) = end {
+            live.end(end);
+        }
+        if end == Some(End::Evicted) {
+            index.remember_eviction(live);
+        }
         self.by_hash.remove(&live.hash);
         index.forget(live);
     }
 }
 
 impl SessionStore for Sessions {
-    fn find(&self, hash: &SessionHash) -> StoreResult<Option<Arc<LiveSession>>> {
-        Ok(self.by_hash.get(hash).map(|filed| Arc::clone(&filed.key().0)))
+    fn glance(&self, hash: &SessionHash) -> Glance {
+        self.present(hash).map_or(Glance::Nobody, Glance::Known)
     }
 
-    fn insert(&self, live: Arc<LiveSession>) -> StoreFuture<'_, ()> {
+    fn find(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        ready(self.present(&hash))
+    }
+
+    fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission> {
         let mut index = lock(&self.index);
+        let replaced = beginning.replaces.and_then(|hash| self.present(&hash));
+        let replaced = replaced.filter(|old| old.session.site == live.session.site);
+        let mut ended: Vec<_> = replaced.into_iter().map(|old| (old, End::Replaced)).collect();
+        if let Some(cap) = beginning.cap {
+            let Some(evicted) = index.make_room(&live, cap, &ended, beginning.now) else {
+                return ready(Admission::Full);
+            };
+            ended.extend(evicted.into_iter().map(|old| (old, End::Evicted)));
+        }
+        for (old, end) in &ended {
+            self.end(&mut index, old, Some(*end));
+        }
         index.add(&live);
         self.by_hash.insert(ByHash(live), ());
-        ready(())
+        ready(Admission::Begun(ended.into_iter().map(|(old, end)| (old.session.id, end)).collect()))
     }
 
-    fn remove(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+    fn remove(&self, hash: SessionHash, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
         let mut index = lock(&self.index);
-        let found = self.by_hash.get(&hash).map(|filed| Arc::clone(&filed.key().0));
-        ready(found.inspect(|live| self.end(&mut index, live)))
+        ready(self.present(&hash).inspect(|live| self.end(&mut index, live, Some(end))))
+    }
+
+    fn fate(&self, hash: SessionHash, now: Timestamp) -> StoreFuture<'_, Option<End>> {
+        let evicted = lock(&self.index).evicted.get(&hash).is_some_and(|until| now < *until);
+        ready(evicted.then_some(End::Evicted))
     }
 
     fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
@@ -143,15 +219,17 @@ impl SessionStore for Sessions {
         ready(found.filter(|live| live.is_alive(now)))
     }
 
-    fn remove_by_id(&self, id: SessionId) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+    fn remove_by_id(&self, id: SessionId, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
         let mut index = lock(&self.index);
         let found = index.by_id(id);
-        ready(found.inspect(|live| self.end(&mut index, live)))
+        ready(found.inspect(|live| self.end(&mut index, live, Some(end))))
     }
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
         let mut index = lock(&self.index);
         let Some(present) = index.by_id(live.session.id) else { return ready(false) };
+        live.was_seen(present.last_seen());
+        present.supersede();
         index.forget(&present);
         index.add(&live);
         // In one step: a request at this moment finds the one or the other.
@@ -183,8 +261,9 @@ impl SessionStore for Sessions {
         let mut index = lock(&self.index);
         let (over, looked_at) = index.search(now, limit);
         for live in &over {
-            self.end(&mut index, live);
+            self.end(&mut index, live, None);
         }
+        index.forget_evicted(now);
         looked_at
     }
 }

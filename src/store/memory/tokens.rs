@@ -11,7 +11,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::TokenHash;
 use crate::domain::site::SiteName;
-use crate::domain::token::{Claim, Refusal, TokenGrant};
+use crate::domain::token::{Claim, Redeemed, Refusal, Taken, TokenGrant};
 use crate::store::{SessionFilter, StoreFuture, TokenStore};
 
 /// How long a token that is used or expired is still known, so that its bearer can be told what
@@ -30,6 +30,9 @@ struct Table {
     by_person: BTreeMap<Box<str>, BTreeSet<TokenHash>>,
     expiry: ExpiryQueue<TokenHash>,
     spent: Spent,
+    /// Those that were handed out a moment ago, to browsers that might come again.
+    redeemed: BTreeMap<TokenHash, Redeemed>,
+    redeemed_until: ExpiryQueue<TokenHash>,
 }
 
 fn person(grant: &TokenGrant) -> Option<&str> {
@@ -62,13 +65,23 @@ impl Table {
         Some(grant)
     }
 
-    fn take(&mut self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<TokenGrant, Refusal> {
+    fn take(&mut self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<Taken, Refusal> {
         let Some(grant) = self.open.get(&hash) else {
+            let redeemed = self.redeemed.get(&hash).filter(|redeemed| redeemed.is_for(claim, now));
+            if let Some(redeemed) = redeemed {
+                return Ok(Taken::Before(redeemed.clone()));
+            }
             let told = self.spent.find(&hash).filter(|fate| claim.is_for(fate.kind, &fate.site));
             return Err(told.map_or(Refusal::Unknown, |fate| fate.refusal));
         };
         grant.check(claim, now)?;
-        self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)
+        let grant = self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)?;
+        if let Some(receipt) = claim.receipt.clone() {
+            let redeemed = Redeemed { receipt, return_url: grant.return_url.clone(), at: now };
+            self.redeemed_until.push(redeemed.expires_at(), hash);
+            self.redeemed.insert(hash, redeemed);
+        }
+        Ok(Taken::Now(grant))
     }
 
     /// The open tokens that `filter` means.
@@ -89,12 +102,7 @@ impl TokenStore for Tokens {
         ready(())
     }
 
-    fn take(
-        &self,
-        hash: TokenHash,
-        claim: Claim,
-        now: Timestamp,
-    ) -> StoreFuture<'_, Result<TokenGrant, Refusal>> {
+    fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>> {
         ready(lock(&self.0).take(hash, &claim, now))
     }
 
@@ -120,6 +128,9 @@ impl TokenStore for Tokens {
         {
             table.close(hash, Refusal::Expired);
             looked_at += 1;
+        }
+        while let Some(hash) = table.redeemed_until.pop(now) {
+            table.redeemed.remove(&hash);
         }
         table.spent.forget(now);
         looked_at

@@ -1,12 +1,15 @@
 //! A visitor's session: opaque to the browser, bound to one site, ended by idleness or by age.
 
+mod live;
+
+pub use live::{LiveSession, Standing};
+
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU32;
 
 use super::clock::{Span, Timestamp};
 use super::entropy::Entropy;
-use super::identity::{Identity, ReadyHeaders};
-use super::opaque::SessionHash;
+use super::identity::Identity;
 use super::secret::hex;
 use super::site::SiteName;
 use super::token::RolePolicy;
@@ -82,53 +85,60 @@ impl Session {
     }
 }
 
-/// A session in a store: with its headers made once, at login, and its idle clock.
-#[derive(Debug)]
-pub struct LiveSession {
-    /// The hash of the cookie that opens it.
-    pub hash: SessionHash,
-    /// What does not change while it is used.
-    pub session: Session,
-    /// What the upstream is told, ready to be sent.
-    pub headers: ReadyHeaders,
-    last_seen: AtomicU64,
+/// How many sessions of one person there may be on a site at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCap {
+    /// The most.
+    pub most: NonZeroU32,
+    /// What happens to one more.
+    pub when_full: WhenFull,
 }
 
-impl LiveSession {
-    /// A session that was last used at `last_seen`.
-    pub fn new(hash: SessionHash, session: Session, headers: ReadyHeaders, last_seen: Timestamp) -> Self {
-        Self { hash, session, headers, last_seen: AtomicU64::new(last_seen.as_millis()) }
+/// What happens to a session above the cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The person's oldest session makes room.
+    EvictOldest,
+    /// It does not begin.
+    Reject,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The visitor logged out.
+    LoggedOut,
+    /// It was ended from outside: by the API, or together with its user or membership.
+    Revoked,
+    /// The same browser began another one.
+    Replaced,
+    /// Its person began another one elsewhere, and the site allows no more of them at a time.
+    Evicted,
+}
+
+impl End {
+    pub(crate) const ALL: [Self; 4] = [Self::LoggedOut, Self::Revoked, Self::Replaced, Self::Evicted];
+
+    /// A stable word for logs, metrics and stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logout",
+            Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+        }
     }
 
-    /// When it was last used.
-    pub fn last_seen(&self) -> Timestamp {
-        Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
-    }
-
-    /// When it ends unless it is used again before.
-    pub fn ends_at(&self) -> Timestamp {
-        self.last_seen().after(self.session.idle.into()).min(self.session.expires_at)
-    }
-
-    /// Whether it is still good at `now`.
-    pub fn is_alive(&self, now: Timestamp) -> bool {
-        now < self.ends_at()
-    }
-
-    /// Starts the idle time anew. Ordering does not matter: a touch that gets lost to another of
-    /// the same moment changes nothing.
-    pub fn touch(&self, now: Timestamp) {
-        self.last_seen.store(now.as_millis(), Ordering::Relaxed);
+    /// Reads what [`Self::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.as_str() == text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::entropy::SeededEntropy;
-    use crate::domain::opaque::SessionKey;
 
     #[test]
     fn names_sort_by_time() {
@@ -142,33 +152,11 @@ mod tests {
         assert_eq!(SessionId::parse("+1"), None);
     }
 
-    /// There may be millions. With the two counts of its `Arc` it just fits into a block of the
-    /// allocator's.
     #[test]
-    fn a_session_is_small() {
-        assert!(size_of::<LiveSession>() + 16 <= 160, "{}", size_of::<LiveSession>());
-    }
-
-    #[test]
-    fn a_session_ends_by_idleness_or_by_age() {
-        let start = Timestamp::from_millis(1_000_000);
-        let minutes = |n: u64| Duration::from_secs(n * 60);
-        let session = Session {
-            id: SessionId::mint(start, &SeededEntropy::new(6)),
-            site: SiteName::parse("s").unwrap(),
-            identity: Identity::default(),
-            role_policy: RolePolicy::Always,
-            expires_at: start.after(minutes(60)),
-            idle: minutes(30).into(),
-            backend: false,
-        };
-        let hash = SessionKey::mint(&SeededEntropy::new(7)).hash();
-        let live = LiveSession::new(hash, session, ReadyHeaders::default(), start);
-        assert!(live.is_alive(start.after(Duration::from_millis(30 * 60_000 - 1))));
-        assert!(!live.is_alive(start.after(minutes(30))));
-        live.touch(start.after(minutes(29)));
-        assert!(live.is_alive(start.after(minutes(58))));
-        live.touch(start.after(minutes(58)));
-        assert!(!live.is_alive(start.after(minutes(60))));
+    fn an_end_has_one_word() {
+        for end in End::ALL {
+            assert_eq!(End::parse(end.as_str()), Some(end));
+        }
+        assert_eq!(End::parse("expired"), None);
     }
 }
