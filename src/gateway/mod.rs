@@ -7,6 +7,7 @@ mod fault;
 mod front;
 mod https;
 mod logout;
+mod presented;
 mod redeem;
 mod reserved;
 mod upgrade;
@@ -34,7 +35,7 @@ use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
-use crate::http::connection::{forwards, is_framed_simply};
+use crate::http::connection::forwards;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
@@ -146,13 +147,10 @@ impl Gateway {
         now: Timestamp,
         hsts: &mut Option<HeaderValue>,
     ) -> Result<Response, Fault> {
-        // 1. What is not a request for a resource of a site, or is framed in a way that servers
-        //    read differently, goes no further.
+        // 1. What is not a request for a resource of a site goes no further. (What is framed in a
+        //    way that servers read differently has not come as far as here.)
         if !forwards(request.method()) {
             return Err(Fault::MethodRefused);
-        }
-        if !is_framed_simply(request.headers()) {
-            return Err(Fault::TransferCoding);
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
@@ -222,6 +220,14 @@ impl Gateway {
     /// The live session that a request comes with.
     async fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
         let Some(key) = visit.session_key()? else { return Ok(None) };
-        Ok(self.shared.sso.authenticate(&visit.front.site, key, visit.now).await?)
+        let sso = &self.shared.sso;
+        if let Some(live) = &*visit.presented.recognised.borrow()
+            && sso.authenticate_again(live, visit.now)
+        {
+            return Ok(Some(Arc::clone(live)));
+        }
+        let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
+        visit.presented.recognised.replace(found.clone());
+        Ok(found)
     }
 }

@@ -6,7 +6,7 @@ use super::Sso;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::{SessionHash, SessionKey};
-use crate::domain::session::{End, LiveSession};
+use crate::domain::session::{End, LiveSession, Standing};
 use crate::store::{Glance, StoreResult};
 
 impl Sso {
@@ -24,7 +24,17 @@ impl Sso {
         Ok(live)
     }
 
-    /// The same, without starting the idle time anew: asking when a session ends does not keep it
+    /// Whether `live`, which [`Self::authenticate`] found by the same key before, is still what it
+    /// would find. If so, its idle time starts anew.
+    pub fn authenticate_again(&self, live: &Arc<LiveSession>, now: Timestamp) -> bool {
+        let is_good = self.stores.sessions.standing(live, now) == Some(Standing::Good);
+        if is_good {
+            self.stores.sessions.touch(live, now);
+        }
+        is_good
+    }
+
+    /// The same as [`Self::authenticate`], without starting the idle time anew: asking when a session ends does not keep it
     /// alive.
     pub async fn look_up(
         &self,
