@@ -4,6 +4,7 @@ mod address;
 mod challenge;
 mod cors;
 mod fault;
+mod forbidden;
 mod front;
 mod https;
 mod logout;
@@ -42,6 +43,7 @@ use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
+use forbidden::Refusal;
 use reserved::Endpoint;
 use visit::{Audience, Target, Visit};
 
@@ -177,15 +179,19 @@ impl Gateway {
             return Ok(answer);
         }
         // 6. Who is it? Open paths do not even ask.
-        let level = site.rules.level(&visit.path, request.method());
-        let visitor = match level {
+        let demand = site.rules.demand(&visit.path, request.method());
+        let visitor = match demand.level {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
         };
         // 7. Nothing passes this line without a permit.
-        let permit = match decide(level, visitor) {
+        let permit = match decide(&demand, visitor, client.address) {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&request, &visit).await,
+            Access::Deny { visitor, alternatives } => {
+                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                return Ok(refusal.into_response(&request, &visit, request_id));
+            }
         };
         // 8. A session's WebSocket is not for other sites' pages.
         let websocket = upgrade::websocket_key(&request, request_id);

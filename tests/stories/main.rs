@@ -32,6 +32,7 @@ mod paths;
 mod proxy_protocol;
 mod redeem_race;
 mod renewal;
+mod requirements;
 mod restart;
 mod return_url;
 mod secrecy;

@@ -170,7 +170,7 @@ fn the_routes_are_read() {
         ("POST", "/admin", AccessLevel::Required),
     ] {
         let parsed = RequestPath::parse(path, false).unwrap();
-        assert_eq!(rules.level(&parsed, &method.parse().unwrap()), level, "{method} {path}");
+        assert_eq!(rules.demand(&parsed, &method.parse().unwrap()).level, level, "{method} {path}");
     }
 }
 
