@@ -15,6 +15,7 @@ mod environment;
 mod faults;
 mod identity;
 mod listeners;
+mod preset;
 mod requirement;
 mod route;
 mod section;

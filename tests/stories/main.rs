@@ -29,6 +29,7 @@ mod navigation;
 mod oauth1;
 mod outage;
 mod paths;
+mod presets;
 mod proxy_protocol;
 mod redeem_race;
 mod renewal;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::access::{AccessLevel, Requirement};
 use crate::domain::email::Email;
-use crate::domain::identity::{Identity, Particulars};
+use crate::domain::identity::{HeaderRule, Identity, Particulars};
 use crate::domain::path::RequestPath;
 use crate::domain::secret::SecretHash;
 use crate::domain::user::{PersonName, Role};
@@ -59,7 +59,7 @@ fn identity_headers(site: &Site) -> Vec<String> {
         ..Identity::default()
     };
     let headers = site.identity.render(&who, "s1");
-    let shown = |(name, value): (_, &[u8])| format!("{name}: {}", value.escape_ascii());
+    let shown = |(rule, value): (&HeaderRule, &[u8])| format!("{}: {}", rule.name(), value.escape_ascii());
     site.identity.read(&headers).map(shown).collect()
 }
 
