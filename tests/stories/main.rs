@@ -34,6 +34,7 @@ mod redeem_race;
 mod renewal;
 mod restart;
 mod return_url;
+mod revocation;
 mod secrecy;
 mod sessions;
 mod streaming;
