@@ -201,3 +201,57 @@ fn ask(sso: &Arc<Sso>, live: &Arc<LiveSession>) -> oneshot::Receiver<StoreResult
     });
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::entropy::SeededEntropy;
+    use crate::domain::identity::{Identity, ReadyHeaders};
+    use crate::domain::opaque::SessionKey;
+    use crate::domain::session::{Session, SessionId};
+    use crate::domain::site::SiteName;
+    use crate::domain::token::RolePolicy;
+
+    fn anonymous() -> Arc<LiveSession> {
+        let (entropy, now) = (SeededEntropy::new(1), Timestamp::from_millis(1_000_000));
+        let session = Session {
+            id: SessionId::mint(now, &entropy),
+            site: SiteName::parse("s").unwrap(),
+            identity: Identity::default(),
+            role_policy: RolePolicy::Always,
+            expires_at: Timestamp::from_millis(u64::MAX),
+            idle: std::time::Duration::from_mins(30).into(),
+            backend: false,
+        };
+        Arc::new(LiveSession::new(SessionKey::mint(&entropy).hash(), session, ReadyHeaders::default(), now))
+    }
+
+    #[test]
+    fn the_answer_to_the_request_that_ends_the_session_has_time_to_arrive() {
+        let mut case = Case::of(&anonymous(), 7);
+        for round in 7..7 + GRACE {
+            assert!(matches!(case.end(round, "revoked"), Verdict::GoesOn), "{round}");
+        }
+        assert!(matches!(case.end(7 + GRACE, "revoked"), Verdict::Ends));
+    }
+
+    #[test]
+    fn only_one_of_which_the_upstream_is_told_the_same_takes_a_sessions_place() {
+        let now = Timestamp::from_millis(1_000_001);
+        let (old, same) = (anonymous(), anonymous());
+        assert!(matches!(compare(&old, &old, now), Finding::Good));
+        assert!(matches!(compare(&old, &same, now), Finding::Replaced(by) if Arc::ptr_eq(&by, &same)));
+        same.supersede();
+        assert!(matches!(compare(&old, &same, now), Finding::Unsure));
+        let promoted = Session { backend: true, ..old.session.clone() };
+        let promoted = Arc::new(LiveSession::new(old.hash, promoted, ReadyHeaders::default(), now));
+        assert!(matches!(compare(&old, &promoted, now), Finding::Over("changed")));
+        for end in End::ALL {
+            let ended = anonymous();
+            ended.end(end);
+            assert!(matches!(compare(&old, &ended, now), Finding::Over(why) if why == end.as_str()));
+        }
+        let late = Timestamp::from_millis(1_000_000 + 30 * 60_000);
+        assert!(matches!(compare(&old, &old, late), Finding::Over("expired")));
+    }
+}

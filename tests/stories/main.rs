@@ -35,6 +35,7 @@ mod renewal;
 mod restart;
 mod return_url;
 mod revocation;
+mod revocation_http2;
 mod secrecy;
 mod sessions;
 mod streaming;

@@ -2,6 +2,7 @@
 //! judged by what the client saw, and by what the upstream saw. It takes less than a second by
 //! construction; no story measures that.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;
 use tollgate::store::Stores;
 
+use crate::outage::Frail;
 use crate::support::{HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, seconds};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -391,6 +393,48 @@ async fn a_session_that_ends_at_one_node_ends_what_runs_at_another() {
     let run = Run::begin(Kind::WebSocket, &there, &behind, &cookie_of(&jane)).await;
     assert_eq!(jane.get(&format!("{SITE}/.tollgate/logout")).await.status, 302);
     run.has_ended("elsewhere", true).await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever() {
+    let (behind, url) = Behind::tcp().await;
+    let (frail, stores) = Frail::stores();
+    let gateway = plan(url, |site| site).start_over(stores).await;
+    let mut jane = Visitor::at(&gateway);
+    jane.sign_in(&gateway.login_page(), "jane@example.com").await;
+    let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+    for is_down in [true, false] {
+        frail.is_down.store(is_down, Ordering::SeqCst);
+        tokio::time::sleep(seconds(3)).await;
+        events.goes_on().await;
+    }
+    // Whoever would end the session could not: so it is over for want of somebody who knows.
+    frail.is_down.store(true, Ordering::SeqCst);
+    events.has_ended("nobody knows", true).await;
+}
+
+#[tokio::test]
+async fn what_the_store_finds_when_it_is_asked_counts() {
+    for (ending, goes_on) in [(None, true), (Some("/v1/sessions?email=jane%40example.com"), false)] {
+        let (behind, url) = Behind::tcp().await;
+        let (frail, stores) = Frail::stores();
+        let gateway = plan(url, |site| site).start_over(stores).await;
+        let mut jane = Visitor::at(&gateway);
+        jane.sign_in(&gateway.login_page(), "jane@example.com").await;
+        let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+        frail.is_vague.store(true, Ordering::SeqCst);
+        if let Some(sessions) = ending {
+            assert_eq!(gateway.api().delete(sessions).await.status, 200);
+        }
+        // Longer than it may go on if nobody knew.
+        if goes_on {
+            tokio::time::sleep(seconds(12)).await;
+            events.goes_on().await;
+        } else {
+            events.has_ended("found out", true).await;
+        }
+        assert!(frail.asked.load(Ordering::SeqCst) < 30, "asked now and then, not at each look");
+    }
 }
 
 #[tokio::test]
