@@ -351,7 +351,7 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
 /// their order, empty where there is no such header, with [`LINES`] between several. The names are with the site's
 /// [`IdentityHeaders`], by which they are read; no value has a line end in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
 
 impl IdentityHeaders {

@@ -76,6 +76,7 @@ impl Fault {
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::Proxy(ProxyError::SessionEnded) => (StatusCode::UNAUTHORIZED, "session_ended"),
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
@@ -115,6 +116,7 @@ impl Fault {
             Self::MethodRefused => reply::allowing(response, METHODS),
             Self::MethodNotAllowed(methods) => reply::allowing(response, methods),
             Self::SlowDown(wait) => reply::retry_after(response, wait),
+            Self::Proxy(ProxyError::SessionEnded) => reply::challenging(response),
             _ => response,
         }
     }
@@ -155,6 +157,7 @@ impl Fault {
                 return Page::SignInFailed { reason: SignInFailure::TooManySessions, retry_url: LOGIN_PATH };
             }
             Self::Unavailable(_) => Problem::SessionsUnavailable,
+            Self::Proxy(ProxyError::SessionEnded) => Problem::SessionEnded,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
             Self::Proxy(

@@ -11,6 +11,7 @@ mod logout;
 mod presented;
 mod redeem;
 mod reserved;
+mod revocation;
 mod upgrade;
 mod visit;
 mod who_am_i;
@@ -45,6 +46,7 @@ use crate::sso::Sso;
 use fault::Fault;
 use forbidden::Refusal;
 use reserved::Endpoint;
+use revocation::Revocation;
 use visit::{Audience, Target, Visit};
 
 /// What all workers share.
@@ -71,6 +73,7 @@ pub struct Gateway {
     pools: HashMap<SiteName, Rc<Pool>>,
     request_ids: RequestIds,
     watch: Rc<Watch>,
+    revocation: Revocation,
 }
 
 impl Gateway {
@@ -81,7 +84,7 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default() }
+        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -99,15 +102,16 @@ impl Gateway {
         self.shared.clock.now()
     }
 
-    /// Looks after deadlines and, now and then, after upstream connections that have been idle
+    /// Looks after deadlines, after the sessions on whose strength something runs, and, now and then, after upstream connections that have been idle
     /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
-        let ticks = self.watch.tick();
+        let now = self.shared.clock.now();
+        let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
+        self.revocation.next_round();
         if self.watch.is_draining() {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            let now = self.shared.clock.now();
             self.pools.values().for_each(|pool| pool.sweep(now));
         }
     }

@@ -55,6 +55,22 @@ impl Sso {
         }
     }
 
+    /// How `live` stands, on whose strength something runs; `None` if nobody knows without
+    /// [asking](Self::ask_after).
+    pub fn standing(&self, live: &LiveSession, now: Timestamp) -> Option<Standing> {
+        self.stores.sessions.standing(live, now)
+    }
+
+    /// What is known of who is now in the place of `live`.
+    pub fn glance_after(&self, live: &LiveSession) -> Glance {
+        self.stores.sessions.glance(&live.hash)
+    }
+
+    /// Who is now in the place of `live`, good or not.
+    pub async fn ask_after(&self, live: &LiveSession) -> StoreResult<Option<Arc<LiveSession>>> {
+        self.stores.sessions.find(live.hash).await
+    }
+
     /// Why the session that `key` opened is over, if its bearer cannot know.
     pub async fn fate_of(&self, key: &SessionKey, now: Timestamp) -> StoreResult<Option<End>> {
         self.stores.sessions.fate(key.hash(), now).await
