@@ -102,8 +102,9 @@ impl Gateway {
         self.shared.clock.now()
     }
 
-    /// Looks after deadlines, after the sessions on whose strength something runs, and, now and then, after upstream connections that have been idle
-    /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
+    /// Looks after deadlines, after the sessions on whose strength something runs, and, now and then,
+    /// after upstream connections that have been idle for too long: to be called once for each
+    /// [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
         let now = self.shared.clock.now();
