@@ -1,0 +1,93 @@
+//! Following other processes that have the same file open: on a restart the old one finishes what runs
+//! while the new one serves.
+//!
+//! Each reads in the log what the others changed, and then looks at what is there now. Nothing in the
+//! log has to be told apart from one's own changes: a transaction begins by catching up, so that
+//! whatever it adds to the log itself is behind all that it has not seen.
+
+use std::collections::HashSet;
+
+use super::ledger::{Ledger, time};
+use super::load;
+use crate::domain::opaque::SessionHash;
+use crate::domain::session::End;
+use crate::domain::user::{User, UserId};
+use crate::store::record::Recorded as _;
+
+/// How far the log has been read.
+pub(super) struct Bookmark(pub(super) i64);
+
+impl Bookmark {
+    /// The end of the log.
+    pub(super) fn at_end(ledger: &Ledger<'_>) -> rusqlite::Result<Self> {
+        let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'change'";
+        Ok(Self(ledger.row(sql, [], |row| row.get(0))?.unwrap_or_default()))
+    }
+
+    /// Brings the mirror up to the end of the log. `ledger` has to see the file as it is at one moment.
+    pub(super) fn catch_up(&mut self, ledger: &Ledger<'_>) -> rusqlite::Result<()> {
+        let Self(end) = Self::at_end(ledger)?;
+        if end == self.0 {
+            return Ok(());
+        }
+        let first: Option<i64> = ledger.row("SELECT min(seq) FROM change", [], |row| row.get(0))?.flatten();
+        // Entries are thrown away by their age: whoever was asleep for that long has missed some.
+        if first.is_none_or(|first| first > self.0 + 1) || end < self.0 {
+            load::anew(ledger)?;
+        } else {
+            self.read_on(ledger)?;
+        }
+        self.0 = end;
+        Ok(())
+    }
+
+    fn read_on(&self, ledger: &Ledger<'_>) -> rusqlite::Result<()> {
+        type Entry = (Option<[u8; 32]>, Option<String>, Option<i64>);
+        let sql = "SELECT session, ended, user FROM change WHERE seq > ?1 ORDER BY seq";
+        let entries: Vec<Entry> =
+            ledger.rows(sql, [self.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut sessions = HashSet::new();
+        // Users first: sessions share their names.
+        for id in entries.iter().filter_map(|(_, _, user)| *user).collect::<HashSet<_>>() {
+            look_at_user(ledger, id)?;
+        }
+        for (session, ended, _) in &entries {
+            let Some(hash) = session.map(SessionHash::from_bytes) else { continue };
+            match ended.as_deref().map(|word| End::parse(word).unwrap_or(End::Revoked)) {
+                Some(end) => drop(ledger.mirror.sessions.hide(&hash, Some(end))),
+                None => drop(sessions.insert(hash)),
+            }
+        }
+        for hash in sessions {
+            look_at_session(ledger, &hash)?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows the session behind a cookie as it is in the file. One that is not there, or cannot be read, was
+/// ended.
+pub(super) fn look_at_session(ledger: &Ledger<'_>, hash: &SessionHash) -> rusqlite::Result<()> {
+    let sql = "SELECT record, last_seen FROM session JOIN session_time USING (number) WHERE hash = ?1";
+    let found = ledger.row(sql, [hash.as_bytes()], |row| {
+        Ok(ledger.mirror.revive(*hash, row.get_ref(0)?.as_bytes()?, time(row.get(1)?)))
+    })?;
+    match found {
+        Some(Ok(Some(live))) => drop(ledger.mirror.show(live)),
+        Some(Ok(None)) => {}
+        Some(Err(_)) | None => drop(ledger.mirror.sessions.hide(hash, Some(End::Revoked))),
+    }
+    Ok(())
+}
+
+fn look_at_user(ledger: &Ledger<'_>, id: i64) -> rusqlite::Result<()> {
+    let Some(user) = u64::try_from(id).ok().and_then(UserId::from_number) else { return Ok(()) };
+    let found = ledger.row("SELECT record FROM user WHERE id = ?1", [id], |row| {
+        Ok(User::from_record(row.get_ref(0)?.as_bytes()?).ok())
+    })?;
+    match found.flatten() {
+        Some(user) => ledger.mirror.users.show(user),
+        None => drop(ledger.mirror.users.hide(user)),
+    }
+    Ok(())
+}
