@@ -6,6 +6,7 @@ mod directory;
 mod model;
 mod restart;
 mod sessions;
+mod siblings;
 mod tokens;
 
 use std::sync::{Arc, LazyLock};
@@ -26,9 +27,7 @@ struct Kept {
 impl Kept {
     /// Keeps everything in a file in `folder`.
     fn in_file(folder: TempDir) -> Self {
-        let settings = StoreSettings::Embedded { path: folder.path().join("data") };
-        let stores = Stores::open(&settings, &SITES, START).unwrap();
-        Self { stores, folder: Some(folder) }
+        Self { stores: open(&folder), folder: Some(folder) }
     }
 }
 
@@ -38,6 +37,12 @@ impl Kept {
         self.stores.sessions.close().await.unwrap();
         self.folder.map(Self::in_file)
     }
+}
+
+/// The store in `folder`.
+fn open(folder: &TempDir) -> Stores {
+    let settings = StoreSettings::Embedded { path: folder.path().join("data") };
+    Stores::open(&settings, &SITES, START).unwrap()
 }
 
 /// Each kind of store, new and empty.

@@ -17,7 +17,7 @@ use crate::sessions::live;
 use crate::tokens::{claim, grant, token};
 use crate::{START, after, all, site};
 
-async fn find(stores: &Stores, hash: SessionHash) -> Option<Arc<LiveSession>> {
+pub(crate) async fn find(stores: &Stores, hash: SessionHash) -> Option<Arc<LiveSession>> {
     match stores.sessions.glance(&hash) {
         Glance::Known(live) => Some(live),
         Glance::Nobody => None,
@@ -139,7 +139,7 @@ async fn tokens_are_open_or_spent_as_before() {
     }
 }
 
-async fn provision(stores: &Stores, email: &str) -> User {
+pub(crate) async fn provision(stores: &Stores, email: &str) -> User {
     let (email, name) = (Email::parse(email).unwrap(), PersonName::from_parts("Jane Q.", "Doe"));
     stores.directory.provision(email, name, site("wiki"), START).await.unwrap().user
 }
