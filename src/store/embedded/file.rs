@@ -84,7 +84,10 @@ const PATIENCE_AT_START: Duration = Duration::from_secs(5);
 /// Opens the file in `folder`, which is made if it is not there, with its tables up to date.
 pub(super) fn open(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
     let in_folder = |error| OpenError::Folder { path: folder.to_owned(), error };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(in_folder)?;
+    if !folder.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(in_folder)?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(in_folder)?;
+    }
     let path = file_in(folder);
     keep_private(&path).map_err(|error| unusable(&path, &error))?;
     let mut db = inspected(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
