@@ -108,7 +108,6 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
     db.pragma_update(None, "journal_size_limit", 64 << 20).map_err(fault)?;
     schema::migrate(&mut db).map_err(fault)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(fault)?;
-    db.set_prepared_statement_cache_capacity(64);
     Ok((db, path))
 }
 

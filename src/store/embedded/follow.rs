@@ -66,7 +66,7 @@ impl Bookmark {
 }
 
 /// Shows the session behind a cookie as it is in the file. One that is not there, or cannot be read, was
-/// ended.
+/// ended, unless its time was over.
 pub(super) fn look_at_session(ledger: &Ledger<'_>, hash: &SessionHash) -> rusqlite::Result<()> {
     let sql = "SELECT record, last_seen FROM session JOIN session_time USING (number) WHERE hash = ?1";
     let found = ledger.row(sql, [hash.as_bytes()], |row| {
@@ -75,7 +75,11 @@ pub(super) fn look_at_session(ledger: &Ledger<'_>, hash: &SessionHash) -> rusqli
     match found {
         Some(Ok(Some(live))) => drop(ledger.mirror.show(live)),
         Some(Ok(None)) => {}
-        Some(Err(_)) | None => drop(ledger.mirror.sessions.hide(hash, Some(End::Revoked))),
+        Some(Err(_)) | None => {
+            let sessions = &ledger.mirror.sessions;
+            let is_alive = sessions.known(hash).is_some_and(|live| live.is_alive(ledger.mirror.now()));
+            sessions.hide(hash, is_alive.then_some(End::Revoked));
+        }
     }
     Ok(())
 }

@@ -45,16 +45,16 @@ pub struct Inventory {
 /// Reads all that is in the file in `folder`, as it is at one moment.
 pub fn inspect(folder: &Path) -> Result<Inventory, OpenError> {
     let path = file::file_in(folder);
-    let mut db = file::open_to_read(&path)?;
-    read(&mut db, &path).map_err(|error| fault(&path, &error))
+    let db = file::open_to_read(&path)?;
+    read(&db, &path).map_err(|error| fault(&path, &error))
 }
 
-fn read(db: &mut Connection, path: &Path) -> rusqlite::Result<Inventory> {
-    let moment = db.transaction()?;
+fn read(db: &Connection, path: &Path) -> rusqlite::Result<Inventory> {
+    let _moment = db.unchecked_transaction()?;
     let mut inventory =
-        Inventory { path: path.to_owned(), version: schema::version(&moment)?, ..Inventory::default() };
+        Inventory { path: path.to_owned(), version: schema::version(db)?, ..Inventory::default() };
     let nothing_shown = Mirror::new(path.to_owned(), &[], Timestamp::from_millis(0));
-    let ledger = Ledger::new(&moment, &nothing_shown);
+    let ledger = Ledger::new(db, &nothing_shown);
     let verdicts = ledger.rows("PRAGMA integrity_check(20)", [], |row| row.get::<_, String>(0))?;
     inventory.faults.extend(verdicts.into_iter().filter(|verdict| verdict != "ok"));
     inventory.users = inventory.look(&ledger, "user", "SELECT id, email_key, record FROM user", |row| {
@@ -89,7 +89,7 @@ impl Inventory {
         &mut self,
         ledger: &Ledger<'_>,
         table: &str,
-        sql: &str,
+        sql: &'static str,
         mut is_sound: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
     ) -> rusqlite::Result<usize> {
         let (mut number, mut damaged) = (0_usize, Vec::new());

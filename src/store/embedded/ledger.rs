@@ -1,8 +1,9 @@
 //! The file within one transaction, and the log of changes by which other processes follow.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement};
 
 use super::mirror::Mirror;
 use crate::domain::clock::Timestamp;
@@ -20,43 +21,65 @@ pub(super) enum Change {
     User(UserId),
 }
 
-/// The file as one transaction sees it.
-pub(super) struct Ledger<'a> {
-    db: &'a Connection,
-    pub(super) mirror: &'a Mirror,
-    /// The last change that was noted here.
+/// Statements that have been understood once. There are some forty, and each is used for as long as the
+/// file is open.
+struct Statements<'db> {
+    db: &'db Connection,
+    idle: RefCell<HashMap<&'static str, Statement<'db>>>,
+}
+
+impl<'db> Statements<'db> {
+    fn with<T>(
+        &self,
+        sql: &'static str,
+        run: impl FnOnce(&mut Statement<'db>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let idle = self.idle.borrow_mut().remove(sql);
+        let mut statement = idle.map_or_else(|| self.db.prepare(sql), Ok)?;
+        let outcome = run(&mut statement);
+        self.idle.borrow_mut().insert(sql, statement);
+        outcome
+    }
+}
+
+/// The file, as the transaction sees it that is under way.
+pub(super) struct Ledger<'db> {
+    statements: Statements<'db>,
+    pub(super) mirror: &'db Mirror,
+    /// The last change that was noted in this transaction.
     noted: Cell<Option<i64>>,
 }
 
-impl<'a> Ledger<'a> {
+impl<'db> Ledger<'db> {
     /// On `db`, which is shown by `mirror`.
-    pub(super) fn new(db: &'a Connection, mirror: &'a Mirror) -> Self {
-        Self { db, mirror, noted: Cell::new(None) }
+    pub(super) fn new(db: &'db Connection, mirror: &'db Mirror) -> Self {
+        let statements = Statements { db, idle: RefCell::default() };
+        Self { statements, mirror, noted: Cell::new(None) }
     }
 
     /// Changes rows, and says how many.
-    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.db.prepare_cached(sql)?.execute(params)
+    pub(super) fn execute(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<usize> {
+        self.statements.with(sql, |statement| statement.execute(params))
     }
 
     /// The one row that there may be.
     pub(super) fn row<T>(
         &self,
-        sql: &str,
+        sql: &'static str,
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.db.prepare_cached(sql)?.query_row(params, read).optional()
+        self.statements.with(sql, |statement| statement.query_row(params, read).optional())
     }
 
     /// All rows.
     pub(super) fn rows<T>(
         &self,
-        sql: &str,
+        sql: &'static str,
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        self.db.prepare_cached(sql)?.query_map(params, read)?.collect()
+        self.statements.with(sql, |statement| statement.query_map(params, read)?.collect())
     }
 
     /// Notes what other processes have to look at.
@@ -68,14 +91,14 @@ impl<'a> Ledger<'a> {
         };
         let sql = "INSERT INTO change (at, session, ended, user) VALUES (?1, ?2, ?3, ?4)";
         let at = millis(self.mirror.now());
-        let seq = self.db.prepare_cached(sql)?.insert((at, session, ended, user))?;
+        let seq = self.statements.with(sql, |statement| statement.insert((at, session, ended, user)))?;
         self.noted.set(Some(seq));
         Ok(())
     }
 
-    /// The last change that was noted here.
-    pub(super) fn noted(&self) -> Option<i64> {
-        self.noted.get()
+    /// The last change that was noted in this transaction; another one begins.
+    pub(super) fn take_noted(&self) -> Option<i64> {
+        self.noted.take()
     }
 }
 

@@ -39,17 +39,17 @@ use desk::Desk;
 use follow::Bookmark;
 use ledger::Ledger;
 use mirror::Mirror;
-use writer::Writer;
 
 /// Opens the file in `folder`, or makes one, and reads all that is in it for `sites` at `now`.
 pub(super) fn open(folder: &Path, sites: &[Arc<Site>], now: Timestamp) -> Result<Stores, OpenError> {
-    let (mut db, path) = file::open(folder)?;
+    let (db, path) = file::open(folder)?;
     let mirror = Arc::new(Mirror::new(path.clone(), sites, now));
-    let bookmark = read_all(&mut db, &mirror).map_err(|error| file::fault(&path, &error))?;
+    let bookmark = read_all(&db, &mirror).map_err(|error| file::fault(&path, &error))?;
     db.busy_timeout(writer::ATTEMPT).map_err(|error| file::fault(&path, &error))?;
     let (commands, orders) = mpsc::sync_channel(desk::QUEUE);
-    let writer = Writer::new(db, Arc::clone(&mirror), orders, bookmark);
-    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(|| writer.run());
+    let shown = Arc::clone(&mirror);
+    let work = move || writer::work(db, &shown, &orders, bookmark);
+    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(work);
     thread.map_err(|error| OpenError::Unusable { path, what: error.to_string() })?;
     let desk = Desk { mirror, commands };
     Ok(Stores {
@@ -61,9 +61,9 @@ pub(super) fn open(folder: &Path, sites: &[Arc<Site>], now: Timestamp) -> Result
 }
 
 /// Shows the file as it is at one moment, and where its log ends then.
-fn read_all(db: &mut rusqlite::Connection, mirror: &Mirror) -> rusqlite::Result<Bookmark> {
-    let moment = db.transaction()?;
-    let ledger = Ledger::new(&moment, mirror);
+fn read_all(db: &rusqlite::Connection, mirror: &Mirror) -> rusqlite::Result<Bookmark> {
+    let _moment = db.unchecked_transaction()?;
+    let ledger = Ledger::new(db, mirror);
     load::all(&ledger)?;
     Bookmark::at_end(&ledger)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::chores::Chores;
@@ -39,12 +39,25 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often there is housekeeping if nothing else is to be written.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// The writer.
-pub(super) struct Writer {
-    db: Connection,
+/// Works on the file until told to close it, or until nobody is left who could say anything.
+pub(super) fn work(db: Connection, mirror: &Mirror, commands: &Receiver<Command>, bookmark: Bookmark) {
+    let closing = Writer::new(&db, mirror, commands, bookmark).run();
+    // While another process has it open, this is its business.
+    let _nothing_is_lost = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    if let Err((_db, error)) = db.close() {
+        tracing::warn!(target: "tollgate::store", %error, "the store was not closed in good order");
+    }
+    if let Some(answer) = closing {
+        let _nobody_waits = answer.send(());
+    }
+}
+
+struct Writer<'db> {
+    db: &'db Connection,
+    ledger: Ledger<'db>,
     presence: Presence,
-    mirror: Arc<Mirror>,
-    commands: Receiver<Command>,
+    mirror: &'db Mirror,
+    commands: &'db Receiver<Command>,
     bookmark: Bookmark,
     /// `PRAGMA data_version`, which changes when another process has written.
     version: i64,
@@ -70,16 +83,17 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-impl Writer {
-    pub(super) fn new(
-        db: Connection,
-        mirror: Arc<Mirror>,
-        commands: Receiver<Command>,
+impl<'db> Writer<'db> {
+    fn new(
+        db: &'db Connection,
+        mirror: &'db Mirror,
+        commands: &'db Receiver<Command>,
         bookmark: Bookmark,
     ) -> Self {
         let now = moment();
         Self {
             presence: Presence::of(&mirror.path),
+            ledger: Ledger::new(db, mirror),
             db,
             mirror,
             commands,
@@ -95,8 +109,8 @@ impl Writer {
         }
     }
 
-    /// Works until it is told to close, or until nobody is left who could tell it anything.
-    pub(super) fn run(mut self) {
+    /// Whom to tell when the file is closed, if it is to be.
+    fn run(mut self) -> Option<oneshot::Sender<()>> {
         let closing = loop {
             match self.gather() {
                 Ok(looks) => {
@@ -106,10 +120,8 @@ impl Writer {
                 Err(closing) => break closing,
             }
         };
-        self.close();
-        if let Some(answer) = closing {
-            let _nobody_waits = answer.send(());
-        }
+        self.finish();
+        closing
     }
 
     /// Takes what waits, or waits a moment; what is only to be looked up is handed back.
@@ -141,16 +153,16 @@ impl Writer {
     }
 
     fn try_to_look(&mut self, looks: Vec<Look>) -> rusqlite::Result<()> {
-        let version = self.db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        let ledger = &self.ledger;
+        let version = ledger.row("PRAGMA data_version", [], |row| row.get(0))?.unwrap_or_default();
         if version == self.version && looks.is_empty() {
             return Ok(());
         }
-        let transaction = self.db.transaction()?;
-        let ledger = Ledger::new(&transaction, &self.mirror);
-        self.bookmark.catch_up(&ledger)?;
+        let _moment = self.db.unchecked_transaction()?;
+        self.bookmark.catch_up(ledger)?;
         self.version = version;
         // Whoever is not answered is told by that.
-        looks.into_iter().try_for_each(|look| look(&ledger))
+        looks.into_iter().try_for_each(|look| look(ledger))
     }
 
     /// Carries out what waits, and what is due.
@@ -188,7 +200,7 @@ impl Writer {
             Ok(has_written) => {
                 self.is_locked = false;
                 for order in orders {
-                    order.work.conclude(&self.mirror);
+                    order.work.conclude(self.mirror);
                 }
                 if has_written {
                     self.mirror.note_recovery();
@@ -218,27 +230,27 @@ impl Writer {
         if !self.presence.is_undisturbed() {
             return Err(Failure::Broken("the file was moved or removed: put it back, or restart".to_owned()));
         }
-        let transaction =
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| match error
-                .sqlite_error_code()
-            {
+        let transaction = Transaction::new_unchecked(self.db, TransactionBehavior::Immediate).map_err(
+            |error| match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy) => Failure::Busy,
                 _ => error.into(),
-            })?;
-        let ledger = Ledger::new(&transaction, &self.mirror);
-        self.bookmark.catch_up(&ledger)?;
+            },
+        )?;
+        let ledger = &self.ledger;
+        ledger.take_noted();
+        self.bookmark.catch_up(ledger)?;
         let before = transaction.total_changes();
-        write_uses(&ledger, uses)?;
-        self.is_more_to_clean = self.chores.do_some(&ledger)?;
+        write_uses(ledger, uses)?;
+        self.is_more_to_clean = self.chores.do_some(ledger)?;
         for order in orders {
-            order.work.decide(&ledger)?;
+            order.work.decide(ledger)?;
         }
         if is_trial {
             // Nobody's change: whether it can be written is the question.
             ledger.execute("INSERT INTO change (at) VALUES (?1)", [millis(self.mirror.now())])?;
         }
         let has_written = transaction.total_changes() > before;
-        let noted = ledger.noted();
+        let noted = ledger.take_noted();
         transaction.commit()?;
         if let Some(noted) = noted {
             self.bookmark.0 = self.bookmark.0.max(noted);
@@ -246,8 +258,8 @@ impl Writer {
         Ok(has_written)
     }
 
-    /// Leaves the file as one that nothing has to be added to.
-    fn close(mut self) {
+    /// Writes what is still to be written.
+    fn finish(&mut self) {
         let began = moment();
         loop {
             let orders = std::mem::take(&mut self.waiting);
@@ -257,11 +269,6 @@ impl Writer {
                 break;
             }
             self.carry_out(orders, &uses, false);
-        }
-        // While another process is there, this is its business.
-        let _nothing_is_lost = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err((_db, error)) = self.db.close() {
-            tracing::warn!(target: "tollgate::store", %error, "the store was not closed in good order");
         }
     }
 }
