@@ -95,3 +95,66 @@ fn look_at_user(ledger: &Ledger<'_>, id: i64) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{self, Environment, Site};
+    use crate::domain::clock::Timestamp;
+    use crate::domain::session::Standing;
+    use crate::store::embedded::file;
+    use crate::store::embedded::ledger::Change;
+    use crate::store::embedded::mirror::Mirror;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn sites() -> Vec<Arc<Site>> {
+        let text = "[[site]]\nname = \"demo\"\nhosts = [\"*\"]\nupstream = [\"http://127.0.0.1:9000\"]\n\
+                    login_url = \"https://login.example.com/\"\n";
+        config::load(text, "config.toml", &Environment::empty()).unwrap().sites
+    }
+
+    fn begin(ledger: &Ledger<'_>, number: u8) -> SessionHash {
+        let record = format!(
+            r#"{{"id":"{number:032x}","site":"demo","identity":{{}},"role_policy":"always","expires_at":{0},
+                "idle":60000,"backend":false}}"#,
+            NOW.after(Duration::from_hours(1)).as_millis()
+        );
+        let sql = "INSERT INTO session (number, hash, id, site, record) VALUES (?1, ?2, ?3, 'demo', ?4)";
+        ledger.execute(sql, (number, [number; 32], format!("{number:032x}"), record)).unwrap();
+        let sql = "INSERT INTO session_time VALUES (?1, ?2, 60000, ?2 + 3600000)";
+        ledger.execute(sql, (number, 1_800_000_000_000_i64)).unwrap();
+        let hash = SessionHash::from_bytes([number; 32]);
+        ledger.note(&Change::Session(hash)).unwrap();
+        hash
+    }
+
+    #[test]
+    fn whoever_slept_for_longer_than_the_log_reaches_looks_at_everything_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, path) = file::open(folder.path()).unwrap();
+        let (awake, asleep) = (Mirror::new(path.clone(), &sites(), NOW), Mirror::new(path, &sites(), NOW));
+        let writing = Ledger::new(&db, &awake);
+        let (stays, ends, changes) = (begin(&writing, 1), begin(&writing, 2), begin(&writing, 3));
+        let reading = Ledger::new(&db, &asleep);
+        let mut bookmark = Bookmark(0);
+        bookmark.catch_up(&reading).unwrap();
+        let held = [&stays, &ends, &changes].map(|hash| asleep.sessions.known(hash).unwrap());
+
+        writing.execute("DELETE FROM session WHERE number = 2", []).unwrap();
+        writing
+            .execute("UPDATE session SET record = replace(record, 'false', 'true') WHERE number = 3", [])
+            .unwrap();
+        let new = begin(&writing, 4);
+        writing.execute("DELETE FROM change", []).unwrap();
+        bookmark.catch_up(&reading).unwrap();
+        assert_eq!(bookmark.0, 4);
+        let standings = held.each_ref().map(|live| live.standing(NOW));
+        assert_eq!(standings, [Standing::Good, Standing::Over(Some(End::Revoked)), Standing::Superseded]);
+        assert!(asleep.sessions.known(&changes).unwrap().session.backend);
+        assert!(asleep.sessions.known(&new).is_some() && asleep.sessions.known(&ends).is_none());
+    }
+}
