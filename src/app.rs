@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
-use crate::config::{Settings, StoreKind};
+use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
@@ -56,6 +56,7 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The control listener.
     pub control: SocketAddr,
+    sso: Arc<Sso>,
     crew: Crew,
     control_crew: Crew,
     is_draining: Arc<AtomicBool>,
@@ -76,6 +77,9 @@ impl Running {
         self.is_draining.store(true, Ordering::Relaxed);
         self.crew.stop().await;
         self.control_crew.stop().await;
+        if self.sso.close().await.is_err() {
+            tracing::warn!(target: "tollgate::store", "what was used last may not have been written down");
+        }
     }
 }
 
@@ -102,10 +106,10 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 /// The same on the sockets that the process `inherited`, all of which have to be among those that the
 /// settings name.
 pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
-    let stores = match settings.store {
-        StoreKind::Memory => Stores::in_memory(),
-    };
+    // Whoever connects while the store is read waits for it.
     let listeners = Listeners::open(&settings, inherited)?;
+    let stores = Stores::open(&settings.store, &settings.sites, ambient.clock.now());
+    let stores = stores.map_err(io::Error::other)?;
     run(settings, ambient, stores, listeners).await
 }
 
@@ -139,6 +143,7 @@ async fn run(
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
+    let kept = Arc::clone(&sso);
     let is_draining = Arc::new(AtomicBool::new(false));
     let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
     let api = Arc::new(api);
@@ -211,7 +216,8 @@ async fn run(
             },
         )
         .await?;
-    Ok(Running { http, https, control: control_address, crew, control_crew, is_draining, reload_asked })
+    let control = control_address;
+    Ok(Running { http, https, control, sso: kept, crew, control_crew, is_draining, reload_asked })
 }
 
 impl Answer for Gateway {

@@ -9,6 +9,7 @@ mod log;
 mod serve;
 mod service;
 mod session;
+mod store;
 mod token;
 mod user;
 
@@ -62,6 +63,9 @@ enum Command {
     /// List users and set their roles.
     #[command(subcommand)]
     User(user::User),
+    /// Look after the file of the embedded store.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Make API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -94,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Token(token) => token.run(&environment),
         Command::Session(session) => session.run(&environment),
         Command::User(user) => user.run(&environment),
+        Command::Store(store) => store.run(&environment),
         Command::Key(key) => key.run(),
     })
 }

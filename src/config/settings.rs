@@ -3,6 +3,7 @@
 //! Every value here is already parsed and in range; nothing is read from text again later.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct Settings {
     /// `[control]`: the listener for operators and login pages.
     pub control: Control,
     /// `[store]`: where tokens, sessions and users are kept.
-    pub store: StoreKind,
+    pub store: StoreSettings,
     /// `[[api_key]]`.
     pub api_keys: Vec<ApiKey>,
     /// `[[site]]`, at least one.
@@ -84,10 +85,15 @@ pub struct Control {
 }
 
 /// `[store]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreKind {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
     /// In memory: everything is forgotten on restart.
     Memory,
+    /// In memory and in a file, which outlives the process.
+    Embedded {
+        /// The folder of the file.
+        path: PathBuf,
+    },
 }
 
 /// One `[[api_key]]`.

@@ -1,20 +1,59 @@
 //! `[store]`: where tokens, sessions and users are kept.
 
+use std::path::{Path, PathBuf};
+
 use super::document::Read;
 use super::section::Section;
-use super::settings::StoreKind;
+use super::settings::StoreSettings;
 
-/// Reads `[store]`.
-pub(super) fn read(mut section: Section<'_>) -> Read<StoreKind> {
-    let kind = section.text("kind");
-    section.later(&["path", "url"]);
+/// The folder of the embedded store where none is named, from where the configuration lies.
+const FOLDER: &str = "data";
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Memory,
+    Embedded,
+}
+
+/// Reads `[store]`, all of which has defaults.
+pub(super) fn read(mut section: Section<'_>) -> Read<StoreSettings> {
+    let kind = kind(&mut section);
+    let is_elsewhere = matches!(kind, Ok(Kind::Memory));
+    let path = path(&mut section, is_elsewhere);
+    section.later(&["url"]);
     section.finish();
-    let Some(kind) = kind? else {
-        return Ok(StoreKind::Memory);
-    };
+    Ok(match kind? {
+        Kind::Memory => {
+            path?;
+            StoreSettings::Memory
+        }
+        Kind::Embedded => StoreSettings::Embedded { path: path? },
+    })
+}
+
+fn kind(section: &mut Section<'_>) -> Read<Kind> {
+    let Some(kind) = section.text("kind")? else { return Ok(Kind::Embedded) };
     match kind.as_str() {
-        "memory" => Ok(StoreKind::Memory),
-        "embedded" | "redis" => Err(kind.refuse("is not available in this version", "use \"memory\"")),
-        _ => Err(kind.refuse("is not a kind of store", "use \"memory\"")),
+        "memory" => Ok(Kind::Memory),
+        "embedded" => Ok(Kind::Embedded),
+        "redis" => Err(kind.refuse("is not available in this version", "use \"embedded\" or \"memory\"")),
+        _ => Err(kind.refuse("is not a kind of store", "use \"embedded\" or \"memory\"")),
     }
+}
+
+/// The folder of the embedded store; a store that is elsewhere has none.
+fn path(section: &mut Section<'_>, is_elsewhere: bool) -> Read<PathBuf> {
+    let Some(path) = section.text("path")? else {
+        let file = Path::new(section.place().document.file());
+        return Ok(file.parent().map_or_else(|| FOLDER.into(), |folder| folder.join(FOLDER)));
+    };
+    if is_elsewhere {
+        return Err(path
+            .place
+            .fault("is for the embedded store", "leave it out, or use kind = \"embedded\""));
+    }
+    if path.as_str().is_empty() {
+        return Err(path.refuse("is no folder", "write one such as \"data\" or \"/var/lib/tollgate\""));
+    }
+    Ok(path.to_path())
 }

@@ -1,10 +1,13 @@
 //! Random histories of one token against the simplest model there is.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use proptest::prelude::*;
 use tollgate::domain::token::Refusal;
 
 use crate::tokens::{claim, grant, token};
-use crate::{after, all};
+use crate::{Kept, after, all};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -32,16 +35,22 @@ struct Modelled {
     used: bool,
 }
 
+/// The same for all histories: a file takes a while to make.
+static STORES: LazyLock<Vec<Kept>> = LazyLock::new(all);
+
+/// No two histories have a token in common.
+static MADE: AtomicU64 = AtomicU64::new(1);
+
 proptest! {
     #[test]
     fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for stores in all() {
-            let (mut clock, mut made, mut current) = (0, 0, None::<(u64, Modelled)>);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for Kept { stores, .. } in &*STORES {
+            let (mut clock, mut current) = (0, None::<(u64, Modelled)>);
             for step in &steps {
                 match *step {
                     Step::Insert { lives, bound } => {
-                        made += 1;
+                        let made = MADE.fetch_add(1, Ordering::Relaxed);
                         let state = bound.then_some("mine");
                         let inserting = stores.tokens.insert(token(made), grant(after(clock + lives), state));
                         runtime.block_on(inserting).unwrap();

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::app::{self, Ambient, Running};
-use tollgate::config::{self, CertificateFiles, Environment};
+use tollgate::config::{self, CertificateFiles, Environment, Settings};
 use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
 use tollgate::store::Stores;
@@ -163,6 +164,7 @@ pub(crate) struct Plan {
     start: Timestamp,
     server: Table,
     control: Table,
+    store: Table,
     certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
@@ -183,8 +185,11 @@ impl Plan {
         let start = Timestamp::from_millis(1_763_800_000_000);
         let mut control = Table::default();
         control.set("listen", "\"127.0.0.1:0\"");
-        let plan =
-            Self { start, server, control, certificates: Vec::new(), keys: Vec::new(), sites: vec![site] };
+        // Most stories end with their gateway.
+        let mut store = Table::default();
+        store.set("kind", "\"memory\"");
+        let (certificates, keys) = (Vec::new(), Vec::new());
+        let plan = Self { start, server, control, store, certificates, keys, sites: vec![site] };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -205,6 +210,13 @@ impl Plan {
     /// Sets a key of `[control]`.
     pub(crate) fn control(mut self, key: &str, value: &str) -> Self {
         self.control.set(key, value);
+        self
+    }
+
+    /// Keeps what must not be lost in `folder`.
+    pub(crate) fn embedded(mut self, folder: &Path) -> Self {
+        self.store.set("kind", "\"embedded\"");
+        self.store.set("path", &format!("{folder:?}"));
         self
     }
 
@@ -242,7 +254,7 @@ impl Plan {
             let _infallible = writeln!(toml, "[[server.certificate]]\ncert = \"{cert}\"\nkey = \"{key}\"");
         }
         self.control.write("[control]", &mut toml);
-        toml.push_str("[store]\nkind = \"memory\"\n");
+        self.store.write("[store]", &mut toml);
         for key in &self.keys {
             let _infallible = writeln!(toml, "[[api_key]]\n{key}");
         }
@@ -254,14 +266,20 @@ impl Plan {
 
     /// Starts the gateway.
     pub(crate) async fn start(self) -> TestGateway {
-        self.start_over(Stores::in_memory()).await
+        let settings = self.settings();
+        let stores = Stores::open(&settings.store, &settings.sites, self.start).expect("opens");
+        self.start_over(stores).await
+    }
+
+    fn settings(&self) -> Settings {
+        let toml = self.to_toml();
+        config::load(&toml, "story.toml", &Environment::empty())
+            .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"))
     }
 
     /// The same over stores of the story's own.
     pub(crate) async fn start_over(self, stores: Stores) -> TestGateway {
-        let toml = self.to_toml();
-        let settings = config::load(&toml, "story.toml", &Environment::empty())
-            .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
+        let settings = self.settings();
         let clock = Arc::new(ManualClock::starting_at(self.start));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let running = app::start_with(settings, ambient, stores).await.expect("starts");
