@@ -74,7 +74,8 @@ impl Behind {
 
 fn plan(url: String, change: impl FnOnce(SitePlan) -> SitePlan) -> Plan {
     let site = SitePlan::new("intranet", "site.test", ([127, 0, 0, 1], 1).into());
-    Plan::of(change(site.upstreams(&[url])))
+    // Whatever ends here does not end because somebody was too slow.
+    Plan::of(change(site.upstreams(&[url]))).server("body_idle_timeout", "\"10m\"")
 }
 
 /// Something that a session lets run.

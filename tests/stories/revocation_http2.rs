@@ -19,7 +19,9 @@ use crate::support::{HANG, Plan, SitePlan, TestGateway, Visitor};
 /// A gateway that speaks HTTP/2 in the plain, and two people who are signed in, by their cookies.
 async fn gateway(upstream: &str) -> (TestGateway, String, String) {
     let site = SitePlan::new("intranet", "site.test", ([127, 0, 0, 1], 1).into());
-    let gateway = Plan::of(site.upstreams(&[upstream.to_owned()])).server("h2c", "true").start().await;
+    let plan = Plan::of(site.upstreams(&[upstream.to_owned()])).server("h2c", "true");
+    // Whatever ends here does not end because somebody was too slow.
+    let gateway = plan.server("body_idle_timeout", "\"10m\"").start().await;
     let mut cookies = Vec::new();
     for email in ["jane@example.com", "joe@example.com"] {
         let mut visitor = Visitor::at(&gateway);
