@@ -23,7 +23,7 @@ use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::watch::{TICK, Watch};
+use crate::http::watch::{TICK, Verdict, Watch};
 use crate::http::{Request, Response};
 use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
@@ -258,7 +258,7 @@ struct ControlSurface {
 
 impl ControlSurface {
     fn look_after(&self) {
-        let ticks = self.watch.tick();
+        let ticks = self.watch.tick(|_| Verdict::GoesOn);
         self.checkups.tick();
         if self.reload_due.swap(false, Ordering::Relaxed) {
             self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));

@@ -3,6 +3,7 @@
 mod call;
 mod check;
 mod demo;
+mod explain;
 mod key;
 mod log;
 mod serve;
@@ -42,8 +43,15 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(ConfigFile),
-    /// Validate a configuration and print every fault at once.
-    Check(ConfigFile),
+    /// Validate a configuration and print every fault at once, or explain what it does.
+    Check {
+        /// The configuration.
+        #[command(flatten)]
+        file: ConfigFile,
+        /// What to explain.
+        #[command(flatten)]
+        explain: explain::Explain,
+    },
     /// Run the gateway with a small closed site and a login page, all on this machine.
     Demo(demo::Demo),
     /// Issue login tokens.
@@ -85,7 +93,7 @@ pub fn run() -> ExitCode {
     log::start(cli.log_format, &cli.log, !plain && io::stderr().is_terminal());
     status(match cli.command {
         Command::Serve(file) => serve::run(&file.config, environment),
-        Command::Check(file) => check::run(&file.config, &environment),
+        Command::Check { file, explain } => check::run(&file.config, &explain, &environment),
         Command::Demo(demo) => demo.run(environment),
         Command::Token(token) => token.run(&environment),
         Command::Session(session) => session.run(&environment),

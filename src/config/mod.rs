@@ -15,6 +15,8 @@ mod environment;
 mod faults;
 mod identity;
 mod listeners;
+mod preset;
+mod requirement;
 mod route;
 mod section;
 mod server;

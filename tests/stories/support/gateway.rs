@@ -97,6 +97,15 @@ impl SitePlan {
         self
     }
 
+    /// Adds a route for this path that asks for `require`, written as the configuration has it.
+    pub(crate) fn route_requiring(mut self, path: &str, require: &str) -> Self {
+        let mut route = Table::default();
+        route.set("path", &format!("{path:?}"));
+        route.set("require", require);
+        self.routes.push(route);
+        self
+    }
+
     /// Sends requests to these instead, in the order of the list.
     pub(crate) fn upstreams(self, upstreams: &[String]) -> Self {
         self.with("upstream", &format!("{upstreams:?}"))
