@@ -1,6 +1,6 @@
 //! What every store owes the rest of the program. Each story here is told over [`all`] stores.
 
-#![expect(clippy::unwrap_used, reason = "all of this is a test, which fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "all of this is a test, which fails by panicking")]
 
 mod directory;
 mod model;

@@ -8,8 +8,8 @@
 //! 2. A decision is shown and answered when it is on the disk, and not before.
 //! 3. A transaction begins by catching up with what other processes have changed.
 //!
-//! One thread has the file to itself ([`writer`]). The stores are its counter ([`desk`]); they read what
-//! it shows ([`mirror`]).
+//! One thread has the file to itself (`writer`). The stores are its counter (`desk`); they read what
+//! it shows (`mirror`).
 
 mod chores;
 mod desk;

@@ -216,7 +216,7 @@ impl Plan {
     /// Keeps what must not be lost in `folder`.
     pub(crate) fn embedded(mut self, folder: &Path) -> Self {
         self.store.set("kind", "\"embedded\"");
-        self.store.set("path", &format!("{folder:?}"));
+        self.store.set("path", &format!("\"{}\"", folder.display()));
         self
     }
 
