@@ -1,0 +1,205 @@
+//! The headers that an upstream learns from, made ready once for each session, and the names that
+//! nobody else may use.
+
+use http::header::HeaderName;
+
+use super::template::LINES;
+use super::{HeaderTemplate, Identity, ValueEncoding};
+
+/// The headers by which a site's upstream learns who is there.
+#[derive(Clone, Debug)]
+pub struct IdentityHeaders {
+    rules: Vec<HeaderRule>,
+    encoding: ValueEncoding,
+    /// The rules' names as [`folded`] has them.
+    reserved: Vec<Box<[u8]>>,
+}
+
+/// A header, and what stands in it.
+#[derive(Clone, Debug)]
+pub struct HeaderRule {
+    name: HeaderName,
+    /// The name as it was written: there are applications to which case does matter.
+    written: Box<str>,
+    template: HeaderTemplate,
+}
+
+impl HeaderRule {
+    /// A rule for the header that is `written` like this; `None` if that is no header's name.
+    pub fn new(written: &str, template: HeaderTemplate) -> Option<Self> {
+        let name = HeaderName::from_bytes(written.as_bytes()).ok()?;
+        Some(Self { name, written: written.into(), template })
+    }
+
+    /// The header's name.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The name as it was written.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+/// Nobody but the gateway uses header names that begin like this.
+const OWN_PREFIX: &[u8] = b"x-tollgate-";
+
+/// A header name's byte with the letters lowered and everything else but digits read as `-`: CGI
+/// and its heirs hand an application `X_User`, `X.User` and `X-User` under one and the same name.
+const fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+/// Whether an application may take the header `name` for the one called `reserved` (lower-case,
+/// with `-`).
+pub fn reads_like(name: &[u8], reserved: &[u8]) -> bool {
+    name.len() == reserved.len() && name.iter().zip(reserved).all(|(byte, own)| folded(*byte) == *own)
+}
+
+/// Whether an application may take the header `name` for one that begins with `prefix`.
+pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| reads_like(start, prefix))
+}
+
+/// The values of a site's identity headers, ready to be sent: one line for each of its rules in
+/// their order, empty where there is no such header, with a NUL between several. The names are with the site's
+/// [`IdentityHeaders`], by which they are read; no value has a line end in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadyHeaders(Box<[u8]>);
+
+impl IdentityHeaders {
+    /// The given headers; of two rules for one header the later wins.
+    pub fn new(rules: impl IntoIterator<Item = HeaderRule>, encoding: ValueEncoding) -> Self {
+        let mut unique: Vec<HeaderRule> = Vec::new();
+        for rule in rules {
+            unique.retain(|known| known.name != rule.name);
+            unique.push(rule);
+        }
+        let fold = |rule: &HeaderRule| rule.name.as_str().bytes().map(folded).collect();
+        let reserved = unique.iter().map(fold).collect();
+        Self { rules: unique, encoding, reserved }
+    }
+
+    /// Whether only the gateway may send the upstream a header called `name`, or one that an
+    /// application may take for it.
+    pub fn reserves(&self, name: &[u8]) -> bool {
+        begins_like(name, OWN_PREFIX) || self.reserved.iter().any(|own| reads_like(name, own))
+    }
+
+    /// The headers that tell of `who`. Absent values make no header.
+    pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
+        let mut lines = Vec::new();
+        for rule in &self.rules {
+            let filled = rule.template.fill(who, session_id).unwrap_or_default();
+            // Whatever else has control characters in it, be it what parts lines, is not sent.
+            let most = if rule.template.makes_lines() { usize::MAX } else { 1 };
+            let values = filled.splitn(most, LINES).filter_map(|value| self.encoding.encode(value));
+            for (number, value) in values.enumerate() {
+                lines.extend_from_slice(if number == 0 { b"" } else { LINES.as_bytes() });
+                lines.extend_from_slice(value.as_bytes());
+            }
+            lines.push(b'\n');
+        }
+        // A copy: a vector gives back what it has too much only if that is more than half.
+        ReadyHeaders(lines.as_slice().into())
+    }
+
+    /// The headers that `ready`, which [`Self::render`] made, is for.
+    pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderRule, &'a [u8])> {
+        let mut rest = &*ready.0;
+        let lines = std::iter::from_fn(move || {
+            let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
+            rest = after.get(1..)?;
+            Some(line)
+        });
+        let values = |(rule, line): (&'a HeaderRule, &'a [u8])| {
+            line.split(|byte| LINES.as_bytes().contains(byte)).map(move |value| (rule, value))
+        };
+        self.rules.iter().zip(lines).flat_map(values).filter(|(_, value)| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::email::Email;
+    use crate::domain::identity::Particulars;
+    use crate::domain::user::PersonName;
+
+    #[test]
+    fn what_is_ready_is_read_under_its_own_names() {
+        let rule = |name, template| HeaderRule::new(name, HeaderTemplate::parse(template).unwrap()).unwrap();
+        let rules = [
+            rule("x-role", "{role}"),
+            rule("x-user", "{email}"),
+            rule("x-groups", "{groups}"),
+            rule("x-session", "{session_id}"),
+            rule("x-name", "{full_name}"),
+            rule("X-Team", "T_{plans:;T_}"),
+            rule("X-PLAN", "{plans:*}"),
+        ];
+        let headers = IdentityHeaders::new(rules, ValueEncoding::Utf8);
+        let shown = |who: &Identity| {
+            let ready = headers.render(who, "s1");
+            let read = headers.read(&ready);
+            let read = read.map(|(rule, value)| format!("{}: {}", rule.written(), value.escape_ascii()));
+            read.collect::<Vec<_>>()
+        };
+        let jane = Identity {
+            email: Email::parse("jane@example.com"),
+            // A line end would put what follows it under the next name: such a value is not sent.
+            details: Particulars { groups: vec!["a\nroot".into()], ..Particulars::default() }.into(),
+            ..Identity::default()
+        };
+        assert_eq!(shown(&jane), ["x-user: jane@example.com", "x-session: s1"]);
+        let jack = Identity {
+            email: Email::parse("jack@example.com"),
+            name: Some(PersonName::from_full("Jack\0root")),
+            details: Particulars { groups: vec!["a\0root".into()], ..Particulars::default() }.into(),
+            ..Identity::default()
+        };
+        assert_eq!(shown(&jack), ["x-user: jack@example.com", "x-session: s1"]);
+        // Nor is one that would be read as two.
+        let plans = ["plus", "a;T_root", "", "gold\0root", "x;y"].map(str::to_owned).to_vec();
+        let joe = Identity {
+            details: Particulars { plans, groups: vec!["a,b".into(), "c".into()], ..Particulars::default() }
+                .into(),
+            ..Identity::default()
+        };
+        let expected = ["x-groups: c", "x-session: s1", "X-PLAN: plus", "X-PLAN: a;T_root", "X-PLAN: x;y"];
+        assert_eq!(shown(&joe), expected);
+        let ann = Identity {
+            details: Particulars {
+                plans: vec!["plus".into(), "a;T_root".into(), "x;y".into()],
+                ..Particulars::default()
+            }
+            .into(),
+            ..Identity::default()
+        };
+        let expected =
+            ["x-session: s1", "X-Team: T_plus;T_x;y", "X-PLAN: plus", "X-PLAN: a;T_root", "X-PLAN: x;y"];
+        assert_eq!(shown(&ann), expected);
+        assert_eq!(shown(&Identity::default()), ["x-session: s1"]);
+        assert_eq!(headers.read(&ReadyHeaders::default()).count(), 0);
+    }
+
+    #[test]
+    fn whatever_an_application_may_take_for_an_identity_header_is_reserved() {
+        let rule = HeaderRule::new("x-webauth_user", HeaderTemplate::parse("{id}").unwrap()).unwrap();
+        let headers = IdentityHeaders::new([rule], ValueEncoding::Utf8);
+        for name in [
+            "X-WebAuth-User",
+            "x_webauth_user",
+            "x.webauth-user",
+            "x!webauth~user",
+            "X-Tollgate-",
+            "x_tollgate_anything",
+        ] {
+            assert!(headers.reserves(name.as_bytes()), "{name}");
+        }
+        for name in ["x-webauth-users", "x-webauth", "webauth-user", "x-tollgate", ""] {
+            assert!(!headers.reserves(name.as_bytes()), "{name}");
+        }
+    }
+}
