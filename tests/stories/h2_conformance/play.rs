@@ -1,0 +1,294 @@
+//! How a case is told, and how it is judged without ever waiting for a while: where nothing is to
+//! come, the answers to pings show that everything before them was taken.
+
+use std::net::SocketAddr;
+
+use crate::support::h2::{
+    ACK, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, Raw, SETTINGS, block,
+    frame, get, status,
+};
+
+/// Error codes (RFC 9113 §7).
+pub(super) const PROTOCOL_ERROR: u32 = 1;
+pub(super) const FLOW_CONTROL_ERROR: u32 = 3;
+pub(super) const STREAM_CLOSED: u32 = 5;
+pub(super) const FRAME_SIZE_ERROR: u32 = 6;
+pub(super) const REFUSED_STREAM: u32 = 7;
+pub(super) const COMPRESSION_ERROR: u32 = 9;
+
+/// Settings (RFC 9113 §6.5.2).
+pub(super) const HEADER_TABLE_SIZE: u16 = 1;
+pub(super) const ENABLE_PUSH: u16 = 2;
+pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
+pub(super) const MAX_FRAME_SIZE: u16 = 5;
+pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+
+/// Where there is an answer for everybody.
+pub(super) const OPEN: &str = "/public/a";
+
+/// What is sent to see whether a provocation was just taken.
+const PINGS: u8 = 3;
+
+/// What the client does next.
+#[derive(Clone)]
+enum Step {
+    Say(Vec<u8>),
+    Await(Sign),
+}
+
+/// What a client waits for before it goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sign {
+    /// The settings it sent are in force.
+    Acknowledged,
+    /// The head of the answer on this stream.
+    Head(u32),
+    /// The answer on this stream, to its end.
+    End(u32),
+    /// So many bytes of the answer on this stream, in a frame of their own.
+    Piece(u32, usize),
+    /// The answer to a ping that said this.
+    Pong([u8; 8]),
+}
+
+/// What may come of a case.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expect {
+    /// The connection ends, and if a reason is given, it is one of these (RFC 9113 §5.4.1).
+    Fatal(&'static [u32]),
+    /// So does the stream at least (RFC 9113 §5.4.2).
+    Reset(u32, &'static [u32]),
+    /// The request on this stream is malformed: so is it called, or refused in an answer
+    /// (RFC 9113 §8.1.1).
+    Malformed(u32),
+    /// The request on this stream is answered to the end.
+    Answered(u32),
+    /// Nothing: the connection lives on.
+    Nothing,
+    /// The connection ends, and nobody is blamed for it.
+    Farewell,
+}
+
+/// One demand of the standard.
+#[derive(Clone)]
+pub(super) struct Case {
+    /// The section and what happens.
+    pub(super) name: &'static str,
+    /// What the client says of itself; `None` if it does not even begin as clients do.
+    settings: Option<Vec<u8>>,
+    steps: Vec<Step>,
+    expect: Expect,
+}
+
+/// A case that begins as an orderly connection without compression.
+pub(super) fn case(name: &'static str) -> Case {
+    let settings = Some(settings(&[(HEADER_TABLE_SIZE, 0)]));
+    Case { name, settings, steps: Vec::new(), expect: Expect::Nothing }
+}
+
+/// The content of a SETTINGS frame.
+pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
+    values.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect()
+}
+
+/// A whole GET on `stream`.
+pub(super) fn ask(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(OPEN))
+}
+
+/// The header block of a POST with these fields besides.
+pub(super) fn post(path: &str, more: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let head: [(&[u8], &[u8]); 4] = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":authority", b"site.test"),
+        (b":path", path.as_bytes()),
+    ];
+    block(&[&head, more].concat())
+}
+
+/// A POST on `stream` whose body is still to come.
+pub(super) fn begin_post(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &post(OPEN, &[]))
+}
+
+impl Case {
+    /// The client says only what the steps say, from the first byte.
+    pub(super) fn from_scratch(mut self) -> Self {
+        self.settings = None;
+        self
+    }
+
+    /// The client takes no content, so that the streams on which it has asked stay half-closed.
+    pub(super) fn holding(self) -> Self {
+        self.with(&[(HEADER_TABLE_SIZE, 0), (INITIAL_WINDOW_SIZE, 0)])
+    }
+
+    /// The client begins with these settings.
+    pub(super) fn with(mut self, values: &[(u16, u32)]) -> Self {
+        self.settings = Some(settings(values));
+        self
+    }
+
+    /// Then it says this.
+    pub(super) fn say(mut self, bytes: &[u8]) -> Self {
+        self.steps.push(Step::Say(bytes.to_vec()));
+        self
+    }
+
+    /// Then it says these frames at once.
+    pub(super) fn say_all<const N: usize>(self, frames: [Vec<u8>; N]) -> Self {
+        self.say(&frames.concat())
+    }
+
+    /// Then it waits.
+    pub(super) fn until(mut self, sign: Sign) -> Self {
+        self.steps.push(Step::Await(sign));
+        self
+    }
+
+    /// And this is what may come of it.
+    pub(super) fn then(mut self, expect: Expect) -> Self {
+        self.expect = expect;
+        self
+    }
+
+    /// Plays the case to `server`; what came instead, if it is not what may come.
+    pub(super) async fn play(&self, server: SocketAddr) -> Result<(), String> {
+        let mut talk = match &self.settings {
+            None => Talk { raw: Raw::dial(server).await },
+            Some(settings) => {
+                let mut talk = Talk { raw: Raw::begin_with(server, settings).await };
+                talk.await_sign(Sign::Acknowledged).await?;
+                talk.raw.send(&frame(SETTINGS, ACK, 0, &[])).await;
+                talk
+            }
+        };
+        for step in &self.steps {
+            match step {
+                // Whether it arrives shows in what comes of it.
+                Step::Say(bytes) => drop(talk.raw.send(bytes).await),
+                Step::Await(sign) => talk.await_sign(*sign).await?,
+            }
+        }
+        talk.judge(self.expect).await
+    }
+}
+
+struct Talk {
+    raw: Raw,
+}
+
+impl Talk {
+    async fn await_sign(&mut self, sign: Sign) -> Result<(), String> {
+        loop {
+            let Some(frame) = self.raw.receive().await else {
+                return Err(format!("the end instead of {sign:?}"));
+            };
+            let ends = frame.flags & END_STREAM != 0;
+            match (sign, frame.kind) {
+                (_, GOAWAY) => return Err(format!("GOAWAY {} instead of {sign:?}", last_code(&frame))),
+                (Sign::Acknowledged, SETTINGS) if frame.flags & ACK != 0 => return Ok(()),
+                (Sign::Head(stream) | Sign::End(stream) | Sign::Piece(stream, _), RST_STREAM)
+                    if frame.stream == stream =>
+                {
+                    return Err(format!("RST_STREAM {} instead of {sign:?}", last_code(&frame)));
+                }
+                (Sign::Pong(said), PING) if frame.flags & ACK != 0 && frame.payload == said => return Ok(()),
+                (Sign::Head(stream), HEADERS) if frame.stream == stream => return Ok(()),
+                (Sign::End(stream), HEADERS | DATA) if frame.stream == stream && ends => return Ok(()),
+                (Sign::Piece(stream, length), DATA) if frame.stream == stream => {
+                    let came = frame.payload.len();
+                    return if came == length { Ok(()) } else { Err(format!("{came} bytes, not {length}")) };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn judge(&mut self, expect: Expect) -> Result<(), String> {
+        let mut pings = 0;
+        if !matches!(expect, Expect::Answered(_) | Expect::Malformed(_) | Expect::Farewell) {
+            self.ping(&mut pings).await;
+        }
+        let mut answered = None;
+        loop {
+            let Some(frame) = self.raw.receive().await else {
+                return match expect {
+                    Expect::Answered(_) | Expect::Nothing => Err("the end".to_owned()),
+                    _ => Ok(()),
+                };
+            };
+            match frame.kind {
+                GOAWAY => return self.judge_goodbye(expect, last_code(&frame)).await,
+                RST_STREAM => {
+                    let code = last_code(&frame);
+                    let may_come = match expect {
+                        Expect::Reset(stream, codes) => frame.stream == stream && codes.contains(&code),
+                        // What was answered may be let go without an error (RFC 9113 §8.1).
+                        Expect::Malformed(stream) => {
+                            frame.stream == stream && (code == PROTOCOL_ERROR || answered.is_some())
+                        }
+                        _ => false,
+                    };
+                    let came = || format!("RST_STREAM {code} on stream {}", frame.stream);
+                    return if may_come { Ok(()) } else { Err(came()) };
+                }
+                PING if frame.flags & ACK != 0 && pings < PINGS => self.ping(&mut pings).await,
+                PING if frame.flags & ACK != 0 => {
+                    return match expect {
+                        Expect::Nothing => Ok(()),
+                        _ => Err(format!("nothing, with answers {answered:?}")),
+                    };
+                }
+                HEADERS | DATA => {
+                    if frame.kind == HEADERS && answered.is_none() {
+                        answered = Some(status(&frame.payload));
+                    }
+                    let ends = frame.flags & END_STREAM != 0;
+                    match (expect, answered) {
+                        (Expect::Answered(stream), Some(200)) if frame.stream == stream && ends => {
+                            return Ok(());
+                        }
+                        (Expect::Malformed(stream), Some(400..=499)) if frame.stream == stream && ends => {
+                            return Ok(());
+                        }
+                        (Expect::Answered(_) | Expect::Malformed(_), Some(status)) if ends => {
+                            return Err(format!("{status} on stream {}", frame.stream));
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// After a reason was given, the connection has to end.
+    async fn judge_goodbye(&mut self, expect: Expect, code: u32) -> Result<(), String> {
+        let may_come = match expect {
+            Expect::Fatal(codes) | Expect::Reset(_, codes) => codes.contains(&code),
+            Expect::Malformed(_) => code == PROTOCOL_ERROR,
+            Expect::Farewell => code == 0,
+            Expect::Answered(_) | Expect::Nothing => false,
+        };
+        if !may_come {
+            return Err(format!("GOAWAY {code}"));
+        }
+        while self.raw.receive().await.is_some() {}
+        Ok(())
+    }
+
+    async fn ping(&mut self, pings: &mut u8) {
+        *pings += 1;
+        self.raw.send(&frame(PING, 0, 0, &[*pings; 8])).await;
+    }
+}
+
+/// The code at the end of RST_STREAM, or of GOAWAY before what it says besides.
+fn last_code(frame: &Frame) -> u32 {
+    let at = if frame.kind == GOAWAY { 4 } else { 0 };
+    let code = frame.payload.get(at..at + 4).and_then(|code| code.try_into().ok());
+    u32::from_be_bytes(code.expect("a code"))
+}
