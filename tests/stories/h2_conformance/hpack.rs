@@ -77,7 +77,7 @@ fn tables() -> Vec<Case> {
             .say(&around(3, &[], &[0x81 | NEWEST]))
             .then(FATAL),
         case("HPACK 2.3.2 an entry of a head that was refused")
-            .say(&around(1, &[], &[&indexed[..], b"\0\x06X-Test\x02ok"].concat()))
+            .say(&around(1, &[], &[&indexed[..], b"\0\x0aconnection\x05close"].concat()))
             .say(&around(3, &[], &[0x80 | NEWEST]))
             .then(Expect::Answered(3)),
         second("HPACK 4.3 an entry that a smaller table drove out")
@@ -121,7 +121,7 @@ fn primitives() -> Vec<Case> {
     };
     vec![
         coded("HPACK 5.2 padding longer than 7 bits", &[&VALUE[1..], &[0xff]].concat()),
-        coded("HPACK 5.2 padding of zeros", &[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xb8, 0xe8, 0xb4, 0xa0]),
+        coded("HPACK 5.2 padding of zeros", &[0x49, 0x50, 0x90]),
         coded("HPACK 5.2 the end of the string within the string", &[0xff, 0xff, 0xff, 0xff]),
         coded("HPACK 5.2 the end of the string after a letter", &[0x1f, 0xff, 0xff, 0xff, 0xff]),
         field("HPACK 5.2 an empty value", &[&[0], PLAIN_KEY, &[0]], FINE),

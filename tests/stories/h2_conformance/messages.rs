@@ -149,7 +149,13 @@ fn fields() -> Vec<Case> {
         ending("8.2.1 a capital letter in a trailer", &[(b"X-Test", b"ok")]),
         ending("8.2.1 NUL in a trailer", &[(b"x-test", b"o\0k")]),
         ending("8.2.2 Connection in a trailer", &[(b"connection", b"close")]),
-        ending("8.3 a pseudo-field in the trailers", &[(b":method", b"POST")]),
+        case("8.3 a pseudo-field in the trailers")
+            .say_all([
+                begin_post(1),
+                frame(DATA, 0, 1, b"test"),
+                trailers(END_STREAM, &[(b":method", b"POST")]),
+            ])
+            .then(MALFORMED),
         ending("8.3 an unknown pseudo-field in the trailers", &[(b":test", b"ok")]),
     ]
 }

@@ -70,6 +70,19 @@ pub(super) enum Expect {
     Farewell,
 }
 
+/// How well a server did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// As the standard demands.
+    Right,
+    /// The connection ended in time, under a name that is too general: `PROTOCOL_ERROR`.
+    Vague,
+    /// Something else came.
+    Wrong(String),
+}
+
+use Verdict::{Right, Vague, Wrong};
+
 /// One demand of the standard.
 #[derive(Clone)]
 pub(super) struct Case {
@@ -154,8 +167,13 @@ impl Case {
         self
     }
 
-    /// Plays the case to `server`; what came instead, if it is not what may come.
-    pub(super) async fn play(&self, server: SocketAddr) -> Result<(), String> {
+    /// Plays the case to `server`.
+    pub(super) async fn play(&self, server: SocketAddr) -> Verdict {
+        self.play_through(server).await.unwrap_or_else(Wrong)
+    }
+
+    /// The same; what came too early, if it did not get to its end.
+    async fn play_through(&self, server: SocketAddr) -> Result<Verdict, String> {
         let mut talk = match &self.settings {
             None => Talk { raw: Raw::dial(server).await },
             Some(settings) => {
@@ -172,7 +190,7 @@ impl Case {
                 Step::Await(sign) => talk.await_sign(*sign).await?,
             }
         }
-        talk.judge(self.expect).await
+        Ok(talk.judge(self.expect).await)
     }
 }
 
@@ -207,57 +225,49 @@ impl Talk {
         }
     }
 
-    async fn judge(&mut self, expect: Expect) -> Result<(), String> {
-        let mut pings = 0;
+    async fn judge(&mut self, expect: Expect) -> Verdict {
+        let (mut pings, mut answered) = (0, None);
         if !matches!(expect, Expect::Answered(_) | Expect::Malformed(_) | Expect::Farewell) {
             self.ping(&mut pings).await;
         }
-        let mut answered = None;
         loop {
             let Some(frame) = self.raw.receive().await else {
                 return match expect {
-                    Expect::Answered(_) | Expect::Nothing => Err("the end".to_owned()),
-                    _ => Ok(()),
+                    Expect::Answered(_) | Expect::Nothing => Wrong("the end".to_owned()),
+                    _ => Right,
                 };
             };
-            match frame.kind {
-                GOAWAY => return self.judge_goodbye(expect, last_code(&frame)).await,
-                RST_STREAM => {
-                    let code = last_code(&frame);
-                    let may_come = match expect {
-                        Expect::Reset(stream, codes) => frame.stream == stream && codes.contains(&code),
-                        // What was answered may be let go without an error (RFC 9113 §8.1).
-                        Expect::Malformed(stream) => {
-                            frame.stream == stream && (code == PROTOCOL_ERROR || answered.is_some())
-                        }
-                        _ => false,
-                    };
-                    let came = || format!("RST_STREAM {code} on stream {}", frame.stream);
-                    return if may_come { Ok(()) } else { Err(came()) };
+            let is_answer = matches!(frame.kind, HEADERS | DATA);
+            match (frame.kind, expect) {
+                (GOAWAY, _) => return self.judge_goodbye(expect, last_code(&frame)).await,
+                (PING, _) if frame.flags & ACK != 0 && pings < PINGS => self.ping(&mut pings).await,
+                (PING, Expect::Nothing) => return Right,
+                (PING, _) => return Wrong(format!("nothing, with the status {answered:?}")),
+                (RST_STREAM, Expect::Reset(stream, codes))
+                    if frame.stream == stream && codes.contains(&last_code(&frame)) =>
+                {
+                    return Right;
                 }
-                PING if frame.flags & ACK != 0 && pings < PINGS => self.ping(&mut pings).await,
-                PING if frame.flags & ACK != 0 => {
-                    return match expect {
-                        Expect::Nothing => Ok(()),
-                        _ => Err(format!("nothing, with answers {answered:?}")),
-                    };
+                (RST_STREAM, Expect::Malformed(stream))
+                    if frame.stream == stream && last_code(&frame) == PROTOCOL_ERROR =>
+                {
+                    return Right;
                 }
-                HEADERS | DATA => {
-                    if frame.kind == HEADERS && answered.is_none() {
-                        answered = Some(status(&frame.payload));
-                    }
-                    let ends = frame.flags & END_STREAM != 0;
-                    match (expect, answered) {
-                        (Expect::Answered(stream), Some(200)) if frame.stream == stream && ends => {
-                            return Ok(());
-                        }
-                        (Expect::Malformed(stream), Some(400..=499)) if frame.stream == stream && ends => {
-                            return Ok(());
-                        }
-                        (Expect::Answered(_) | Expect::Malformed(_), Some(status)) if ends => {
-                            return Err(format!("{status} on stream {}", frame.stream));
-                        }
-                        _ => {}
+                // That another request ends is another matter.
+                (RST_STREAM, Expect::Answered(stream)) if frame.stream != stream => {}
+                (RST_STREAM, _) => {
+                    return Wrong(format!("RST_STREAM {} on stream {}", last_code(&frame), frame.stream));
+                }
+                (_, Expect::Answered(stream) | Expect::Malformed(stream))
+                    if is_answer && frame.stream == stream =>
+                {
+                    let status = *answered.get_or_insert_with(|| status(&frame.payload));
+                    let is_right = match expect {
+                        Expect::Answered(_) => status == 200,
+                        _ => (400..=499).contains(&status),
+                    };
+                    if frame.flags & END_STREAM != 0 {
+                        return if is_right { Right } else { Wrong(format!("the status {status}")) };
                     }
                 }
                 _ => {}
@@ -266,18 +276,21 @@ impl Talk {
     }
 
     /// After a reason was given, the connection has to end.
-    async fn judge_goodbye(&mut self, expect: Expect, code: u32) -> Result<(), String> {
+    async fn judge_goodbye(&mut self, expect: Expect, code: u32) -> Verdict {
         let may_come = match expect {
             Expect::Fatal(codes) | Expect::Reset(_, codes) => codes.contains(&code),
             Expect::Malformed(_) => code == PROTOCOL_ERROR,
             Expect::Farewell => code == 0,
             Expect::Answered(_) | Expect::Nothing => false,
         };
-        if !may_come {
-            return Err(format!("GOAWAY {code}"));
-        }
+        let is_error = matches!(expect, Expect::Fatal(_) | Expect::Reset(..));
+        let verdict = match code {
+            _ if may_come => Right,
+            PROTOCOL_ERROR if is_error => Vague,
+            _ => return Wrong(format!("GOAWAY {code}")),
+        };
         while self.raw.receive().await.is_some() {}
-        Ok(())
+        verdict
     }
 
     async fn ping(&mut self, pings: &mut u8) {
