@@ -82,6 +82,10 @@ fn format() -> Vec<Case> {
             .say(&frame(UNKNOWN, 0, 0, &[0; FULL + 1]))
             .then(FATAL_SIZE),
         case("5.4.1 an error ends the connection").say(&frame(PING, 0, 3, &[0; 8])).then(FATAL),
+        case("5.4.1 the reason is said before")
+            .say(&frame(PING, 0, 3, &[0; 8]))
+            .until(Sign::Goodbye(PROTOCOL_ERROR))
+            .then(FATAL),
         case("5.5 a frame of an unknown kind on a stream")
             .say_all([begin_post(1), frame(UNKNOWN, 0, 1, b"x"), frame(DATA, END_STREAM, 1, b"x")])
             .then(Expect::Answered(1)),

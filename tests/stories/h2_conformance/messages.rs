@@ -148,6 +148,8 @@ fn fields() -> Vec<Case> {
             .then(Expect::Answered(1)),
         ending("8.2.1 a capital letter in a trailer", &[(b"X-Test", b"ok")]),
         ending("8.2.1 NUL in a trailer", &[(b"x-test", b"o\0k")]),
+        ending("8.2.1 a space before a trailer", &[(b"x-test", b" ok")]),
+        ending("8.2.1 a tab after a trailer", &[(b"x-test", b"ok\t")]),
         ending("8.2.2 Connection in a trailer", &[(b"connection", b"close")]),
         case("8.3 a pseudo-field in the trailers")
             .say_all([

@@ -50,6 +50,8 @@ pub(super) enum Sign {
     Piece(u32, usize),
     /// The answer to a ping that said this.
     Pong([u8; 8]),
+    /// This reason to end the connection.
+    Goodbye(u32),
 }
 
 /// What may come of a case.
@@ -206,6 +208,7 @@ impl Talk {
             };
             let ends = frame.flags & END_STREAM != 0;
             match (sign, frame.kind) {
+                (Sign::Goodbye(code), GOAWAY) if last_code(&frame) == code => return Ok(()),
                 (_, GOAWAY) => return Err(format!("GOAWAY {} instead of {sign:?}", last_code(&frame))),
                 (Sign::Acknowledged, SETTINGS) if frame.flags & ACK != 0 => return Ok(()),
                 (Sign::Head(stream) | Sign::End(stream) | Sign::Piece(stream, _), RST_STREAM)
