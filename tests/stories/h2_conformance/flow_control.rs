@@ -25,15 +25,17 @@ fn window_of(size: u32) -> Vec<u8> {
 
 fn updates() -> Vec<Case> {
     vec![
-        case("6.9 WINDOW_UPDATE of the connection").say_all([update(0, 1), ask(1)]).then(Expect::Answered(1)),
+        case("6.9 WINDOW_UPDATE of the connection")
+            .say_all(&[update(0, 1), ask(1)])
+            .then(Expect::Answered(1)),
         case("6.9 WINDOW_UPDATE of a stream")
-            .say_all([begin_post(1), update(1, 1), frame(DATA, END_STREAM, 1, b"x")])
+            .say_all(&[begin_post(1), update(1, 1), frame(DATA, END_STREAM, 1, b"x")])
             .then(Expect::Answered(1)),
         case("6.9 WINDOW_UPDATE of the connection by nothing")
             .say(&update(0, 0))
             .then(Expect::Fatal(&[PROTOCOL_ERROR])),
         case("6.9 WINDOW_UPDATE of a stream by nothing")
-            .say_all([begin_post(1), update(1, 0)])
+            .say_all(&[begin_post(1), update(1, 0)])
             .then(Expect::Reset(1, &[PROTOCOL_ERROR])),
         case("6.9 WINDOW_UPDATE that is too short")
             .say(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1]))
@@ -42,11 +44,11 @@ fn updates() -> Vec<Case> {
             .say(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1, 0]))
             .then(Expect::Fatal(&[FRAME_SIZE_ERROR])),
         case("6.9 WINDOW_UPDATE of a stream that is too short")
-            .say_all([begin_post(1), frame(WINDOW_UPDATE, 0, 1, &[0, 0, 1])])
+            .say_all(&[begin_post(1), frame(WINDOW_UPDATE, 0, 1, &[0, 0, 1])])
             .then(Expect::Fatal(&[FRAME_SIZE_ERROR])),
         case("6.9 the reserved bit before an increment")
             .holding()
-            .say_all([ask(1), update(1, 1 << 31 | 1)])
+            .say_all(&[ask(1), update(1, 1 << 31 | 1)])
             .until(Sign::Piece(1, 1))
             .then(Expect::Nothing),
     ]
@@ -62,7 +64,7 @@ fn windows() -> Vec<Case> {
             .then(Expect::Nothing),
         case("6.9.1 a window that is opened bit by bit")
             .holding()
-            .say_all([ask(1), update(1, 2)])
+            .say_all(&[ask(1), update(1, 2)])
             .until(Sign::Piece(1, 2))
             .say(&update(1, 5))
             .until(Sign::Piece(1, 5))
@@ -70,14 +72,14 @@ fn windows() -> Vec<Case> {
             .until(Sign::Piece(1, ANSWER - 7))
             .then(Expect::Nothing),
         case("6.9.1 a window of the connection above the greatest")
-            .say_all([update(0, MOST), update(0, MOST)])
+            .say_all(&[update(0, MOST), update(0, MOST)])
             .then(Expect::Fatal(&[FLOW_CONTROL_ERROR])),
         case("6.9.1 a window of a stream above the greatest")
-            .say_all([begin_post(1), update(1, MOST), update(1, MOST)])
+            .say_all(&[begin_post(1), update(1, MOST), update(1, MOST)])
             .then(Expect::Reset(1, &[FLOW_CONTROL_ERROR])),
         case("6.9.1 a window of a stream at its greatest")
             .holding()
-            .say_all([ask(1), update(1, MOST)])
+            .say_all(&[ask(1), update(1, MOST)])
             .then(Expect::Answered(1)),
     ]
 }
@@ -102,7 +104,7 @@ fn changes() -> Vec<Case> {
             .then(Expect::Nothing),
         case("6.9.2 a change that opens a window above the greatest")
             .holding()
-            .say_all([begin_post(1), update(1, MOST), window_of(1)])
+            .say_all(&[begin_post(1), update(1, MOST), window_of(1)])
             .then(Expect::Fatal(&[FLOW_CONTROL_ERROR])),
         case("6.9.2 a change to more than may be")
             .say(&window_of(MOST + 1))

@@ -28,29 +28,29 @@ fn preface() -> Vec<Case> {
     let settings = frame(SETTINGS, 0, 0, &[]);
     vec![
         case("3.4 a client's preface")
-            .from_scratch()
-            .say_all([PREFACE.to_vec(), settings.clone()])
+            .without_greeting()
+            .say_all(&[PREFACE.to_vec(), settings.clone()])
             .then(Expect::Nothing),
         case("3.4 something else than the preface")
-            .from_scratch()
+            .without_greeting()
             .say(b"INVALID CONNECTION PREFACE\r\n\r\n")
             .then(FATAL),
         case("3.4 a preface with another ending")
-            .from_scratch()
+            .without_greeting()
             .say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\n\n")
             .say(&settings)
             .then(FATAL),
         case("3.4 a preface that is not followed by SETTINGS")
-            .from_scratch()
-            .say_all([PREFACE.to_vec(), frame(PING, 0, 0, &[0; 8])])
+            .without_greeting()
+            .say_all(&[PREFACE.to_vec(), frame(PING, 0, 0, &[0; 8])])
             .then(FATAL),
         case("3.4 a preface that is followed by a request")
-            .from_scratch()
-            .say_all([PREFACE.to_vec(), ask(1)])
+            .without_greeting()
+            .say_all(&[PREFACE.to_vec(), ask(1)])
             .then(FATAL),
         case("3.4 a request at once after SETTINGS")
-            .from_scratch()
-            .say_all([PREFACE.to_vec(), settings, ask(1)])
+            .without_greeting()
+            .say_all(&[PREFACE.to_vec(), settings, ask(1)])
             .then(Expect::Answered(1)),
     ]
 }
@@ -70,10 +70,10 @@ fn format() -> Vec<Case> {
             .until(Sign::Pong(*b"reserved"))
             .then(Expect::Nothing),
         case("4.2 DATA as long as may be")
-            .say_all([begin_post(1), frame(DATA, END_STREAM, 1, &[b'x'; FULL])])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM, 1, &[b'x'; FULL])])
             .then(Expect::Answered(1)),
         case("4.2 DATA that is too long")
-            .say_all([begin_post(1), frame(DATA, END_STREAM, 1, &[b'x'; FULL + 1])])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM, 1, &[b'x'; FULL + 1])])
             .then(Expect::Reset(1, &[FRAME_SIZE_ERROR])),
         case("4.2 HEADERS that are too long")
             .say(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &[get(OPEN), headers_beyond].concat()))
@@ -87,10 +87,10 @@ fn format() -> Vec<Case> {
             .until(Sign::Goodbye(PROTOCOL_ERROR))
             .then(FATAL),
         case("5.5 a frame of an unknown kind on a stream")
-            .say_all([begin_post(1), frame(UNKNOWN, 0, 1, b"x"), frame(DATA, END_STREAM, 1, b"x")])
+            .say_all(&[begin_post(1), frame(UNKNOWN, 0, 1, b"x"), frame(DATA, END_STREAM, 1, b"x")])
             .then(Expect::Answered(1)),
         case("5.5 a frame of an unknown kind within a header block")
-            .say_all([
+            .say_all(&[
                 frame(HEADERS, END_STREAM, 1, &get(OPEN)),
                 frame(UNKNOWN, 0, 0, b"x"),
                 frame(CONTINUATION, END_HEADERS, 1, &[]),
@@ -100,7 +100,7 @@ fn format() -> Vec<Case> {
             .say(&frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0xff]))
             .then(Expect::Farewell),
         case("7 a reason to reset that nobody knows")
-            .say_all([begin_post(1), frame(RST_STREAM, 0, 1, &[0, 0, 0, 0xff])])
+            .say_all(&[begin_post(1), frame(RST_STREAM, 0, 1, &[0, 0, 0, 0xff])])
             .then(Expect::Nothing),
     ]
 }
@@ -124,13 +124,13 @@ fn blocks() -> Vec<Case> {
             .say(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &[get(OPEN), vec![0x40]].concat()))
             .then(Expect::Fatal(&[COMPRESSION_ERROR])),
         case("4.3 trailers that cannot be decoded")
-            .say_all([begin_post(1), frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0x40])])
+            .say_all(&[begin_post(1), frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0x40])])
             .then(Expect::Fatal(&[COMPRESSION_ERROR])),
     ];
     cases.extend(
         intruders
             .into_iter()
-            .map(|(name, intruder)| case(name).say_all([begun.clone(), intruder, rest.clone()]).then(FATAL)),
+            .map(|(name, intruder)| case(name).say_all(&[begun.clone(), intruder, rest.clone()]).then(FATAL)),
     );
     cases
 }
@@ -140,26 +140,28 @@ fn data_and_headers() -> Vec<Case> {
     let whole = END_STREAM | END_HEADERS;
     let prioritised = |dependency: u32| [&dependency.to_be_bytes()[..], &[255], &get(OPEN)].concat();
     vec![
-        case("6.1 DATA").say_all([begin_post(1), frame(DATA, END_STREAM, 1, b"x")]).then(Expect::Answered(1)),
+        case("6.1 DATA")
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM, 1, b"x")])
+            .then(Expect::Answered(1)),
         case("6.1 several DATA")
-            .say_all([begin_post(1), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1, b"y")])
+            .say_all(&[begin_post(1), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1, b"y")])
             .then(Expect::Answered(1)),
         case("6.1 DATA with padding")
-            .say_all([begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &padded(b"x", 8))])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &padded(b"x", 8))])
             .then(Expect::Answered(1)),
         case("6.1 DATA on no stream").say(&frame(DATA, END_STREAM, 0, b"x")).then(FATAL),
         case("6.1 DATA on a stream that its client has ended")
             .holding()
-            .say_all([ask(1), frame(DATA, END_STREAM, 1, b"x")])
+            .say_all(&[ask(1), frame(DATA, END_STREAM, 1, b"x")])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("6.1 DATA with more padding than there is")
-            .say_all([begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[6, 1, 2, 3, 4])])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[6, 1, 2, 3, 4])])
             .then(FATAL),
         case("6.1 DATA with as much padding as there is content")
-            .say_all([begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[5, 1, 2, 3, 4])])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[5, 1, 2, 3, 4])])
             .then(FATAL),
         case("6.1 DATA without the length of its padding")
-            .say_all([begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[])])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM | PADDED, 1, &[])])
             .then(Expect::Fatal(&[PROTOCOL_ERROR, FRAME_SIZE_ERROR])),
         case("6.2 HEADERS").say(&ask(1)).then(Expect::Answered(1)),
         case("6.2 HEADERS with padding")
@@ -192,41 +194,41 @@ fn priority_and_reset() -> Vec<Case> {
             .say(&frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 255]))
             .then(Expect::Reset(1, &[PROTOCOL_ERROR])),
         case("6.3 PRIORITY with the least weight")
-            .say_all([frame(PRIORITY, 0, 1, &[0; 5]), ask(1)])
+            .say_all(&[frame(PRIORITY, 0, 1, &[0; 5]), ask(1)])
             .then(Expect::Answered(1)),
         case("6.3 PRIORITY with the greatest weight")
-            .say_all([frame(PRIORITY, 0, 1, &lonely), ask(1)])
+            .say_all(&[frame(PRIORITY, 0, 1, &lonely), ask(1)])
             .then(Expect::Answered(1)),
         case("6.3 PRIORITY that depends on another stream")
-            .say_all([frame(PRIORITY, 0, 3, &[0, 0, 0, 1, 0]), ask(1)])
+            .say_all(&[frame(PRIORITY, 0, 3, &[0, 0, 0, 1, 0]), ask(1)])
             .then(Expect::Answered(1)),
         case("6.3 PRIORITY that is exclusive")
-            .say_all([frame(PRIORITY, 0, 1, &[0x80, 0, 0, 0, 0]), ask(1)])
+            .say_all(&[frame(PRIORITY, 0, 1, &[0x80, 0, 0, 0, 0]), ask(1)])
             .then(Expect::Answered(1)),
         case("6.3 PRIORITY for a stream that comes later")
-            .say_all([frame(PRIORITY, 0, 3, &lonely), ask(1)])
+            .say_all(&[frame(PRIORITY, 0, 3, &lonely), ask(1)])
             .then(Expect::Answered(1)),
         case("6.3 PRIORITY on no stream").say(&frame(PRIORITY, 0, 0, &lonely)).then(FATAL),
         case("6.3 PRIORITY that is too short")
             .holding()
-            .say_all([ask(1), frame(PRIORITY, 0, 1, &lonely[..4])])
+            .say_all(&[ask(1), frame(PRIORITY, 0, 1, &lonely[..4])])
             .then(Expect::Reset(1, &[FRAME_SIZE_ERROR])),
         case("6.3 PRIORITY that is too long")
             .holding()
-            .say_all([ask(1), frame(PRIORITY, 0, 1, &[0; 6])])
+            .say_all(&[ask(1), frame(PRIORITY, 0, 1, &[0; 6])])
             .then(Expect::Reset(1, &[FRAME_SIZE_ERROR])),
         case("6.4 RST_STREAM")
-            .say_all([begin_post(1), frame(RST_STREAM, 0, 1, &cancel)])
+            .say_all(&[begin_post(1), frame(RST_STREAM, 0, 1, &cancel)])
             .then(Expect::Nothing),
         case("6.4 RST_STREAM on no stream").say(&frame(RST_STREAM, 0, 0, &cancel)).then(FATAL),
         case("6.4 RST_STREAM on an idle stream").say(&frame(RST_STREAM, 0, 1, &cancel)).then(FATAL),
         case("6.4 RST_STREAM that is too short")
             .holding()
-            .say_all([ask(1), frame(RST_STREAM, 0, 1, &cancel[..3])])
+            .say_all(&[ask(1), frame(RST_STREAM, 0, 1, &cancel[..3])])
             .then(FATAL_SIZE),
         case("6.4 RST_STREAM that is too long")
             .holding()
-            .say_all([ask(1), frame(RST_STREAM, 0, 1, &[0; 5])])
+            .say_all(&[ask(1), frame(RST_STREAM, 0, 1, &[0; 5])])
             .then(FATAL_SIZE),
     ]
 }
@@ -239,7 +241,7 @@ fn control() -> Vec<Case> {
             .then(FATAL),
         case("6.6 PUSH_PROMISE on a stream that is open")
             .holding()
-            .say_all([ask(1), frame(PUSH_PROMISE, END_HEADERS, 1, &promise)])
+            .say_all(&[ask(1), frame(PUSH_PROMISE, END_HEADERS, 1, &promise)])
             .then(FATAL),
         case("6.7 PING")
             .say(&frame(PING, 0, 0, b"tollgate"))
@@ -253,7 +255,7 @@ fn control() -> Vec<Case> {
         case("6.7 PING that is too long").say(&frame(PING, 0, 0, &[0; 9])).then(FATAL_SIZE),
         case("6.8 GOAWAY").say(&frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0farewell")).then(Expect::Farewell),
         case("6.8 GOAWAY while a request is under way")
-            .say_all([begin_post(1), frame(GOAWAY, 0, 0, &[0; 8]), frame(DATA, END_STREAM, 1, b"x")])
+            .say_all(&[begin_post(1), frame(GOAWAY, 0, 0, &[0; 8]), frame(DATA, END_STREAM, 1, b"x")])
             .then(Expect::Answered(1)),
         case("6.8 GOAWAY on a stream").say(&frame(GOAWAY, 0, 1, &[0; 8])).then(FATAL),
         case("6.8 GOAWAY that is too short").say(&frame(GOAWAY, 0, 0, &[0; 7])).then(FATAL_SIZE),
@@ -265,33 +267,33 @@ fn continuation() -> Vec<Case> {
     let begun = frame(HEADERS, END_STREAM, 1, &get(OPEN));
     let ending = |stream| frame(CONTINUATION, END_HEADERS, stream, &more);
     vec![
-        case("6.10 CONTINUATION").say_all([begun.clone(), ending(1)]).then(Expect::Answered(1)),
+        case("6.10 CONTINUATION").say_all(&[begun.clone(), ending(1)]).then(Expect::Answered(1)),
         case("6.10 several CONTINUATION")
-            .say_all([begun.clone(), frame(CONTINUATION, 0, 1, &more), ending(1)])
+            .say_all(&[begun.clone(), frame(CONTINUATION, 0, 1, &more), ending(1)])
             .then(Expect::Answered(1)),
         case("6.10 a head that is split within a field")
-            .say_all([
+            .say_all(&[
                 frame(HEADERS, END_STREAM, 1, &get(OPEN)[..9]),
                 frame(CONTINUATION, 0, 1, &get(OPEN)[9..10]),
                 frame(CONTINUATION, END_HEADERS, 1, &get(OPEN)[10..]),
             ])
             .then(Expect::Answered(1)),
         case("6.10 CONTINUATION that is followed by another frame")
-            .say_all([
+            .say_all(&[
                 frame(HEADERS, 0, 1, &post(OPEN, &[])),
                 frame(CONTINUATION, 0, 1, &more),
                 frame(DATA, END_STREAM, 1, b"x"),
                 ending(1),
             ])
             .then(FATAL),
-        case("6.10 CONTINUATION on no stream").say_all([begun.clone(), ending(0)]).then(FATAL),
-        case("6.10 CONTINUATION after the end of a head").holding().say_all([ask(1), ending(1)]).then(FATAL),
+        case("6.10 CONTINUATION on no stream").say_all(&[begun.clone(), ending(0)]).then(FATAL),
+        case("6.10 CONTINUATION after the end of a head").holding().say_all(&[ask(1), ending(1)]).then(FATAL),
         case("6.10 CONTINUATION after the last CONTINUATION")
             .holding()
-            .say_all([begun, ending(1), ending(1)])
+            .say_all(&[begun, ending(1), ending(1)])
             .then(FATAL),
         case("6.10 CONTINUATION after DATA")
-            .say_all([begin_post(1), frame(DATA, 0, 1, b"x"), ending(1)])
+            .say_all(&[begin_post(1), frame(DATA, 0, 1, b"x"), ending(1)])
             .then(FATAL),
     ]
 }

@@ -17,6 +17,9 @@ const PLAIN_KEY: &[u8] = b"\x0acustom-key";
 const PLAIN_VALUE: &[u8] = b"\x0ccustom-value";
 const PLAIN_NO_CACHE: &[u8] = b"\x08no-cache";
 
+/// `user-agent` without a value, entry 58 of the static table.
+const USER_AGENT: u8 = 0x80 | 0x3a;
+
 /// The first entry of the dynamic table (§2.3.3).
 const NEWEST: u8 = 62;
 
@@ -35,11 +38,11 @@ fn field(name: &'static str, field: &[&[u8]], expect: Expect) -> Case {
 
 fn representations() -> Vec<Case> {
     // `cache-control` is entry 24 of the static table, and 15 is what four bits hold (§5.1).
-    let (indexing, plain, never): (&[u8], &[u8], &[u8]) = (&[0x40 | 24], &[0x0f, 9], &[0x1f, 9]);
+    let (indexing, plain, never): (&[u8], &[u8], &[u8]) = (&[0x58], &[0x0f, 9], &[0x1f, 9]);
     // `:method: GET`, `:scheme: http`, and the others by the indices of their names.
     let compressed = [&[0x82, 0x86, 0x41][..], b"\x09site.test", &[0x44], b"\x09/public/a"].concat();
     vec![
-        field("HPACK 6.1 an indexed field", &[&[0x80 | 58]], FINE),
+        field("HPACK 6.1 an indexed field", &[&[USER_AGENT]], FINE),
         case("HPACK 6.1 a head as clients write it")
             .say(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &compressed))
             .then(FINE),
@@ -101,7 +104,7 @@ fn sizes() -> Vec<Case> {
         before("HPACK 6.3 a table that is far too large", &[0x3f, 0xff, 0xff, 0xff, 0x0f], FATAL),
         before("HPACK 4.2 a smaller table, and then the largest", &[&[0x20], most].concat(), FINE),
         field("HPACK 4.2 a table's size at the end of a head", &[&[0x21]], FATAL),
-        field("HPACK 4.2 a table's size within a head", &[&[0x21, 0x80 | 58]], FATAL),
+        field("HPACK 4.2 a table's size within a head", &[&[0x21, USER_AGENT]], FATAL),
     ]
 }
 

@@ -52,24 +52,24 @@ fn exchanges() -> Vec<Case> {
             .then(Expect::Answered(1)),
         case("8.1 HEAD").say(&request(head)).then(Expect::Answered(1)),
         case("8.1 POST")
-            .say_all([begin_post(1), frame(DATA, END_STREAM, 1, b"test")])
+            .say_all(&[begin_post(1), frame(DATA, END_STREAM, 1, b"test")])
             .then(Expect::Answered(1)),
         case("8.1 POST with trailers")
-            .say_all([
+            .say_all(&[
                 frame(HEADERS, END_HEADERS, 1, &post(OPEN, &[(b"trailer", b"x-test")])),
                 body.clone(),
                 trailers(END_STREAM, &[(b"x-test", b"ok")]),
             ])
             .then(Expect::Answered(1)),
         case("8.1 POST with nothing but trailers")
-            .say_all([begin_post(1), trailers(END_STREAM, &[(b"x-test", b"ok")])])
+            .say_all(&[begin_post(1), trailers(END_STREAM, &[(b"x-test", b"ok")])])
             .then(Expect::Answered(1)),
         case("8.1 trailers that do not end the stream")
-            .say_all([begin(&[]), body.clone(), trailers(0, &[(b"x-test", b"ok")])])
+            .say_all(&[begin(&[]), body.clone(), trailers(0, &[(b"x-test", b"ok")])])
             .then(MALFORMED),
         case("8.1 DATA after the trailers")
             .holding()
-            .say_all([begin_post(1), body.clone(), trailers(END_STREAM, &[(b"x-test", b"ok")]), body])
+            .say_all(&[begin_post(1), body.clone(), trailers(END_STREAM, &[(b"x-test", b"ok")]), body])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
     ]
 }
@@ -80,26 +80,26 @@ fn bodies() -> Vec<Case> {
     let announcing = |name, length: &'static [u8]| with(name, &[(b"content-length", length)]);
     vec![
         case("8.1.1 DATA as long as content-length says")
-            .say_all([
+            .say_all(&[
                 frame(HEADERS, END_HEADERS, 1, &post(OPEN, &[(b"content-length", b"4")])),
                 data(0, b"te"),
                 data(END_STREAM, b"st"),
             ])
             .then(Expect::Answered(1)),
         case("8.1.1 less DATA than content-length says")
-            .say_all([length(b"5"), data(END_STREAM, b"test")])
+            .say_all(&[length(b"5"), data(END_STREAM, b"test")])
             .then(MALFORMED),
         case("8.1.1 more DATA than content-length says")
-            .say_all([length(b"1"), data(END_STREAM, b"test")])
+            .say_all(&[length(b"1"), data(END_STREAM, b"test")])
             .then(MALFORMED),
         case("8.1.1 several DATA, less than content-length says")
-            .say_all([length(b"5"), data(0, b"te"), data(END_STREAM, b"st")])
+            .say_all(&[length(b"5"), data(0, b"te"), data(END_STREAM, b"st")])
             .then(MALFORMED),
         case("8.1.1 several DATA, more than content-length says")
-            .say_all([length(b"3"), data(0, b"te"), data(END_STREAM, b"st")])
+            .say_all(&[length(b"3"), data(0, b"te"), data(END_STREAM, b"st")])
             .then(MALFORMED),
         case("8.1.1 trailers before the content-length is reached")
-            .say_all([length(b"5"), data(0, b"test"), trailers(END_STREAM, &[(b"x-test", b"ok")])])
+            .say_all(&[length(b"5"), data(0, b"test"), trailers(END_STREAM, &[(b"x-test", b"ok")])])
             .then(MALFORMED),
         announcing("8.1.1 a content-length and no DATA", b"5"),
         announcing("8.1.1 a content-length that is no number", b"five"),
@@ -111,7 +111,7 @@ fn bodies() -> Vec<Case> {
 fn fields() -> Vec<Case> {
     let ending = |name, fields: Fields<'_>| {
         case(name)
-            .say_all([begin(&[]), frame(DATA, 0, 1, b"test"), trailers(END_STREAM, fields)])
+            .say_all(&[begin(&[]), frame(DATA, 0, 1, b"test"), trailers(END_STREAM, fields)])
             .then(MALFORMED)
     };
     vec![
@@ -152,7 +152,7 @@ fn fields() -> Vec<Case> {
         ending("8.2.1 a tab after a trailer", &[(b"x-test", b"ok\t")]),
         ending("8.2.2 Connection in a trailer", &[(b"connection", b"close")]),
         case("8.3 a pseudo-field in the trailers")
-            .say_all([
+            .say_all(&[
                 begin_post(1),
                 frame(DATA, 0, 1, b"test"),
                 trailers(END_STREAM, &[(b":method", b"POST")]),

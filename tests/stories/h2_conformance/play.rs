@@ -130,7 +130,7 @@ pub(super) fn begin_post(stream: u32) -> Vec<u8> {
 
 impl Case {
     /// The client says only what the steps say, from the first byte.
-    pub(super) fn from_scratch(mut self) -> Self {
+    pub(super) fn without_greeting(mut self) -> Self {
         self.settings = None;
         self
     }
@@ -153,7 +153,7 @@ impl Case {
     }
 
     /// Then it says these frames at once.
-    pub(super) fn say_all<const N: usize>(self, frames: [Vec<u8>; N]) -> Self {
+    pub(super) fn say_all(self, frames: &[Vec<u8>]) -> Self {
         self.say(&frames.concat())
     }
 
@@ -302,7 +302,7 @@ impl Talk {
     }
 }
 
-/// The code at the end of RST_STREAM, or of GOAWAY before what it says besides.
+/// The code at the end of `RST_STREAM`, or of GOAWAY before what it says besides.
 fn last_code(frame: &Frame) -> u32 {
     let at = if frame.kind == GOAWAY { 4 } else { 0 };
     let code = frame.payload.get(at..at + 4).and_then(|code| code.try_into().ok());

@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
             .then(Expect::Nothing),
         accepted("6.5.3 SETTINGS are acknowledged", &[(ENABLE_PUSH, 0)]),
         case("6.5.3 each SETTINGS is acknowledged")
-            .say_all([say(&[(ENABLE_PUSH, 0)]), say(&[(INITIAL_WINDOW_SIZE, 9)])])
+            .say_all(&[say(&[(ENABLE_PUSH, 0)]), say(&[(INITIAL_WINDOW_SIZE, 9)])])
             .until(Sign::Acknowledged)
             .until(Sign::Acknowledged)
             .then(Expect::Nothing),

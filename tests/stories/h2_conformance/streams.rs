@@ -52,7 +52,7 @@ fn half_closed() -> Vec<Case> {
     vec![
         case("5.1 half-closed: DATA")
             .holding()
-            .say_all([ask(1), data()])
+            .say_all(&[ask(1), data()])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 half-closed, and its answer begun: DATA")
             .holding()
@@ -62,23 +62,23 @@ fn half_closed() -> Vec<Case> {
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 half-closed: HEADERS")
             .holding()
-            .say_all([ask(1), ask(1)])
+            .say_all(&[ask(1), ask(1)])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 half-closed: CONTINUATION")
             .holding()
-            .say_all([ask(1), continuation()])
+            .say_all(&[ask(1), continuation()])
             .then(Expect::Reset(1, &[STREAM_CLOSED, PROTOCOL_ERROR])),
         case("5.1 half-closed: WINDOW_UPDATE")
             .holding()
-            .say_all([ask(1), window()])
+            .say_all(&[ask(1), window()])
             .until(Sign::Piece(1, 1))
             .then(Expect::Nothing),
         case("5.1 half-closed: PRIORITY")
             .holding()
-            .say_all([ask(1), priority(), window()])
+            .say_all(&[ask(1), priority(), window()])
             .until(Sign::Piece(1, 1))
             .then(Expect::Nothing),
-        case("5.1 half-closed: RST_STREAM").holding().say_all([ask(1), cancel()]).then(Expect::Nothing),
+        case("5.1 half-closed: RST_STREAM").holding().say_all(&[ask(1), cancel()]).then(Expect::Nothing),
         case("5.1 half-closed, and its answer begun: RST_STREAM")
             .holding()
             .say(&ask(1))
@@ -92,16 +92,16 @@ fn closed() -> Vec<Case> {
     let answered = |name| case(name).say(&ask(1)).until(Sign::End(1));
     vec![
         case("5.1 closed by RST_STREAM: DATA")
-            .say_all([begin_post(1), cancel(), data()])
+            .say_all(&[begin_post(1), cancel(), data()])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 closed by RST_STREAM: HEADERS")
-            .say_all([begin_post(1), cancel(), ask(1)])
+            .say_all(&[begin_post(1), cancel(), ask(1)])
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 closed by RST_STREAM: CONTINUATION")
-            .say_all([begin_post(1), cancel(), continuation()])
+            .say_all(&[begin_post(1), cancel(), continuation()])
             .then(Expect::Reset(1, &[STREAM_CLOSED, PROTOCOL_ERROR])),
         case("5.1 closed by RST_STREAM: PRIORITY")
-            .say_all([begin_post(1), cancel(), priority()])
+            .say_all(&[begin_post(1), cancel(), priority()])
             .then(Expect::Nothing),
         // §6.1 asks for no more than the stream.
         answered("5.1 closed: DATA").say(&data()).then(Expect::Reset(1, &[STREAM_CLOSED])),
@@ -120,11 +120,11 @@ fn identifiers() -> Vec<Case> {
     let many = (0..=STREAMS).flat_map(|n| ask(2 * n + 1)).collect::<Vec<u8>>();
     vec![
         case("5.1.1 a stream with an even number").say(&ask(2)).then(FATAL),
-        case("5.1.1 a stream with a lower number than one before").say_all([ask(5), ask(3)]).then(FATAL),
+        case("5.1.1 a stream with a lower number than one before").say_all(&[ask(5), ask(3)]).then(FATAL),
         case("5.1.1 a stream that was passed over: DATA")
-            .say_all([ask(5), frame(DATA, END_STREAM, 3, b"x")])
+            .say_all(&[ask(5), frame(DATA, END_STREAM, 3, b"x")])
             .then(Expect::Reset(3, &[STREAM_CLOSED, PROTOCOL_ERROR])),
-        case("5.1.1 numbers that are not all used").say_all([ask(5), ask(101)]).then(Expect::Answered(101)),
+        case("5.1.1 numbers that are not all used").say_all(&[ask(5), ask(101)]).then(Expect::Answered(101)),
         case("5.1.1 the last number there is").say(&ask(0x7fff_ffff)).then(Expect::Answered(0x7fff_ffff)),
         case("5.1.2 more streams than may be open")
             .with(&[(INITIAL_WINDOW_SIZE, 0)])
@@ -135,7 +135,7 @@ fn identifiers() -> Vec<Case> {
             .say(&many[..many.len() / 101 * 100])
             .then(Expect::Nothing),
         case("8.1 a request on a stream that was reset is gone, and others are not")
-            .say_all([begin_post(1), cancel(), frame(HEADERS, END_STREAM | END_HEADERS, 3, &get(OPEN))])
+            .say_all(&[begin_post(1), cancel(), frame(HEADERS, END_STREAM | END_HEADERS, 3, &get(OPEN))])
             .then(Expect::Answered(3)),
     ]
 }
