@@ -36,9 +36,10 @@ struct Known {
     cases: &'static [&'static str],
 }
 
-/// The second is worse.
+/// From the mildest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
+    Blunt,
     Vague,
     Wrong,
 }
@@ -47,6 +48,7 @@ impl Fault {
     fn of(verdict: &Verdict) -> Option<Self> {
         match verdict {
             Verdict::Right => None,
+            Verdict::Blunt => Some(Self::Blunt),
             Verdict::Vague => Some(Self::Vague),
             Verdict::Wrong(_) => Some(Self::Wrong),
         }
@@ -54,6 +56,31 @@ impl Fault {
 }
 
 const KNOWN: &[Known] = &[
+    Known {
+        why: "the library finds it while it decodes, where it knows the connection alone",
+        library: Fault::Blunt,
+        gateway: Some(Fault::Blunt),
+        cases: &[
+            "4.2 DATA that is too long",
+            "6.9 WINDOW_UPDATE of a stream by nothing",
+            "8.2.1 a capital letter in a name",
+            "8.2.1 a space in a name",
+            "8.2.1 a colon in a name",
+            "8.2.1 a control character in a name",
+            "8.2.1 DEL in a name",
+            "8.2.1 a name beyond ASCII",
+            "8.2.1 no name",
+            "8.2.1 NUL in a value",
+            "8.2.1 LF in a value",
+            "8.2.1 CR in a value",
+            "8.2.1 a capital letter in a trailer",
+            "8.2.1 NUL in a trailer",
+            "8.3 a pseudo-field that nobody knows",
+            "8.3 an unknown pseudo-field in the trailers",
+            "8.3.1 an empty method",
+            "8.3.1 a method with a space",
+        ],
+    },
     Known {
         why: "the library ends the connection, and has PROTOCOL_ERROR for what has a name of its own",
         library: Fault::Vague,

@@ -77,13 +77,16 @@ pub(super) enum Expect {
 pub(super) enum Verdict {
     /// As the standard demands.
     Right,
+    /// The connection ended where the stream would have done, as the standard allows (RFC 9113
+    /// §5.4.2): the other requests on it are lost.
+    Blunt,
     /// The connection ended in time, under a name that is too general: `PROTOCOL_ERROR`.
     Vague,
     /// Something else came.
     Wrong(String),
 }
 
-use Verdict::{Right, Vague, Wrong};
+use Verdict::{Blunt, Right, Vague, Wrong};
 
 /// One demand of the standard.
 #[derive(Clone)]
@@ -237,7 +240,8 @@ impl Talk {
             let Some(frame) = self.raw.receive().await else {
                 return match expect {
                     Expect::Answered(_) | Expect::Nothing => Wrong("the end".to_owned()),
-                    _ => Right,
+                    Expect::Reset(..) | Expect::Malformed(_) => Blunt,
+                    Expect::Fatal(_) | Expect::Farewell => Right,
                 };
             };
             let is_answer = matches!(frame.kind, HEADERS | DATA);
@@ -286,10 +290,10 @@ impl Talk {
             Expect::Farewell => code == 0,
             Expect::Answered(_) | Expect::Nothing => false,
         };
-        let is_error = matches!(expect, Expect::Fatal(_) | Expect::Reset(..));
-        let verdict = match code {
+        let verdict = match (expect, code) {
+            (Expect::Reset(..) | Expect::Malformed(_), _) if may_come => Blunt,
             _ if may_come => Right,
-            PROTOCOL_ERROR if is_error => Vague,
+            (Expect::Fatal(_) | Expect::Reset(..), PROTOCOL_ERROR) => Vague,
             _ => return Wrong(format!("GOAWAY {code}")),
         };
         while self.raw.receive().await.is_some() {}

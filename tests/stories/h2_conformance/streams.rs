@@ -67,7 +67,7 @@ fn half_closed() -> Vec<Case> {
         case("5.1 half-closed: CONTINUATION")
             .holding()
             .say_all(&[ask(1), continuation()])
-            .then(Expect::Reset(1, &[STREAM_CLOSED, PROTOCOL_ERROR])),
+            .then(Expect::Fatal(&[STREAM_CLOSED, PROTOCOL_ERROR])),
         case("5.1 half-closed: WINDOW_UPDATE")
             .holding()
             .say_all(&[ask(1), window()])
@@ -99,7 +99,7 @@ fn closed() -> Vec<Case> {
             .then(Expect::Reset(1, &[STREAM_CLOSED])),
         case("5.1 closed by RST_STREAM: CONTINUATION")
             .say_all(&[begin_post(1), cancel(), continuation()])
-            .then(Expect::Reset(1, &[STREAM_CLOSED, PROTOCOL_ERROR])),
+            .then(Expect::Fatal(&[STREAM_CLOSED, PROTOCOL_ERROR])),
         case("5.1 closed by RST_STREAM: PRIORITY")
             .say_all(&[begin_post(1), cancel(), priority()])
             .then(Expect::Nothing),
