@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use super::h2_head::has_bare_values;
 use super::tunnel::Tunnel;
 use super::watch::Deadline;
 
@@ -35,7 +36,10 @@ impl http_body::Body for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::None => Poll::Ready(None),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http2(body) => {
+                let polled = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(polled.map(|frame| well_formed(frame?)))
+            }
             Self::Http1(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -54,6 +58,14 @@ impl http_body::Body for Incoming {
             Self::Http2(body) => body.size_hint(),
             Self::Http1(body) => body.size_hint(),
         }
+    }
+}
+
+/// What holds for a head holds for trailers: the request is malformed, even if it is known late.
+fn well_formed(frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+    match frame.trailers_ref() {
+        Some(trailers) if !has_bare_values(trailers) => Err("white space around a trailer's value".into()),
+        _ => Ok(frame),
     }
 }
 

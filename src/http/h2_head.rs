@@ -27,6 +27,17 @@ pub fn settle(head: &mut Parts) {
     join_cookies(&mut head.headers);
 }
 
+/// Whether every value in `headers` may stand in HTTP/2: white space around it is no part of a value
+/// in HTTP/1.1, where the upstream would read another one than was judged (RFC 9113 §8.2.1). The
+/// library below looks at all that is forbidden but this.
+pub fn has_bare_values(headers: &HeaderMap) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers.values().all(|value| {
+        let value = value.as_bytes();
+        !is_space(value.first()) && !is_space(value.last())
+    })
+}
+
 /// Whether a request asks for a WebSocket in the way of HTTP/2 (RFC 8441 §4).
 pub fn asks_for_websocket<B>(request: &Request<B>) -> bool {
     *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some_and(is_websocket)
@@ -122,6 +133,25 @@ mod tests {
                 settled(uri, hosts),
                 ("/a?b".into(), expected.iter().map(ToString::to_string).collect())
             );
+        }
+    }
+
+    #[test]
+    fn no_value_has_white_space_around_it() {
+        for (value, is_bare) in [
+            ("", true),
+            ("a", true),
+            ("a b\tc", true),
+            (" ", false),
+            (" a", false),
+            ("a ", false),
+            ("\ta", false),
+            ("a\t", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("x", HeaderValue::from_static("a"));
+            headers.append("x", HeaderValue::from_str(value).unwrap());
+            assert_eq!(has_bare_values(&headers), is_bare, "{value:?}");
         }
     }
 

@@ -34,10 +34,17 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const FRAME_HEAD: usize = 9;
 
-/// More frames than a connection can pay for.
+/// Why no more is read from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a flood of HTTP/2 frames that lead nowhere")]
-pub(super) struct Flood;
+pub(super) enum Refused {
+    /// More frames than it can pay for.
+    #[error("a flood of HTTP/2 frames that lead nowhere")]
+    Flood,
+    /// What follows the preface is not SETTINGS, which are a part of it (RFC 9113 §3.4). That may
+    /// end without a GOAWAY.
+    #[error("an HTTP/2 preface without SETTINGS")]
+    Preface,
+}
 
 /// What a connection can still spend, and where it is in what it says.
 #[derive(Debug)]
@@ -78,7 +85,7 @@ impl Budget {
         self.left.set(self.left.get().saturating_add(amount).min(PURSE));
     }
 
-    fn spend(&self, amount: u32) -> Result<(), Flood> {
+    fn spend(&self, amount: u32) -> Result<(), Refused> {
         if let Some(left) = self.left.get().checked_sub(amount) {
             self.left.set(left);
             return Ok(());
@@ -88,7 +95,7 @@ impl Budget {
         let passed = now.duration_since(self.counted_at.replace(now));
         let income = passed.as_millis().saturating_mul(u128::from(INCOME)) / 1000;
         self.earn(u32::try_from(income).unwrap_or(PURSE));
-        let left = self.left.get().checked_sub(amount).ok_or(Flood)?;
+        let left = self.left.get().checked_sub(amount).ok_or(Refused::Flood)?;
         self.left.set(left);
         Ok(())
     }
@@ -116,9 +123,11 @@ impl Frames {
     }
 
     /// Takes what came in, and has `budget` pay for it.
-    pub(super) fn came(&mut self, bytes: &[u8], budget: &Budget) -> Result<(), Flood> {
+    pub(super) fn came(&mut self, bytes: &[u8], budget: &Budget) -> Result<(), Refused> {
         self.each(bytes, |frame| {
-            budget.has_begun.set(true);
+            if !budget.has_begun.replace(true) && frame.kind != Frame::SETTINGS {
+                return Err(Refused::Preface);
+            }
             frame.spend(budget)
         })
     }
@@ -134,8 +143,8 @@ impl Frames {
     fn each(
         &mut self,
         mut bytes: &[u8],
-        mut see: impl FnMut(Frame) -> Result<(), Flood>,
-    ) -> Result<(), Flood> {
+        mut see: impl FnMut(Frame) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
         loop {
             let (_, rest) = bytes.split_at(self.skip.min(bytes.len()));
             self.skip -= bytes.len() - rest.len();
@@ -165,6 +174,8 @@ struct Frame {
 }
 
 impl Frame {
+    const SETTINGS: u8 = 0x4;
+
     const END_STREAM: u8 = 0x1;
     const END_HEADERS: u8 = 0x4;
 
@@ -184,7 +195,7 @@ impl Frame {
         }
     }
 
-    fn spend(&self, budget: &Budget) -> Result<(), Flood> {
+    fn spend(&self, budget: &Budget) -> Result<(), Refused> {
         match self.kind {
             // DATA
             0x0 if self.length == 0 && !self.has(Self::END_STREAM) => budget.spend(1),
@@ -200,8 +211,7 @@ impl Frame {
             }
             // RST_STREAM
             0x3 => budget.spend(RESET),
-            // SETTINGS
-            0x4 => budget.spend(SETTINGS),
+            Self::SETTINGS => budget.spend(SETTINGS),
             // CONTINUATION
             0x9 => {
                 if self.has(Self::END_HEADERS) {
@@ -228,6 +238,13 @@ mod tests {
         frame
     }
 
+    /// A full purse of a client that has said its preface and its first SETTINGS.
+    fn begun() -> Budget {
+        let budget = Budget::new(Instant::now());
+        budget.has_begun.set(true);
+        budget
+    }
+
     /// How many of `frame` are taken before it is a flood, in pieces of `piece` bytes.
     fn taken(frame: &[u8], piece: usize, budget: &Budget) -> usize {
         let mut frames = Frames::incoming();
@@ -251,14 +268,14 @@ mod tests {
             ("HEADERS", frame(0x1, 0x5, 100), usize::MAX),
         ] {
             for piece in [1, 4, 9, 1000] {
-                assert_eq!(taken(&frame, piece, &Budget::new(Instant::now())), most, "{name} {piece}");
+                assert_eq!(taken(&frame, piece, &begun()), most, "{name} {piece}");
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn time_and_work_pay() {
-        let budget = Budget::new(Instant::now());
+        let budget = begun();
         let ping = frame(0x6, 0, 8);
         assert_eq!(taken(&ping, 9, &budget), 10_000);
         tokio::time::advance(Duration::from_millis(500)).await;
@@ -279,6 +296,15 @@ mod tests {
         // Nobody saves up more than a purse holds.
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(taken(&ping, 9, &budget), 10_000);
+    }
+
+    #[tokio::test]
+    async fn settings_come_first() {
+        for (kind, expected) in [(0x4, Ok(())), (0x1, Err(Refused::Preface)), (0x6, Err(Refused::Preface))] {
+            let mut frames = Frames::incoming();
+            let said = [&PREFACE[..], &frame(kind, 0, 6), &frame(0x1, 0x5, 10)].concat();
+            assert_eq!(frames.came(&said, &Budget::new(Instant::now())), expected, "{kind}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! A conversation in HTTP/2 on one connection.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -73,6 +72,9 @@ where
         Box::pin(async move {
             let stream = h2_head::asks_for_websocket(&request).then(|| hyper::upgrade::on(&mut request));
             let (mut head, body) = request.into_parts();
+            if !h2_head::has_bare_values(&head.headers) {
+                return Err(h2::Error::from(h2::Reason::PROTOCOL_ERROR));
+            }
             let is_head = head.method == Method::HEAD;
             let body = if stream.is_some() { Incoming::None } else { Incoming::Http2(body) };
             h2_head::settle(&mut head);
@@ -92,7 +94,7 @@ where
             if let Some(bond) = response.body().bond() {
                 poll_fn(|cx| exchange.poll_bind(bond, cx)).await;
             }
-            Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, exchange)))
+            Ok(response.map(|body| AnswerBody::new(body, exchange)))
         })
     });
     let head_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);

@@ -22,6 +22,7 @@ mod forwarding;
 mod framing;
 mod grpc;
 mod h2;
+mod h2_conformance;
 mod h2_floods;
 mod http2_upstream;
 mod https;

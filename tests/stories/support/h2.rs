@@ -20,6 +20,7 @@ pub(crate) const HEADERS: u8 = 1;
 pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
@@ -29,6 +30,10 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 /// On HEADERS and CONTINUATION.
 pub(crate) const END_HEADERS: u8 = 4;
+/// On HEADERS and DATA.
+pub(crate) const PADDED: u8 = 8;
+/// On HEADERS.
+pub(crate) const PRIORITISED: u8 = 0x20;
 /// On SETTINGS and PING.
 pub(crate) const ACK: u8 = 1;
 
@@ -147,10 +152,15 @@ impl Raw {
 
     /// The same with these settings.
     pub(crate) async fn begin_with(gateway: SocketAddr, settings: &[u8]) -> Self {
-        let stream = Connection::dial([127, 0, 0, 1].into(), gateway).await;
-        let mut raw = Self { stream, next: 1, resets: Vec::new() };
+        let mut raw = Self::dial(gateway).await;
         assert!(raw.send(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat()).await);
         raw
+    }
+
+    /// A connection on which nothing has been said.
+    pub(crate) async fn dial(gateway: SocketAddr) -> Self {
+        let stream = Connection::dial([127, 0, 0, 1].into(), gateway).await;
+        Self { stream, next: 1, resets: Vec::new() }
     }
 
     /// Sends bytes; `false` once the other side has closed.
@@ -249,7 +259,7 @@ impl Raw {
 
 /// The status in a header block of ours, in which it comes first (RFC 7541 §6, and its appendix B
 /// for the digits).
-fn status(block: &[u8]) -> u16 {
+pub(crate) fn status(block: &[u8]) -> u16 {
     const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     let start = block.iter().position(|byte| byte >> 5 != 1).expect("something behind table sizes");
     match block[start] {
