@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
-use crate::config::{Settings, StoreKind};
+use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
@@ -102,9 +102,7 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 /// The same on the sockets that the process `inherited`, all of which have to be among those that the
 /// settings name.
 pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
-    let stores = match settings.store {
-        StoreKind::Memory => Stores::in_memory(),
-    };
+    let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&ambient.clock))?;
     let listeners = Listeners::open(&settings, inherited)?;
     run(settings, ambient, stores, listeners).await
 }

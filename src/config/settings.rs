@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::certificate::Certificate;
+use super::redis::RedisSettings;
 use super::upstream::Upstreams;
 use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
@@ -26,7 +27,7 @@ pub struct Settings {
     /// `[control]`: the listener for operators and login pages.
     pub control: Control,
     /// `[store]`: where tokens, sessions and users are kept.
-    pub store: StoreKind,
+    pub store: StoreSettings,
     /// `[[api_key]]`.
     pub api_keys: Vec<ApiKey>,
     /// `[[site]]`, at least one.
@@ -84,10 +85,12 @@ pub struct Control {
 }
 
 /// `[store]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreKind {
+#[derive(Clone, Debug)]
+pub enum StoreSettings {
     /// In memory: everything is forgotten on restart.
     Memory,
+    /// In a Redis that many nodes share.
+    Redis(RedisSettings),
 }
 
 /// One `[[api_key]]`.

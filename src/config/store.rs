@@ -1,20 +1,23 @@
 //! `[store]`: where tokens, sessions and users are kept.
 
 use super::document::Read;
+use super::redis;
 use super::section::Section;
-use super::settings::StoreKind;
+use super::settings::StoreSettings;
 
 /// Reads `[store]`.
-pub(super) fn read(mut section: Section<'_>) -> Read<StoreKind> {
-    let kind = section.text("kind");
-    section.later(&["path", "url"]);
-    section.finish();
-    let Some(kind) = kind? else {
-        return Ok(StoreKind::Memory);
+pub(super) fn read(mut section: Section<'_>) -> Read<StoreSettings> {
+    let kind = section.text("kind")?;
+    let settings = match &kind {
+        None => Ok(StoreSettings::Memory),
+        Some(kind) => match kind.as_str() {
+            "memory" => Ok(StoreSettings::Memory),
+            "redis" => redis::read(&mut section).map(StoreSettings::Redis),
+            "embedded" => Err(kind.refuse("is not available in this version", "use \"memory\" or \"redis\"")),
+            _ => Err(kind.refuse("is not a kind of store", "use \"memory\" or \"redis\"")),
+        },
     };
-    match kind.as_str() {
-        "memory" => Ok(StoreKind::Memory),
-        "embedded" | "redis" => Err(kind.refuse("is not available in this version", "use \"memory\"")),
-        _ => Err(kind.refuse("is not a kind of store", "use \"memory\"")),
-    }
+    section.later(&["path"]);
+    section.finish();
+    settings
 }

@@ -6,12 +6,15 @@
 
 pub mod memory;
 pub mod record;
+mod redis;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::domain::clock::Timestamp;
+use crate::config::{Site, StoreSettings};
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{SessionHash, TokenHash};
@@ -262,6 +265,14 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// Those that the settings name, for these sites.
+    pub fn open(settings: &StoreSettings, sites: &[Arc<Site>], clock: Arc<dyn Clock>) -> io::Result<Self> {
+        match settings {
+            StoreSettings::Memory => Ok(Self::in_memory()),
+            StoreSettings::Redis(settings) => redis::open(settings, sites, clock),
+        }
+    }
+
     /// Everything in memory: forgotten on restart.
     pub fn in_memory() -> Self {
         Self {

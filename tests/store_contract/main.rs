@@ -4,18 +4,73 @@
 
 mod directory;
 mod model;
+#[path = "../servers/redis.rs"]
+mod redis;
 mod sessions;
 mod tokens;
 
+use std::any::Any;
+use std::fmt::Write as _;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::domain::clock::Timestamp;
+use tollgate::config::{self, Environment};
+use tollgate::domain::clock::{Clock as _, ManualClock, Timestamp};
 use tollgate::domain::site::SiteName;
 use tollgate::store::Stores;
 
+/// One kind of store.
+#[derive(Clone)]
+struct Kept {
+    stores: Stores,
+    clock: Arc<ManualClock>,
+    /// Whether what is over is forgotten when it is swept away, and not by itself.
+    forgets_when_swept: bool,
+    /// What has to be there as long as it is used.
+    _servers: Arc<dyn Any + Send + Sync>,
+}
+
+impl Deref for Kept {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.stores
+    }
+}
+
+impl Kept {
+    fn in_memory() -> Self {
+        let clock = Arc::new(ManualClock::starting_at(START));
+        Self { stores: Stores::in_memory(), clock, forgets_when_swept: true, _servers: Arc::new(()) }
+    }
+
+    fn in_redis(url: &str, servers: impl Any + Send + Sync) -> Self {
+        let mut toml = format!("[store]\nkind = \"redis\"\nurl = {url:?}\n");
+        for name in ["intranet", "wiki", "shop"] {
+            let _infallible = write!(
+                toml,
+                "[[site]]\nname = {name:?}\nhosts = [\"{name}.test\"]\nupstream = [\"http://127.0.0.1:9\"]\n\
+                 login_url = \"https://login.test/\"\n"
+            );
+        }
+        let settings = config::load(&toml, "contract.toml", &Environment::empty()).unwrap();
+        let clock = Arc::new(ManualClock::starting_at(START));
+        let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&clock) as _).unwrap();
+        Self { stores, clock, forgets_when_swept: false, _servers: Arc::new(servers) }
+    }
+
+    /// Moves the clock of the store to `time`.
+    fn wait_until(&self, time: Timestamp) {
+        self.clock.advance(self.clock.now().until(time));
+    }
+}
+
 /// Each kind of store, new and empty.
-fn all() -> Vec<Stores> {
-    vec![Stores::in_memory()]
+fn all() -> Vec<Kept> {
+    let server = redis::Server::start();
+    let url = server.url();
+    vec![Kept::in_memory(), Kept::in_redis(&url, server)]
 }
 
 /// The time at which every story begins.
@@ -37,6 +92,7 @@ async fn a_nonce_is_new_once_until_it_is_forgotten() {
         assert!(!stores.nonces.remember(key, after(600)).await.unwrap());
         stores.sweep(after(599), 10);
         assert!(!stores.nonces.remember(key, after(600)).await.unwrap());
+        stores.wait_until(after(600));
         stores.sweep(after(600), 10);
         assert!(stores.nonces.remember(key, after(1200)).await.unwrap());
     }

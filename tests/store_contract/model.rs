@@ -1,6 +1,9 @@
 //! Random histories of one token against the simplest model there is.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::token::Refusal;
 
 use crate::tokens::{claim, grant, token};
@@ -32,27 +35,33 @@ struct Modelled {
     used: bool,
 }
 
-proptest! {
-    #[test]
-    fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for stores in all() {
-            let (mut clock, mut made, mut current) = (0, 0, None::<(u64, Modelled)>);
+#[test]
+fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let all = all();
+    // No token comes twice.
+    let made = Cell::new(0);
+    let mut runner = TestRunner::new(Config::with_source_file(file!()));
+    let outcome = runner.run(&steps(), |steps| {
+        for stores in &all {
+            let (mut clock, mut current) = (0, None::<(u64, Modelled)>);
             for step in &steps {
                 match *step {
                     Step::Insert { lives, bound } => {
-                        made += 1;
+                        made.set(made.get() + 1);
                         let state = bound.then_some("mine");
-                        let inserting = stores.tokens.insert(token(made), grant(after(clock + lives), state));
+                        let inserting =
+                            stores.tokens.insert(token(made.get()), grant(after(clock + lives), state));
                         runtime.block_on(inserting).unwrap();
-                        current = Some((made, Modelled { expires: clock + lives, bound, used: false }));
+                        current = Some((made.get(), Modelled { expires: clock + lives, bound, used: false }));
                     }
                     Step::Wait { seconds } => clock += seconds,
                     Step::Sweep => while stores.sweep(after(clock), 2) {},
                     Step::Take { as_owner } => {
                         let Some((seed, modelled)) = &mut current else { continue };
                         let who = claim(as_owner.then_some("mine"));
-                        let taken = runtime.block_on(stores.tokens.take(token(*seed), who, after(clock))).unwrap();
+                        let taken =
+                            runtime.block_on(stores.tokens.take(token(*seed), who, after(clock))).unwrap();
                         let taken = taken.map(drop);
                         // A store may forget what is over, and only that.
                         if taken == Err(Refusal::Unknown) {
@@ -71,5 +80,7 @@ proptest! {
                 }
             }
         }
-    }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }

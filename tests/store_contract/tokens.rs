@@ -83,7 +83,9 @@ async fn the_browser_that_took_a_token_may_come_once_more_within_ten_seconds() {
             assert_eq!(take(&stores, hash, who, at).await, Err(Refusal::Used));
         }
         while stores.sweep(after(11), 2) {}
-        assert_eq!(take(&stores, hash, claim_of(&own), after(9)).await, Err(Refusal::Used));
+        if stores.forgets_when_swept {
+            assert_eq!(take(&stores, hash, claim_of(&own), after(9)).await, Err(Refusal::Used));
+        }
     }
 }
 
@@ -132,7 +134,7 @@ async fn a_token_expires_to_the_second_and_is_forgotten_later() {
 
 #[tokio::test]
 async fn forgetting_goes_in_slices() {
-    for stores in all() {
+    for stores in all().into_iter().filter(|stores| stores.forgets_when_swept) {
         for seed in 0..100 {
             stores.tokens.insert(token(1000 + seed), grant(after(1), None)).await.unwrap();
         }

@@ -81,7 +81,7 @@ fn the_listeners_and_the_store_are_read() {
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
     assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 3);
-    assert_eq!(settings.store, StoreKind::Memory);
+    assert!(matches!(settings.store, StoreSettings::Memory));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn what_is_left_out_has_its_default() {
     );
     assert!(server.trusted_proxies.is_empty() && settings.api_keys.is_empty());
     assert_eq!(settings.control.listen.to_string(), "127.0.0.1:8081");
-    assert_eq!(settings.store, StoreKind::Memory);
+    assert!(matches!(settings.store, StoreSettings::Memory));
     let site = &settings.sites[0];
     assert_eq!((site.rules.default, site.rules.routes.len()), (AccessLevel::Required, 0));
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(30), Duration::from_hours(24)));
