@@ -1,13 +1,12 @@
 //! Real Redis servers for one story: on ports and in folders of their own, to be killed, frozen and
 //! started anew. All are gone when they are dropped.
 
-#![expect(dead_code, reason = "not every test binary needs all of it")]
-
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -16,10 +15,12 @@ const HANG: Duration = Duration::from_secs(30);
 
 /// Waits until `is_so`.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
+    const STEP: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
     while !is_so() {
-        assert!(began.elapsed() < HANG, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(waited < HANG, "waited in vain until {what}");
+        std::thread::sleep(STEP);
+        waited += STEP;
     }
 }
 
@@ -61,6 +62,19 @@ impl Server {
         let mut server = Self { port: free_port(), folder, arguments, is_sentinel: false, process: None };
         server.run();
         server
+    }
+
+    /// A server that speaks TLS on another port, and asks for a password.
+    pub(crate) fn start_tls(cert: &str, key: &str, password: &str) -> Self {
+        let port = free_port().to_string();
+        let tls = ["--tls-port", &port, "--tls-cert-file", cert, "--tls-key-file", key];
+        let rest = ["--tls-ca-cert-file", cert, "--tls-auth-clients", "no", "--requirepass", password];
+        Self::start_with(&[&tls[..], &rest[..]].concat())
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.arguments[1].parse().unwrap()
     }
 
     fn config(&self) -> PathBuf {
@@ -121,7 +135,7 @@ impl Server {
         connection.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         let mut words = format!("*{}\r\n", command.len());
         for word in command {
-            words += &format!("${}\r\n{word}\r\n", word.len());
+            let _infallible = write!(words, "${}\r\n{word}\r\n", word.len());
         }
         // QUIT closes the connection behind the answer.
         words += "*1\r\n$4\r\nQUIT\r\n";

@@ -1,11 +1,16 @@
 //! What every store owes the rest of the program. Each story here is told over [`all`] stores.
 
-#![expect(clippy::unwrap_used, reason = "all of this is a test, which fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "all of this is a test, which fails by panicking"
+)]
 
 mod directory;
 mod model;
-#[path = "../servers/redis.rs"]
-mod redis;
+mod races;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sessions;
 mod tokens;
 
@@ -15,6 +20,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use servers::redis::Server;
 use tollgate::config::{self, Environment};
 use tollgate::domain::clock::{Clock as _, ManualClock, Timestamp};
 use tollgate::domain::site::SiteName;
@@ -46,7 +52,8 @@ impl Kept {
     }
 
     fn in_redis(url: &str, servers: impl Any + Send + Sync) -> Self {
-        let mut toml = format!("[store]\nkind = \"redis\"\nurl = {url:?}\n");
+        let mut toml =
+            format!("[store]\nkind = \"redis\"\nurl = {url:?}\nsecret = \"a secret of all nodes\"\n");
         for name in ["intranet", "wiki", "shop"] {
             let _infallible = write!(
                 toml,
@@ -68,7 +75,7 @@ impl Kept {
 
 /// Each kind of store, new and empty.
 fn all() -> Vec<Kept> {
-    let server = redis::Server::start();
+    let server = Server::start();
     let url = server.url();
     vec![Kept::in_memory(), Kept::in_redis(&url, server)]
 }

@@ -31,10 +31,15 @@ mod outage;
 mod paths;
 mod proxy_protocol;
 mod redeem_race;
+mod redis;
+mod redis_faults;
+mod redis_topologies;
 mod renewal;
 mod restart;
 mod return_url;
 mod secrecy;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sessions;
 mod streaming;
 mod support;

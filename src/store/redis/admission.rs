@@ -11,7 +11,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::seen::BEHIND;
 use super::sessions::{Found, listed_hash, person};
 use super::trouble::Trouble;
-use super::{Inner, hash_of, keys, list, number, scripts, string, text};
+use super::{Inner, hash_of, keep_from, keys, list, number, scripts, string, text};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, WhenFull};
@@ -35,7 +35,7 @@ impl Inner {
         let record = self.write_session(&place, session);
         let (mark, _) = self.seal.open(&format!("{place} record"), &record)?;
         let seen = self.seal_seen(&place, live.last_seen());
-        let keep = self.keep_from(now, live.ends_at());
+        let keep = keep_from(now, live.ends_at());
         let replaced = self.replaced(&live, &beginning).await?;
         let cap = beginning.cap.filter(|_| person(session).is_some());
         let (first_keep, mark_of_beginning) = if cap.is_some() { (BEGINNING, "1") } else { (keep, "") };
@@ -43,7 +43,7 @@ impl Inner {
         let arguments =
             [record.as_slice(), seen.as_slice(), first_keep.as_bytes(), mark_of_beginning.as_bytes()];
         if let Some(cap) = cap {
-            scripts::BEGIN.run(&self.line, &[&place], &arguments).await?;
+            scripts::BEGIN.run(&self.exchange, &[&place], &arguments).await?;
             let Some(going) = self.admit(&live, Some(cap), replaced.as_deref(), now).await? else {
                 self.end_session(hash, End::Revoked, None).await?;
                 return Ok(Admission::Full);
@@ -51,7 +51,7 @@ impl Inner {
             let mut ended = self.see_off(session, going).await?;
             ended.extend(self.end_replaced(replaced.as_deref()).await?);
             self.file(session, hash).await?;
-            let let_in = scripts::LET_IN.run(&self.line, &[&place], &[keep]).await?;
+            let let_in = scripts::LET_IN.run(&self.exchange, &[&place], &[keep]).await?;
             if number(&let_in)? == 1 {
                 self.near.keep_own(&reading, &live, mark);
             } else {
@@ -65,7 +65,7 @@ impl Inner {
             self.admit(&live, None, None, now).await?;
         }
         self.file(session, hash).await?;
-        scripts::BEGIN.run(&self.line, &[&place], &arguments).await?;
+        scripts::BEGIN.run(&self.exchange, &[&place], &arguments).await?;
         self.near.keep_own(&reading, &live, mark);
         let ended = self.end_replaced(replaced.as_deref()).await?;
         Ok(Admission::Begun(ended))
@@ -95,7 +95,7 @@ impl Inner {
         let until = session.expires_at;
         let times = [until.as_millis(), self.clock.now().as_millis(), self.keep_until(until)];
         let [until, now, keep] = times.map(|time| time.to_string());
-        scripts::FILE.run(&self.line, &[&by_name, &by_time], &[member, until, now, keep]).await?;
+        scripts::FILE.run(&self.exchange, &[&by_name, &by_time], &[member, until, now, keep]).await?;
         Ok(())
     }
 
@@ -122,13 +122,13 @@ impl Inner {
             entry,
             cap.map_or(0, |cap| cap.most.get()).to_string(),
             u8::from(evicts).to_string(),
-            self.keep_from(now, session.expires_at).to_string(),
+            keep_from(now, session.expires_at).to_string(),
             replaced.map(|old| old.session.id.to_string()).unwrap_or_default(),
         ];
         if cap.is_some() {
             arguments.extend(self.census(&place, session).await?);
         }
-        let mut answer = list(scripts::ADMIT.run(&self.line, &[&place], &arguments).await?)?.into_iter();
+        let mut answer = list(scripts::ADMIT.run(&self.exchange, &[&place], &arguments).await?)?.into_iter();
         if number(&answer.next().ok_or(Trouble::Damaged)?)? != 1 {
             return Ok(None);
         }
@@ -183,6 +183,6 @@ impl Inner {
         let mut remove = ::redis::cmd("HDEL");
         remove.arg(keys::sessions_of(person, &self.seal)).arg(id.to_string());
         // What stays is dropped by whoever counts next.
-        let _ = self.line.ask(&remove).await;
+        let _ = self.exchange.ask(&remove).await;
     }
 }

@@ -30,13 +30,13 @@ impl Inner {
     /// The user with this number, and the record as it stands there.
     async fn user(&self, id: UserId) -> Result<Option<(User, Vec<u8>)>, Trouble> {
         let place = keys::user(id);
-        let Some(sealed) = text(self.line.ask(cmd("GET").arg(&place)).await?)? else { return Ok(None) };
+        let Some(sealed) = text(self.exchange.ask(cmd("GET").arg(&place)).await?)? else { return Ok(None) };
         Ok(Some((self.read(&place, &sealed)?, sealed)))
     }
 
     /// The number under an address, and how it is written there.
     async fn number_of(&self, place: &str) -> Result<Option<(UserId, Vec<u8>)>, Trouble> {
-        let Some(sealed) = text(self.line.ask(cmd("GET").arg(place)).await?)? else { return Ok(None) };
+        let Some(sealed) = text(self.exchange.ask(cmd("GET").arg(place)).await?)? else { return Ok(None) };
         let (_, content) = self.seal.open(place, &sealed)?;
         let id = std::str::from_utf8(content).ok().and_then(UserId::parse).ok_or(Trouble::Damaged)?;
         Ok(Some((id, sealed)))
@@ -44,7 +44,7 @@ impl Inner {
 
     /// Puts `new` in the place of `old`; whether that is so now.
     async fn swap(&self, place: &str, old: &[u8], new: &[u8]) -> Result<bool, Trouble> {
-        let answer = list(scripts::SWAP.run(&self.line, &[place], &[old, new, NOTHING]).await?)?;
+        let answer = list(scripts::SWAP.run(&self.exchange, &[place], &[old, new, NOTHING]).await?)?;
         number(answer.first().ok_or(Trouble::Damaged)?).map(|swapped| swapped == 1)
     }
 
@@ -96,7 +96,7 @@ impl Inner {
         roles: Roles,
         now: Timestamp,
     ) -> Result<Option<User>, Trouble> {
-        let last = number(&self.line.ask(cmd("INCR").arg(keys::LAST_USER)).await?)?;
+        let last = number(&self.exchange.ask(cmd("INCR").arg(keys::LAST_USER)).await?)?;
         let id = u64::try_from(last).ok().and_then(UserId::from_number).ok_or(Trouble::Damaged)?;
         let user = User { id, email, name, account: Account::default(), roles, created_at: now };
         let own = keys::user(id);
@@ -105,13 +105,13 @@ impl Inner {
             // The count was set back: the next one may be free.
             return Ok(None);
         }
-        self.line.ask(cmd("ZADD").arg(keys::USERS).arg(id.number()).arg(id.number())).await?;
+        self.exchange.ask(cmd("ZADD").arg(keys::USERS).arg(id.number()).arg(id.number())).await?;
         let claim = self.seal.close(place, &id.to_string());
         if self.swap(place, present, &claim).await? {
             return Ok(Some(user));
         }
         self.swap(&own, &record, NOTHING).await?;
-        self.line.ask(cmd("ZREM").arg(keys::USERS).arg(id.number())).await?;
+        self.exchange.ask(cmd("ZREM").arg(keys::USERS).arg(id.number())).await?;
         Ok(None)
     }
 
@@ -158,7 +158,7 @@ impl Inner {
             let place = keys::email(user.email.key(), &self.seal);
             let claim = self.seal.close(&place, &id.to_string());
             self.swap(&place, &claim, NOTHING).await?;
-            self.line.ask(cmd("ZREM").arg(keys::USERS).arg(id.number())).await?;
+            self.exchange.ask(cmd("ZREM").arg(keys::USERS).arg(id.number())).await?;
             return Ok(Some(user));
         }
         Err(Trouble::Lost)
@@ -196,7 +196,7 @@ impl Inner {
         let start = after.map_or_else(|| "-inf".to_owned(), |id| format!("({id}"));
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(keys::USERS).arg(start).arg("+inf").arg("LIMIT").arg(0).arg(BATCH);
-        let numbers = texts(self.line.ask(&range).await?)?;
+        let numbers = texts(self.exchange.ask(&range).await?)?;
         let read = |number| UserId::parse(&string(number)?).ok_or(Trouble::Damaged);
         numbers.into_iter().map(read).collect()
     }

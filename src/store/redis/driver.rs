@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_millis(400);
 const SENTINEL_BEATS: u32 = 4;
 
 /// The connections to the Redis, for whoever is on their thread.
-pub(super) struct Line {
+pub(super) struct Exchange {
     link: watch::Sender<Option<Link>>,
     lost_at: Mutex<Option<Instant>>,
     /// Whoever finds a connection broken says so here.
@@ -51,7 +51,7 @@ pub(super) struct Line {
     pub(super) complaints: Complaints,
 }
 
-impl Line {
+impl Exchange {
     /// A way to the Redis other than link number `not`, if there is one or may be one in a moment.
     async fn link(&self, not: u64) -> Result<Link, Trouble> {
         let mut links = self.link.subscribe();
@@ -116,7 +116,7 @@ impl Line {
 /// The thread. It ends when this is dropped.
 pub(super) struct Driver {
     handle: Handle,
-    pub(super) line: Arc<Line>,
+    pub(super) exchange: Arc<Exchange>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -125,12 +125,13 @@ impl Driver {
     pub(super) fn start(way: Arc<Way>) -> io::Result<Self> {
         let (link, _) = watch::channel(None);
         let (broken, _) = watch::channel(0);
-        let line = Line { link, lost_at: Mutex::default(), broken, complaints: Complaints::default() };
-        let line = Arc::new(line);
+        let exchange =
+            Exchange { link, lost_at: Mutex::default(), broken, complaints: Complaints::default() };
+        let exchange = Arc::new(exchange);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let kept = Arc::clone(&line);
+        let kept = Arc::clone(&exchange);
         std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 tokio::select! {
@@ -139,7 +140,7 @@ impl Driver {
                 }
             });
         })?;
-        Ok(Self { handle, line, _stop: stop })
+        Ok(Self { handle, exchange, _stop: stop })
     }
 
     /// Runs `work` for somebody elsewhere, who gets its answer in time.
@@ -163,10 +164,10 @@ impl Driver {
         patience: Duration,
         work: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> StoreFuture<'static, T> {
-        let line = Arc::clone(&self.line);
+        let exchange = Arc::clone(&self.exchange);
         let work = self.handle.spawn(async move {
             let answer = timeout(patience, work).await.unwrap_or(Err(Trouble::Lost));
-            answer.map_err(|trouble| line.complaints.note(trouble))
+            answer.map_err(|trouble| exchange.complaints.note(trouble))
         });
         Box::pin(async { work.await.unwrap_or(Err(Unavailable)) })
     }
@@ -178,7 +179,7 @@ impl Driver {
 }
 
 /// Sees to it that there is a connection whenever there can be one.
-async fn keep_connected(way: Arc<Way>, line: Arc<Line>) {
+async fn keep_connected(way: Arc<Way>, exchange: Arc<Exchange>) {
     // Said once, when it is lost, and once when it is back.
     let mut said = false;
     for number in 1.. {
@@ -188,22 +189,22 @@ async fn keep_connected(way: Arc<Way>, line: Arc<Line>) {
                     tracing::warn!(target: "tollgate::store", "the store answers again");
                     said = false;
                 }
-                note_lost(&line, false);
-                line.link.send_replace(Some(link.clone()));
-                let trouble = watch_over(&way, &line, link).await;
+                note_lost(&exchange, false);
+                exchange.link.send_replace(Some(link.clone()));
+                let trouble = watch_over(&way, &exchange, link).await;
                 // The nodes of a cluster are not lost all at once: what is there serves until there
                 // is something better.
                 if !way.is_cluster() {
-                    note_lost(&line, true);
-                    line.link.send_replace(None);
+                    note_lost(&exchange, true);
+                    exchange.link.send_replace(None);
                 }
                 tracing::debug!(target: "tollgate::store", ?trouble, "connecting anew");
                 sleep(PAUSE).await;
             }
             Err(trouble) => {
-                if line.link.borrow().is_some() || line.lost_at.lock().is_ok_and(|at| at.is_none()) {
-                    note_lost(&line, true);
-                    line.link.send_replace(None);
+                if exchange.link.borrow().is_some() || exchange.lost_at.lock().is_ok_and(|at| at.is_none()) {
+                    note_lost(&exchange, true);
+                    exchange.link.send_replace(None);
                 }
                 if !said {
                     let reason = trouble.word();
@@ -219,14 +220,14 @@ async fn keep_connected(way: Arc<Way>, line: Arc<Line>) {
     }
 }
 
-fn note_lost(line: &Line, is_lost: bool) {
-    let mut lost_at = line.lost_at.lock().unwrap_or_else(PoisonError::into_inner);
+fn note_lost(exchange: &Exchange, is_lost: bool) {
+    let mut lost_at = exchange.lost_at.lock().unwrap_or_else(PoisonError::into_inner);
     *lost_at = is_lost.then(|| lost_at.unwrap_or_else(Instant::now));
 }
 
 /// Returns when `link` is no good any more, and why.
-async fn watch_over(way: &Way, line: &Line, mut link: Link) -> Trouble {
-    let mut broken = line.broken.subscribe();
+async fn watch_over(way: &Way, exchange: &Exchange, mut link: Link) -> Trouble {
+    let mut broken = exchange.broken.subscribe();
     for beat in 1_u32.. {
         let is_broken = broken.wait_for(|number| *number >= link.number);
         if timeout(HEARTBEAT, is_broken).await.is_ok() {

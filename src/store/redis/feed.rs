@@ -13,7 +13,7 @@ use ::redis::{Msg, cmd};
 use futures_util::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::driver::Line;
+use super::driver::Exchange;
 use super::keys;
 use super::link::{Link, Way};
 use super::near::{Near, TRUST};
@@ -62,19 +62,19 @@ impl News {
 }
 
 /// Listens for as long as the thread lives.
-pub(super) async fn follow(way: Arc<Way>, line: Arc<Line>, near: Arc<Near>, node: String) {
+pub(super) async fn follow(way: Arc<Way>, exchange: Arc<Exchange>, near: Arc<Near>, node: String) {
     let channel = keys::beat(&node);
-    let mut links = line.links();
+    let mut links = exchange.links();
     loop {
         let link = match links.wait_for(Option::is_some).await {
             Ok(link) => link.clone(),
             Err(_) => return,
         };
         if let Some(link) = link {
-            let link_lasts = line.links();
+            let link_lasts = exchange.links();
             if let Err(trouble) = listen(&way, &near, link, link_lasts, &channel).await {
                 // That nothing can be heard costs time and no more: it is said as often as anything.
-                let _ = line.complaints.note(trouble);
+                let _ = exchange.complaints.note(trouble);
             }
             near.distrust();
         }
@@ -130,7 +130,7 @@ async fn listen(
 fn note_beat(near: &Near, sent: &mut VecDeque<(u64, u64)>, message: &Msg) {
     let number = std::str::from_utf8(message.get_payload_bytes()).ok().and_then(|text| text.parse().ok());
     let Some(place) = sent.iter().position(|(own, _)| Some(*own) == number) else { return };
-    if let Some((_, at)) = sent.drain(..=place).last() {
+    if let Some((_, at)) = sent.drain(..=place).next_back() {
         near.trust(at);
     }
 }

@@ -228,16 +228,12 @@ impl Way {
         }
     }
 
-    fn info(&self, address: ConnectionAddr, login: &RedisConnectionInfo) -> RedisResult<ConnectionInfo> {
-        Ok(address.into_connection_info()?.set_redis_settings(login.clone()))
-    }
-
     fn client(&self, at: &RedisAddress, login: &RedisConnectionInfo) -> RedisResult<Client> {
         self.open(self.address(at), login)
     }
 
     fn open(&self, address: ConnectionAddr, login: &RedisConnectionInfo) -> RedisResult<Client> {
-        let info = self.info(address, login)?;
+        let info = info(address, login)?;
         match &self.tls {
             Some(certificates) => Client::build_with_tls(info, certificates.clone()),
             None => Client::open(info),
@@ -249,7 +245,7 @@ impl Way {
             return Err((::redis::ErrorKind::InvalidClientConfig, "no cluster").into());
         };
         let nodes: Vec<_> =
-            nodes.iter().map(|node| self.info(self.address(node), &self.login)).collect::<Result<_, _>>()?;
+            nodes.iter().map(|node| info(self.address(node), &self.login)).collect::<Result<_, _>>()?;
         let mut builder = ClusterClient::builder(nodes)
             .retries(3)
             .min_retry_wait(20)
@@ -261,6 +257,10 @@ impl Way {
         }
         builder.build()
     }
+}
+
+fn info(address: ConnectionAddr, login: &RedisConnectionInfo) -> RedisResult<ConnectionInfo> {
+    Ok(address.into_connection_info()?.set_redis_settings(login.clone()))
 }
 
 async fn multiplexed(client: &Client) -> RedisResult<MultiplexedConnection> {

@@ -42,7 +42,7 @@ pub(super) struct Entry {
 impl Inner {
     /// The list of a person's sessions.
     pub(super) async fn person_entries(&self, place: &str) -> Result<Vec<(String, Entry)>, Trouble> {
-        let listed = texts(self.line.ask(cmd("HGETALL").arg(place)).await?)?;
+        let listed = texts(self.exchange.ask(cmd("HGETALL").arg(place)).await?)?;
         let mut listed = listed.into_iter();
         let mut entries = Vec::new();
         while let (Some(id), Some(entry)) = (listed.next(), listed.next()) {
@@ -107,7 +107,7 @@ impl Inner {
             let [by_name, _] = keys::shard(number);
             let mut range = cmd("ZRANGE");
             range.arg(by_name).arg(&start).arg("+").arg("BYLEX").arg("LIMIT").arg(0).arg(BATCH);
-            texts(self.line.ask(&range).await?)
+            texts(self.exchange.ask(&range).await?)
         });
         let members = try_join_all(asking).await?;
         let mut members: Vec<_> =
@@ -161,7 +161,7 @@ impl Inner {
                 .collect(),
         };
         // What stays is shown to nobody, and forgotten in time.
-        join_all(removing.iter().map(|remove| self.line.ask(remove))).await;
+        join_all(removing.iter().map(|remove| self.exchange.ask(remove))).await;
     }
 }
 

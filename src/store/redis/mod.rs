@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use self::driver::{Driver, Line};
+use self::driver::{Driver, Exchange};
 use self::link::Way;
 use self::near::Near;
 use self::seal::Seal;
@@ -56,14 +56,14 @@ pub(super) fn open(
     let near = Arc::new(Near::new(way.is_cluster()));
     let driver = Driver::start(Arc::clone(&way))?;
     let inner = Arc::new(Inner {
-        line: Arc::clone(&driver.line),
+        exchange: Arc::clone(&driver.exchange),
         near: Arc::clone(&near),
         seal: Seal::new(settings.secret.as_ref()),
         sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
         clock,
     });
     let node = random_name();
-    driver.spawn(feed::follow(way, Arc::clone(&driver.line), near, node));
+    driver.spawn(feed::follow(way, Arc::clone(&driver.exchange), near, node));
     let (seen, heard) = tokio::sync::mpsc::unbounded_channel();
     driver.spawn(seen::write_down(Arc::clone(&inner), heard));
     let store = Arc::new(Redis { driver, inner, seen });
@@ -85,7 +85,7 @@ struct Redis {
 
 /// What is needed on the store's own thread.
 struct Inner {
-    line: Arc<Line>,
+    exchange: Arc<Exchange>,
     near: Arc<Near>,
     seal: Seal,
     sites: HashMap<SiteName, Arc<Site>>,
@@ -95,15 +95,7 @@ struct Inner {
 impl Inner {
     /// How long to keep what is over at `until`, in milliseconds.
     fn keep_until(&self, until: Timestamp) -> u64 {
-        self.keep_from(self.clock.now(), until)
-    }
-
-    /// The same, with `now` from elsewhere.
-    fn keep_from(&self, now: Timestamp, until: Timestamp) -> u64 {
-        /// Longer than anything is good; more than that a Redis may not take.
-        const MOST: u64 = 400 * 24 * 3600 * 1000;
-        let time = now.until(until).saturating_add(SLACK).as_millis();
-        u64::try_from(time).unwrap_or(MOST).min(MOST)
+        keep_from(self.clock.now(), until)
     }
 
     /// Seals the record of `thing` for `place`.
@@ -115,6 +107,14 @@ impl Inner {
     fn read<T: Recorded>(&self, place: &str, sealed: &[u8]) -> Result<T, Damaged> {
         T::from_record(self.seal.open(place, sealed)?.1)
     }
+}
+
+/// How long to keep at `now` what is over at `until`, in milliseconds.
+fn keep_from(now: Timestamp, until: Timestamp) -> u64 {
+    /// Longer than anything is good; more than that a Redis may not take.
+    const MOST: u64 = 400 * 24 * 3600 * 1000;
+    let time = now.until(until).saturating_add(SLACK).as_millis();
+    u64::try_from(time).unwrap_or(MOST).min(MOST)
 }
 
 /// The text in `value`; `None` if there is nothing.

@@ -11,7 +11,7 @@ impl NonceStore for Redis {
         let inner = Arc::clone(&self.inner);
         self.driver.run(async move {
             let times = [inner.clock.now().as_millis(), until.as_millis(), inner.keep_until(until)];
-            let answer = scripts::REMEMBER.run(&inner.line, &[&keys::nonce(&key)], &times).await?;
+            let answer = scripts::REMEMBER.run(&inner.exchange, &[&keys::nonce(&key)], &times).await?;
             Ok(number(&answer)? == 1)
         })
     }

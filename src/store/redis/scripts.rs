@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use ::redis::{Cmd, Pipeline, ToRedisArgs, Value, cmd};
 use sha1::{Digest, Sha1};
 
-use super::driver::Line;
+use super::driver::Exchange;
 use super::trouble::Trouble;
 
 /// A script, known to the server by its hash.
@@ -48,7 +48,7 @@ impl Script {
         Self { code, hash }
     }
 
-    fn command(&self, name: &str, script: &str, keys: &[&str], arguments: &[impl ToRedisArgs]) -> Cmd {
+    fn command(name: &str, script: &str, keys: &[&str], arguments: &[impl ToRedisArgs]) -> Cmd {
         let mut command = cmd(name);
         command.arg(script).arg(keys.len()).arg(keys);
         for argument in arguments {
@@ -60,12 +60,14 @@ impl Script {
     /// Its answer. The server is told the whole script only if it does not know it.
     pub(super) async fn run(
         &self,
-        line: &Line,
+        exchange: &Exchange,
         keys: &[&str],
         arguments: &[impl ToRedisArgs],
     ) -> Result<Value, Trouble> {
-        match line.ask(&self.command("EVALSHA", &self.hash, keys, arguments)).await {
-            Err(Trouble::UnknownScript) => line.ask(&self.command("EVAL", self.code, keys, arguments)).await,
+        match exchange.ask(&Self::command("EVALSHA", &self.hash, keys, arguments)).await {
+            Err(Trouble::UnknownScript) => {
+                exchange.ask(&Self::command("EVAL", self.code, keys, arguments)).await
+            }
             answer => answer,
         }
     }
@@ -74,16 +76,16 @@ impl Script {
     /// milliseconds; its answer, and how many have it.
     pub(super) async fn run_and_wait(
         &self,
-        line: &Line,
+        exchange: &Exchange,
         keys: &[&str],
         arguments: &[impl ToRedisArgs],
         wait: u64,
     ) -> Result<(Value, i64), Trouble> {
         let mut pipeline = Pipeline::with_capacity(2);
         // A server that is the master now may not know the script.
-        pipeline.add_command(self.command("EVAL", self.code, keys, arguments));
+        pipeline.add_command(Self::command("EVAL", self.code, keys, arguments));
         pipeline.cmd("WAIT").arg(1).arg(wait);
-        let answers = line.ask_patiently(&pipeline, 2).await?;
+        let answers = exchange.ask_patiently(&pipeline, 2).await?;
         match <[Value; 2]>::try_from(answers) {
             Ok([answer, Value::Int(replicas)]) => Ok((answer, replicas)),
             _ => Err(Trouble::Damaged),

@@ -47,7 +47,7 @@ pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<A
             for (live, written) in batch.into_iter().zip(written) {
                 match written {
                     Err(trouble) if trouble.is_of_the_connection() => waiting.push(live),
-                    Err(trouble) => drop(inner.line.complaints.note(trouble)),
+                    Err(trouble) => drop(inner.exchange.complaints.note(trouble)),
                     Ok(()) => {}
                 }
             }
@@ -76,7 +76,7 @@ impl Inner {
         let place = keys::session(&live.hash);
         let keep = self.keep_until(live.ends_at()).to_string();
         let arguments = [self.seal_seen(&place, seen), keep.into_bytes()];
-        let answer = scripts::SEEN.run(&self.line, &[&place], &arguments).await?;
+        let answer = scripts::SEEN.run(&self.exchange, &[&place], &arguments).await?;
         if number(&answer)? == 0 {
             // It was taken out of the Redis by somebody who told nobody.
             self.near.note_lost(live);

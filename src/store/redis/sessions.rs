@@ -58,7 +58,7 @@ impl Inner {
     pub(super) async fn look_up(&self, hash: SessionHash) -> Result<Found, Trouble> {
         let mut question = cmd("HMGET");
         question.arg(keys::session(&hash)).arg(&FIELDS);
-        self.read_session(hash, self.line.ask(&question).await?)
+        self.read_session(hash, self.exchange.ask(&question).await?)
     }
 
     pub(super) async fn find_session(&self, hash: SessionHash) -> Result<Option<Arc<LiveSession>>, Trouble> {
@@ -95,13 +95,12 @@ impl Inner {
         };
         let news = News::Ended(hash, end).to_message();
         let arguments = [keys::NEWS.as_bytes(), news.as_bytes(), &told, &keep.to_string().into_bytes()];
-        let ended = scripts::END.run(&self.line, &[&place, &fate], &arguments).await;
-        let held = match ended {
-            Ok(_) => self.near.note_end(hash, end),
-            Err(_) => {
-                self.near.doubt(hash);
-                None
-            }
+        let ended = scripts::END.run(&self.exchange, &[&place, &fate], &arguments).await;
+        let held = if ended.is_ok() {
+            self.near.note_end(hash, end)
+        } else {
+            self.near.doubt(hash);
+            None
         };
         let was = match self.read_session(hash, ended?)? {
             Found::There(live, _) | Found::Beginning(live) => held.unwrap_or_else(|| Arc::new(live)),
@@ -119,12 +118,12 @@ impl Inner {
         let hashless = session.id.to_string();
         let mut range = cmd("ZRANGE");
         range.arg(&by_name).arg(format!("[{hashless}")).arg(format!("[{hashless}~")).arg("BYLEX");
-        if let Ok(Value::Array(filed)) = self.line.ask(&range).await {
+        if let Ok(Value::Array(filed)) = self.exchange.ask(&range).await {
             let removing = [&by_name, &by_time].map(async |key| {
                 let mut remove = cmd("ZREM");
                 remove.arg(key).arg(filed.iter().filter_map(super::link::text_of).collect::<Vec<_>>());
                 if !filed.is_empty() {
-                    let _ = self.line.ask(&remove).await;
+                    let _ = self.exchange.ask(&remove).await;
                 }
             });
             join_all(removing).await;
@@ -132,7 +131,7 @@ impl Inner {
         if let Some(email) = &session.identity.email {
             let mut remove = cmd("HDEL");
             remove.arg(keys::sessions_of(email.key(), &self.seal)).arg(&hashless);
-            let _ = self.line.ask(&remove).await;
+            let _ = self.exchange.ask(&remove).await;
         }
     }
 
@@ -152,7 +151,7 @@ impl Inner {
             let keep = self.keep_until(live.ends_at()).to_string();
             let arguments =
                 [old.as_slice(), new.as_slice(), keep.as_bytes(), keys::NEWS.as_bytes(), news.as_bytes()];
-            let answer = scripts::CHANGE.run(&self.line, &[&place], &arguments).await;
+            let answer = scripts::CHANGE.run(&self.exchange, &[&place], &arguments).await;
             match answer.and_then(|answer| number(&answer)) {
                 Ok(1) => {
                     if let Some(held) = self.near.last_known(&live.hash) {
@@ -175,7 +174,7 @@ impl Inner {
 
     async fn fate_of(&self, hash: SessionHash, now: Timestamp) -> Result<Option<End>, Trouble> {
         let place = keys::fate(&hash);
-        let Some(sealed) = text(self.line.ask(cmd("GET").arg(&place)).await?)? else { return Ok(None) };
+        let Some(sealed) = text(self.exchange.ask(cmd("GET").arg(&place)).await?)? else { return Ok(None) };
         let (_, content) = self.seal.open(&place, &sealed)?;
         let content = std::str::from_utf8(content).map_err(|_| Trouble::Damaged)?;
         let (end, until) = content.split_once(' ').ok_or(Trouble::Damaged)?;
@@ -189,7 +188,7 @@ impl Inner {
         let [by_name, _] = keys::shard_of(id);
         let mut range = cmd("ZRANGE");
         range.arg(by_name).arg(format!("[{id}")).arg(format!("[{id}~")).arg("BYLEX");
-        let filed = super::texts(self.line.ask(&range).await?)?;
+        let filed = super::texts(self.exchange.ask(&range).await?)?;
         let Some(member) = filed.first() else { return Ok(None) };
         let (_, hash) = super::lists::read_member(member)?;
         Ok(Some(hash))

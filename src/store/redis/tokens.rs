@@ -114,7 +114,7 @@ impl Inner {
     }
 
     async fn token_at(&self, place: &str) -> Result<Option<(Token, Vec<u8>)>, Trouble> {
-        let Some(sealed) = text(self.line.ask(cmd("GET").arg(place)).await?)? else { return Ok(None) };
+        let Some(sealed) = text(self.exchange.ask(cmd("GET").arg(place)).await?)? else { return Ok(None) };
         Ok(Some((self.read_token(place, &sealed)?, sealed)))
     }
 
@@ -126,14 +126,15 @@ impl Inner {
         let times = [until.as_millis(), self.clock.now().as_millis(), self.keep_until(until)];
         let [until, now, keep] = times.map(|time| time.to_string());
         let arguments = [keys::encode(hash.as_bytes()), until, now, keep];
-        let filing = files.iter().map(async |file| scripts::FILE.run(&self.line, &[file], &arguments).await);
+        let filing =
+            files.iter().map(async |file| scripts::FILE.run(&self.exchange, &[file], &arguments).await);
         try_join_all(filing).await?;
         let place = keys::token(&hash);
         let keep = self.keep_until(grant.expires_at.after(AFTERLIFE));
         let sealed = self.write_open(&place, &grant);
         let mut set = cmd("SET");
         set.arg(&place).arg(sealed).arg("PX").arg(keep);
-        self.line.ask(&set).await?;
+        self.exchange.ask(&set).await?;
         Ok(())
     }
 
@@ -181,7 +182,7 @@ impl Inner {
         let value = self.write_spent(place, spent);
         let keep = self.keep_until(spent.until).to_string();
         let answer =
-            scripts::TAKE.run(&self.line, &[place], &[open, value.as_slice(), keep.as_bytes()]).await?;
+            scripts::TAKE.run(&self.exchange, &[place], &[open, value.as_slice(), keep.as_bytes()]).await?;
         let Ok([taken, present, replicas]) = <[Value; 3]>::try_from(list(answer)?) else {
             return Err(Trouble::Damaged);
         };
@@ -192,7 +193,7 @@ impl Inner {
             // A replica that becomes the master has to know. If none says so, nobody has the token.
             let arguments = [value.as_slice(), keep.as_bytes()];
             let (is_taken, replicas) =
-                scripts::CONFIRM.run_and_wait(&self.line, &[place], &arguments, REPLICATION).await?;
+                scripts::CONFIRM.run_and_wait(&self.exchange, &[place], &arguments, REPLICATION).await?;
             if number(&is_taken)? != 1 || replicas < 1 {
                 return Err(Trouble::Unreplicated);
             }
@@ -208,8 +209,8 @@ impl Inner {
         for file in files {
             let mut range = cmd("ZRANGE");
             range.arg(&file).arg(0).arg(-1);
-            let filed = texts(self.line.ask(&range).await?)?;
-            let withdrawing = filed.iter().map(async |hash| {
+            let hashes = texts(self.exchange.ask(&range).await?)?;
+            let withdrawing = hashes.iter().map(async |hash| {
                 let hash = keys::decode(hash).map(TokenHash::from_bytes).ok_or(Trouble::Damaged)?;
                 self.revoke_token(&keys::token(&hash), filter).await
             });

@@ -154,6 +154,9 @@ pub(crate) struct Plan {
     start: Timestamp,
     server: Table,
     control: Table,
+    store: Table,
+    /// Another gateway's, for two that share one time.
+    clock: Option<Arc<ManualClock>>,
     certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
@@ -174,8 +177,18 @@ impl Plan {
         let start = Timestamp::from_millis(1_763_800_000_000);
         let mut control = Table::default();
         control.set("listen", "\"127.0.0.1:0\"");
-        let plan =
-            Self { start, server, control, certificates: Vec::new(), keys: Vec::new(), sites: vec![site] };
+        let mut store = Table::default();
+        store.set("kind", "\"memory\"");
+        let plan = Self {
+            start,
+            server,
+            control,
+            store,
+            clock: None,
+            certificates: Vec::new(),
+            keys: Vec::new(),
+            sites: vec![site],
+        };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -196,6 +209,18 @@ impl Plan {
     /// Sets a key of `[control]`.
     pub(crate) fn control(mut self, key: &str, value: &str) -> Self {
         self.control.set(key, value);
+        self
+    }
+
+    /// Sets a key of `[store]`.
+    pub(crate) fn store(mut self, key: &str, value: &str) -> Self {
+        self.store.set(key, value);
+        self
+    }
+
+    /// Goes by the clock of `other`.
+    pub(crate) fn beside(mut self, other: &TestGateway) -> Self {
+        self.clock = Some(Arc::clone(&other.clock));
         self
     }
 
@@ -233,7 +258,7 @@ impl Plan {
             let _infallible = writeln!(toml, "[[server.certificate]]\ncert = \"{cert}\"\nkey = \"{key}\"");
         }
         self.control.write("[control]", &mut toml);
-        toml.push_str("[store]\nkind = \"memory\"\n");
+        self.store.write("[store]", &mut toml);
         for key in &self.keys {
             let _infallible = writeln!(toml, "[[api_key]]\n{key}");
         }
@@ -245,16 +270,19 @@ impl Plan {
 
     /// Starts the gateway.
     pub(crate) async fn start(self) -> TestGateway {
-        self.start_over(Stores::in_memory()).await
+        self.start_over(None).await
     }
 
-    /// The same over stores of the story's own.
-    pub(crate) async fn start_over(self, stores: Stores) -> TestGateway {
+    /// The same over stores of the story's own, if it has any.
+    pub(crate) async fn start_over(self, stores: impl Into<Option<Stores>>) -> TestGateway {
         let toml = self.to_toml();
         let settings = config::load(&toml, "story.toml", &Environment::empty())
             .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
-        let clock = Arc::new(ManualClock::starting_at(self.start));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(ManualClock::starting_at(self.start)));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
+        let stores = stores.into().unwrap_or_else(|| {
+            Stores::open(&settings.store, &settings.sites, Arc::clone(&clock) as _).expect("opens")
+        });
         let running = app::start_with(settings, ambient, stores).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");
         let https = running.https.first().copied();
