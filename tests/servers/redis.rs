@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -68,8 +68,10 @@ impl Server {
     pub(crate) fn start_tls(cert: &str, key: &str, password: &str) -> Self {
         let port = free_port().to_string();
         let tls = ["--tls-port", &port, "--tls-cert-file", cert, "--tls-key-file", key];
-        let rest = ["--tls-ca-cert-file", cert, "--tls-auth-clients", "no", "--requirepass", password];
-        Self::start_with(&[&tls[..], &rest[..]].concat())
+        let rest = ["--tls-ca-cert-file", cert, "--tls-auth-clients", "no"];
+        let server = Self::start_with(&[&tls[..], &rest[..]].concat());
+        server.ask(&["CONFIG", "SET", "requirepass", password]);
+        server
     }
 
     /// Where it speaks TLS.
@@ -91,10 +93,12 @@ impl Server {
         } else {
             let mut command = Command::new("redis-server");
             command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]);
+            command.args(["--repl-diskless-sync-delay", "0"]);
             command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
             command
         };
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let log_file = self.folder.path().join("log");
+        let log = std::fs::File::create(&log_file).unwrap();
         self.process = Some(command.stdout(log).stderr(Stdio::null()).stdin(Stdio::null()).spawn().unwrap());
         wait_until("a Redis answers", || {
             self.try_ask(&["PING"]).is_some_and(|answer| answer.contains("PONG"))
@@ -137,12 +141,12 @@ impl Server {
         for word in command {
             let _infallible = write!(words, "${}\r\n{word}\r\n", word.len());
         }
-        // QUIT closes the connection behind the answer.
-        words += "*1\r\n$4\r\nQUIT\r\n";
         connection.write_all(words.as_bytes()).ok()?;
+        // The server hangs up behind the answer.
+        connection.shutdown(Shutdown::Write).ok()?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).ok()?;
-        Some(answer.trim_end_matches("+OK\r\n").to_owned())
+        Some(answer)
     }
 
     /// All keys that begin like this.
@@ -248,6 +252,9 @@ impl Cluster {
             servers.iter().all(|server| {
                 server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
                     && server.ask(&["CLUSTER", "NODES"]).matches("connected").count() >= count
+            }) && (0..3).all(|master| {
+                let replication = servers[master].ask(&["INFO", "replication"]);
+                replication.matches("state=online").count() == replicas
             })
         });
         Self { servers }

@@ -48,12 +48,24 @@ async fn in_a_cluster_all_is_as_with_one_server() {
     is_told(&mut last, 302, seconds(2)).await;
     // A node is lost, and its replica takes over.
     cluster.servers[0].kill();
+    wait_until("its replica has taken over", || {
+        let nodes = cluster.servers[1].ask(&["CLUSTER", "NODES"]);
+        let has_failed = |node: &&str| node.contains(",fail ");
+        let serve = nodes.lines().filter(|node| node.contains("master") && !has_failed(node)).count();
+        nodes.lines().any(|node| has_failed(&node))
+            && serve == 3
+            && cluster.servers[1].ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
     for visitor in &visitors {
         is_told(&mut moved(visitor, &here), 200, seconds(30)).await;
         is_told(&mut moved(visitor, &there), 200, seconds(30)).await;
     }
-    let gone = here.api().delete("/v1/sessions?email=user3@example.com").await;
-    assert_eq!(gone.status, 200);
+    let gone = async {
+        while here.api().delete("/v1/sessions?email=user3@example.com").await.status != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(seconds(5), gone).await.is_ok(), "the session never ended");
     is_told(&mut moved(&visitors[3], &there), 302, seconds(2)).await;
 }
 

@@ -43,15 +43,19 @@ pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<A
         }
         while !waiting.is_empty() {
             let batch: Vec<_> = waiting.split_off(waiting.len().saturating_sub(BATCH));
+            let mut failed = false;
             let written = join_all(batch.iter().map(|live| inner.write_seen(live))).await;
             for (live, written) in batch.into_iter().zip(written) {
-                match written {
-                    Err(trouble) if trouble.is_of_the_connection() => waiting.push(live),
-                    Err(trouble) => drop(inner.exchange.complaints.note(trouble)),
-                    Ok(()) => {}
+                let Err(trouble) = written else { continue };
+                let _ = inner.exchange.complaints.note(trouble);
+                // Whatever is the matter may pass, unless it is the session itself. If it was used
+                // again meanwhile, it comes again anyway.
+                if trouble != Trouble::Damaged && live.note_unsaved() {
+                    waiting.push(live);
+                    failed = true;
                 }
             }
-            if !waiting.is_empty() {
+            if failed {
                 sleep(PAUSE).await;
             }
         }
