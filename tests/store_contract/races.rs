@@ -138,12 +138,12 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
                     if nodes[0].tokens.insert(hash, grant(after(300), None)).await.is_err() {
                         return None;
                     }
-                    let racers = nodes
+                    let attempts = nodes
                         .iter()
                         .chain(&nodes)
                         .map(|node| tokio::spawn(attempt(node.clone(), hash, claim(None))));
                     let mut history = Vec::new();
-                    for racer in racers.collect::<Vec<_>>() {
+                    for racer in attempts.collect::<Vec<_>>() {
                         history.push(racer.await.unwrap());
                     }
                     history.push(attempt(nodes[1].clone(), hash, claim(None)).await);
