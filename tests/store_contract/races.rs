@@ -104,10 +104,11 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
     // Somebody who tears at the cables.
     let is_over = Arc::clone(&over);
     let vandal = std::thread::spawn(move || {
+        let mut restarts = 0;
         for round in 0_usize.. {
             std::thread::sleep(Duration::from_millis(60));
             if is_over.load(Ordering::Relaxed) {
-                return;
+                break;
             }
             let cable = &cables[round % 2];
             match round % 4 {
@@ -121,15 +122,17 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
                 }
                 _ => {}
             }
-            if round % 40 == 39 {
+            if round % 40 == 9 {
+                restarts += 1;
                 server.kill();
                 // Longer than anybody waits for an answer.
                 std::thread::sleep(Duration::from_millis(900));
                 server.run();
             }
         }
+        restarts
     });
-    let (mut won, mut nothing) = (0, 0);
+    let mut won = 0;
     for round in 0..races.div_ceil(AT_ONCE) {
         let racing: Vec<_> = (0..AT_ONCE)
             .map(|number| {
@@ -154,13 +157,11 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
         for race in racing {
             let Some(history) = race.await.unwrap() else { continue };
             assert!(could_be(&history), "{history:?}");
-            let count = |what| history.iter().filter(|attempt| attempt.told == what).count();
-            won += count(Told::Won);
-            nothing += count(Told::Nothing);
+            won += history.iter().filter(|attempt| attempt.told == Told::Won).count();
         }
     }
     over.store(true, Ordering::Relaxed);
-    vandal.join().unwrap();
+    let restarts = vandal.join().unwrap();
     // Else nothing was tried.
-    assert!(won > 0 && nothing > 0, "{won} won, {nothing} were told nothing");
+    assert!(won > 0 && restarts > 0, "{won} won, {restarts} restarts");
 }
