@@ -23,7 +23,7 @@ use crate::gateway::{Connection, Front, Gateway, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::watch::{TICK, Watch};
+use crate::http::watch::{TICK, Verdict, Watch};
 use crate::http::{Request, Response};
 use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
@@ -56,6 +56,7 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The control listener.
     pub control: SocketAddr,
+    sso: Arc<Sso>,
     crew: Crew,
     control_crew: Crew,
     is_draining: Arc<AtomicBool>,
@@ -76,6 +77,9 @@ impl Running {
         self.is_draining.store(true, Ordering::Relaxed);
         self.crew.stop().await;
         self.control_crew.stop().await;
+        if self.sso.close().await.is_err() {
+            tracing::warn!(target: "tollgate::store", "what was used last may not have been written down");
+        }
     }
 }
 
@@ -102,8 +106,9 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 /// The same on the sockets that the process `inherited`, all of which have to be among those that the
 /// settings name.
 pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
-    let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&ambient.clock))?;
+    // Whoever connects while the store is read waits for it.
     let listeners = Listeners::open(&settings, inherited)?;
+    let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&ambient.clock))?;
     run(settings, ambient, stores, listeners).await
 }
 
@@ -137,6 +142,7 @@ async fn run(
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
+    let kept = Arc::clone(&sso);
     let is_draining = Arc::new(AtomicBool::new(false));
     let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
     let api = Arc::new(api);
@@ -209,7 +215,8 @@ async fn run(
             },
         )
         .await?;
-    Ok(Running { http, https, control: control_address, crew, control_crew, is_draining, reload_asked })
+    let control = control_address;
+    Ok(Running { http, https, control, sso: kept, crew, control_crew, is_draining, reload_asked })
 }
 
 impl Answer for Gateway {
@@ -250,7 +257,7 @@ struct ControlSurface {
 
 impl ControlSurface {
     fn look_after(&self) {
-        let ticks = self.watch.tick();
+        let ticks = self.watch.tick(|_| Verdict::GoesOn);
         self.checkups.tick();
         if self.reload_due.swap(false, Ordering::Relaxed) {
             self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));

@@ -269,3 +269,54 @@ fn the_demo_takes_an_empty_key_for_none() {
     let _rest = said.count();
     assert_eq!(demo.status_within(40), Some(0));
 }
+
+#[test]
+fn a_rule_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.toml");
+    let text = r#"
+[[site]]
+name = "intranet"
+hosts = ["intranet.example.com"]
+upstream = ["http://127.0.0.1:9000"]
+login_url = "https://login.example.com/"
+[[site.route]]
+path = "/public/"
+access = "off"
+[[site.route]]
+path = "/admin/"
+require = { roles = ["admin"], networks = ["10.0.0.0/8"] }
+"#;
+    std::fs::write(&file, text).expect("written");
+    for (words, expected) in [
+        (&["https://intranet.example.com/a"][..], "a session is needed"),
+        (&["https://intranet.example.com/a", "--as", "jane@example.com"], "told of jane@example.com"),
+        (&["https://intranet.example.com/public/a", "--as", "jane@example.com"], "told of nobody"),
+        (
+            &["https://intranet.example.com/admin"],
+            "missing: a role of [\"admin\"] and a client in 10.0.0.0/8",
+        ),
+        (&["https://intranet.example.com/admin"], "[[site.route]] number 2 of the site, path = \"/admin\""),
+        (&["https://intranet.example.com/admin", "--from", "10.1.1.1"], "a session is needed"),
+        (
+            &["https://intranet.example.com/admin", "--as=j@example.com", "--role=admin", "--from=10.1.1.1"],
+            "forwarded",
+        ),
+        (&["https://intranet.example.com/public//../admin"], "the path has a dot segment: 400"),
+        (&["https://intranet.example.com/public;/a"], "as an upstream may read it"),
+        (&["https://intranet.example.com/.tollgate/login"], "answers by itself"),
+        (&["https://elsewhere.example.com/"], "421"),
+    ] {
+        let output = run(tollgate(&["check", "--config"]).arg(&file).arg("--explain").args(words));
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains(expected), "{words:?}: {told}{:?}", said(&output));
+    }
+    for words in [
+        &["--explain", "/admin"][..],
+        &["--as", "jane@example.com"],
+        &["--explain", "https://intranet.example.com/", "--role=a"],
+    ] {
+        let output = run(tollgate(&["check", "--config"]).arg(&file).args(words));
+        assert_eq!(output.status.code(), Some(USAGE), "{words:?}");
+    }
+}

@@ -56,9 +56,11 @@ def run(command, cores, seconds):
 
 
 class Wrk:
-    """As many requests as go through, over HTTP/1.1 with or without TLS, each with another session."""
+    """As many requests as go through, over HTTP/1.1 with or without TLS. A connection keeps to its
+    visitor, unless the visitors are mixed: then each request has another session."""
 
-    def __init__(self, stage, path, tls=False):
+    def __init__(self, stage, path, tls=False, mixed=False):
+        self.whose = "any" if mixed else "own"
         self.stage = stage
         self.path = path
         self.tls = tls
@@ -69,7 +71,7 @@ class Wrk:
         return [
             *(programs.find("wrk"), "-t", threads, "-c", CONNECTIONS, "-d", f"{seconds}s"),
             *("-s", CLIENTS / "cookies.lua", f"{scheme}://127.0.0.1:{port}", "--"),
-            *(self.path, cookie_file(self.stage, gateway), random.randrange(1 << 30)),
+            *(self.path, cookie_file(self.stage, gateway), random.randrange(1 << 30), self.whose),
         ]
 
     def read(self, output, _seconds):

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use super::say;
 use super::serve::StopSignals;
 use crate::app::{self, Ambient};
-use crate::config::{self, Environment, RemoteUrl, Settings, Site, Upstream, UpstreamAddress, Upstreams};
+use crate::config::{
+    self, Environment, RemoteUrl, Settings, Site, StoreSettings, Upstream, UpstreamAddress, Upstreams,
+};
 use crate::demo::login::LoginPage;
 use crate::demo::site;
 use crate::domain::entropy::SystemEntropy;
@@ -44,7 +46,9 @@ impl Demo {
             _ => SessionKey::mint(&SystemEntropy).expose(),
         };
         let environment = environment.with(KEY_VARIABLE, &key);
-        let settings = config::load(CONFIG, "config.toml", &environment)?;
+        let mut settings = config::load(CONFIG, "config.toml", &environment)?;
+        // It leaves nothing behind, and finds nothing of the last one.
+        settings.store = StoreSettings::Memory;
         super::runtime()?.block_on(self.stage(settings, Secret::new(key)))
     }
 

@@ -3,11 +3,13 @@
 mod call;
 mod check;
 mod demo;
+mod explain;
 mod key;
 mod log;
 mod serve;
 mod service;
 mod session;
+mod store;
 mod token;
 mod user;
 
@@ -41,8 +43,15 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(ConfigFile),
-    /// Validate a configuration and print every fault at once.
-    Check(ConfigFile),
+    /// Validate a configuration and print every fault at once, or explain what it does.
+    Check {
+        /// The configuration.
+        #[command(flatten)]
+        file: ConfigFile,
+        /// What to explain.
+        #[command(flatten)]
+        explain: explain::Explain,
+    },
     /// Run the gateway with a small closed site and a login page, all on this machine.
     Demo(demo::Demo),
     /// Issue login tokens.
@@ -54,6 +63,9 @@ enum Command {
     /// List users and set their roles.
     #[command(subcommand)]
     User(user::User),
+    /// Look after the file of the embedded store.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Make API keys.
     #[command(subcommand)]
     Key(key::Key),
@@ -81,11 +93,12 @@ pub fn run() -> ExitCode {
     log::start(cli.log_format, &cli.log, !plain && io::stderr().is_terminal());
     status(match cli.command {
         Command::Serve(file) => serve::run(&file.config, environment),
-        Command::Check(file) => check::run(&file.config, &environment),
+        Command::Check { file, explain } => check::run(&file.config, &explain, &environment),
         Command::Demo(demo) => demo.run(environment),
         Command::Token(token) => token.run(&environment),
         Command::Session(session) => session.run(&environment),
         Command::User(user) => user.run(&environment),
+        Command::Store(store) => store.run(&environment),
         Command::Key(key) => key.run(),
     })
 }

@@ -3,18 +3,12 @@
 use http::header::HeaderName;
 
 use super::document::{Place, Read, Reported};
+use super::preset::PRESETS;
 use super::section::Section;
 use super::text::Text;
-use crate::domain::identity::{HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding, reads_like};
-
-/// The headers that every site sends unless it gives them another template.
-const DEFAULT_PRESET: [(&str, &str); 5] = [
-    ("X-Forwarded-User", "{id}"),
-    ("X-Forwarded-Email", "{email}"),
-    ("X-Forwarded-Name", "{full_name}"),
-    ("X-Forwarded-Role", "{role}"),
-    ("X-Forwarded-Groups", "{groups}"),
-];
+use crate::domain::identity::{
+    HeaderRule, HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding, reads_like,
+};
 
 const ENCODINGS: [(&str, ValueEncoding); 4] = [
     ("utf8", ValueEncoding::Utf8),
@@ -23,8 +17,6 @@ const ENCODINGS: [(&str, ValueEncoding); 4] = [
     ("rfc2047", ValueEncoding::Rfc2047),
 ];
 
-type Rule = (HeaderName, HeaderTemplate);
-
 /// Reads `[site.identity]`.
 pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
     let preset = preset(&mut section);
@@ -32,35 +24,33 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
     let headers = section.texts_by_name("headers");
     section.later(&["assertion"]);
     section.finish();
-    let mut own: Vec<Read<Rule>> = Vec::new();
+    let mut own: Vec<Read<HeaderRule>> = Vec::new();
     for (name, place, template) in headers? {
         let rule = template.and_then(|template| rule(name, &place, &template)).and_then(|rule| {
             let others = own.iter().flatten();
-            if others.clone().any(|(other, _)| *other == rule.0) {
+            if others.clone().any(|other| other.name() == rule.name()) {
                 return Err(written_twice(&place));
             }
-            let others = others.chain(preset.iter().flatten()).map(|(other, _)| other);
-            let taken_for = others.into_iter().find(|other| **other != rule.0 && alike(other, &rule.0));
+            let others = others.chain(preset.iter().flatten()).map(HeaderRule::name);
+            let taken_for =
+                others.into_iter().find(|other| *other != rule.name() && alike(other, rule.name()));
             taken_for.map_or(Ok(rule), |other| Err(mistakable(&place, other)))
         });
         own.push(rule);
     }
-    let own: Vec<Rule> = own.into_iter().collect::<Read<_>>()?;
+    let own: Vec<HeaderRule> = own.into_iter().collect::<Read<_>>()?;
     Ok(IdentityHeaders::new(preset?.into_iter().chain(own), encoding?))
 }
 
-fn preset(section: &mut Section<'_>) -> Read<Vec<Rule>> {
-    if let Some(preset) = section.text("preset")?.filter(|preset| preset.as_str() != "default") {
-        let remedy = "use \"default\", and name the headers yourself under [site.identity.headers]";
-        return Err(preset.refuse("is not available in this version", remedy));
-    }
-    let rule = |(name, template): (&str, &str)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderTemplate::parse(template).ok()?))
-    };
-    Ok(DEFAULT_PRESET.into_iter().filter_map(rule).collect())
+fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {
+    let choices = PRESETS.each_ref().map(|preset| (preset.name, preset.headers));
+    let [(_, default), ..] = choices;
+    let headers = section.choice("preset", default, &choices)?;
+    let rule = |(name, template): &(&str, &str)| HeaderRule::new(name, HeaderTemplate::parse(template).ok()?);
+    Ok(headers.iter().filter_map(rule).collect())
 }
 
-fn rule(name: &str, place: &Place<'_>, template: &Text<'_>) -> Read<Rule> {
+fn rule(name: &str, place: &Place<'_>, template: &Text<'_>) -> Read<HeaderRule> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         place.fault("this is no header name", "use letters, digits and -, such as \"X-WEBAUTH-USER\"")
     });
@@ -70,18 +60,23 @@ fn rule(name: &str, place: &Place<'_>, template: &Text<'_>) -> Read<Rule> {
     });
     let template =
         HeaderTemplate::parse(template.as_str()).map_err(|fault| refuse_template(template, &fault));
-    Ok((header?, template?))
+    header?;
+    let unreadable = || place.fault("this is no header name", "use letters, digits and -");
+    HeaderRule::new(name, template?).ok_or_else(unreadable)
 }
 
 fn refuse_template(template: &Text<'_>, fault: &TemplateFault) -> Reported {
     const FIELDS: &str = "fields are {id}, {email}, {full_name}, {first_name}, {last_name}, {role}, \
-                          {groups}, {plans}, {session_id} and {attributes.NAME}";
+                          {groups}, {plans}, {session_id} and {attributes.NAME}; {groups:|} has another delimiter";
     match (fault, template.literal()) {
         // The name may come out of a variable, and those are not shown.
         (TemplateFault::UnknownField(name), Some(_)) => {
             template.refuse(&format!("names {name:?}, which is no field"), FIELDS)
         }
         (TemplateFault::UnknownField(_), None) => template.refuse("names something that is no field", FIELDS),
+        (TemplateFault::NotAlone, _) => {
+            template.refuse("has more than the list that makes a line for each value", "leave the rest out")
+        }
         (TemplateFault::Unbalanced, _) => template.refuse("has braces that do not pair up", FIELDS),
         (TemplateFault::Control, _) => {
             template.refuse("has control characters, which no header can carry", "leave them out")
@@ -140,6 +135,7 @@ fn owner(name: &str) -> Option<Owner> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::preset;
 
     #[test]
     fn headers_that_mean_something_else_cannot_carry_identity() {
@@ -162,10 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn the_default_preset_is_whole() {
-        for (name, template) in DEFAULT_PRESET {
-            assert!(HeaderName::from_bytes(name.as_bytes()).is_ok(), "{name}");
-            assert!(HeaderTemplate::parse(template).is_ok(), "{name}");
+    fn every_preset_is_whole_and_documented() {
+        let documents = include_str!("../../docs/presets.md");
+        assert_eq!(PRESETS[0].name, preset::DEFAULT);
+        for preset in &PRESETS {
+            assert!(documents.contains(&format!("`{}`", preset.name)), "{}", preset.name);
+            for (name, template) in preset.headers {
+                let template = HeaderTemplate::parse(template).unwrap();
+                assert!(HeaderRule::new(name, template).is_some() && owner(name).is_none(), "{name}");
+                assert!(documents.contains(&format!("`{name}`")), "{}: {name}", preset.name);
+            }
         }
     }
 }

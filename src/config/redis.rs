@@ -82,6 +82,18 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<RedisSettings> {
     Ok(settings)
 }
 
+/// Takes none of it where the store is another one.
+pub(super) fn refuse(section: &mut Section<'_>) -> Read<()> {
+    let mut outcome = Ok(());
+    for key in ["url", "ca", "secret"] {
+        if section.text(key)?.is_some() {
+            let remedy = "leave it out, or use kind = \"redis\"";
+            outcome = Err(section.place_of(key).fault("is for the redis store", remedy));
+        }
+    }
+    outcome
+}
+
 fn ca(section: &mut Section<'_>) -> Read<Option<Vec<u8>>> {
     let Some(text) = section.text("ca")? else { return Ok(None) };
     let pem = std::fs::read(text.to_path());

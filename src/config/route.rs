@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::document::Read;
+use super::requirement;
 use super::section::Section;
 use super::text::Text;
 use crate::domain::access::{AccessLevel, Route};
@@ -19,10 +20,24 @@ const RESERVED: &str = "/.tollgate";
 pub(super) fn read(mut section: Section<'_>) -> Read<Route> {
     let prefix = section.required_text("path", "\"/public/\"").and_then(|text| prefix(&text));
     let methods = section.list("methods", |text| method(&text));
-    let level = section.required_text("access", "\"required\"").and_then(|text| text.choose(&LEVELS));
-    section.later(&["require"]);
+    // Who asks for a role asks for a session.
+    let level = if section.has("require") {
+        section.choice("access", AccessLevel::Required, &LEVELS)
+    } else {
+        section.required_text("access", "\"required\"").and_then(|text| text.choose(&LEVELS))
+    };
+    let require = section.section("require").and_then(requirement::read);
+    if let (Ok(level), Ok(require)) = (&level, &require)
+        && *level != AccessLevel::Required
+        && require.asks_who()
+    {
+        return Err(section.place_of("require").fault(
+            "asks who is there on a path where nobody has to say",
+            "set access = \"required\" or leave it out; with \"optional\" and \"off\" only networks can be asked for",
+        ));
+    }
     section.finish();
-    Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level: level? })
+    Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level: level?, require: require? })
 }
 
 fn prefix(text: &Text<'_>) -> Read<PathPrefix> {

@@ -11,6 +11,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::Server;
 use super::text::Text;
+use super::units;
 
 const ADDRESS: &str = "write an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 
@@ -27,7 +28,11 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server
     let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
-        text.parse(network, "is not a network", "write one such as \"10.0.0.0/8\", or a single address")
+        text.parse(
+            units::network,
+            "is not a network",
+            "write one such as \"10.0.0.0/8\", or a single address",
+        )
     });
     let proxy_protocol = proxy_protocol(&mut section, &trusted_proxies);
     let max_connections = section.count("max_connections", 20_000, 1..=1_000_000);
@@ -145,12 +150,6 @@ pub(super) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     same_port && one.is_ipv4() == other.is_ipv4() && (one == other || wildcard)
 }
 
-/// A network in CIDR notation; a bare address is a network of one.
-fn network(text: &str) -> Option<IpNet> {
-    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.ok().map(|network| network.trunc())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,7 +187,11 @@ mod tests {
             ("", None),
             ("*", None),
         ] {
-            assert_eq!(network(text).map(|network| network.to_string()).as_deref(), expected, "{text:?}");
+            assert_eq!(
+                units::network(text).map(|network| network.to_string()).as_deref(),
+                expected,
+                "{text:?}"
+            );
         }
     }
 }

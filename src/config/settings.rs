@@ -3,6 +3,7 @@
 //! Every value here is already parsed and in range; nothing is read from text again later.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,11 @@ pub struct Control {
 pub enum StoreSettings {
     /// In memory: everything is forgotten on restart.
     Memory,
+    /// In memory and in a file, which outlives the process.
+    Embedded {
+        /// The folder of the file.
+        path: PathBuf,
+    },
     /// In a Redis that many nodes share.
     Redis(RedisSettings),
 }

@@ -220,7 +220,7 @@ impl Home<'_> {
 fn is_open(page: &RemoteUrl, rules: &Rules, allow_encoded_slash: bool) -> bool {
     let (_, _, path) = page.destination();
     let path = RequestPath::parse(path, allow_encoded_slash);
-    path.is_ok_and(|path| rules.level(&path, &Method::GET) != AccessLevel::Required)
+    path.is_ok_and(|path| rules.demand(&path, &Method::GET).level != AccessLevel::Required)
 }
 
 /// `session_idle` and `session_max`.

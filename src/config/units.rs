@@ -1,8 +1,11 @@
-//! Durations and sizes as people write them. Strict, so that a slip of the pen is a fault and not
+//! Durations, sizes and networks as people write them. Strict, so that a slip of the pen is a fault and not
 //! a thousandfold timeout.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 /// Milliseconds of each unit of time, the largest first.
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -73,6 +76,12 @@ pub(super) fn show_size(bytes: u64) -> String {
     let binary = SIZES.iter().filter(|(name, _)| name.ends_with("iB"));
     let exact = binary.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     exact.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
+/// A network in CIDR notation; a bare address is a network of one.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.ok().map(|network| network.trunc())
 }
 
 #[cfg(test)]

@@ -73,14 +73,56 @@ enum Field {
     FirstName,
     LastName,
     Role,
-    Groups,
-    Plans,
+    Groups(Listing),
+    Plans(Listing),
     SessionId,
     Attribute(String),
 }
 
+/// How several values stand in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listing {
+    /// In one line, with this between them.
+    Joined(Box<str>),
+    /// In a line for each.
+    Lines,
+}
+
+impl Listing {
+    /// The way that `{groups}` asks for, or with words behind a colon `{groups:|}`.
+    fn parse(words: Option<&str>) -> Option<Self> {
+        match words {
+            None => Some(Self::Joined(",".into())),
+            Some("") => None,
+            Some("*") => Some(Self::Lines),
+            Some(delimiter) => Some(Self::Joined(delimiter.into())),
+        }
+    }
+
+    /// The values in one text. One that has the delimiter in it would be read as several, and is left
+    /// out.
+    fn join(&self, values: &[String]) -> String {
+        let delimiter = match self {
+            Self::Joined(delimiter) => delimiter,
+            Self::Lines => LINES,
+        };
+        let fits = |value: &&str| !value.is_empty() && !value.contains(delimiter.trim());
+        let fitting: Vec<&str> = values.iter().map(String::as_str).filter(fits).collect();
+        fitting.join(delimiter)
+    }
+}
+
+/// Parts the lines of a header that has several. No value has it in it: it is a control character.
+const LINES: &str = "\0";
+
 impl Field {
     fn parse(name: &str) -> Option<Self> {
+        let (kind, listing) = name.split_once(':').map_or((name, None), |(kind, way)| (kind, Some(way)));
+        match kind {
+            "groups" => return Listing::parse(listing).map(Self::Groups),
+            "plans" => return Listing::parse(listing).map(Self::Plans),
+            _ => {}
+        }
         Some(match name {
             "id" => Self::Id,
             "email" => Self::Email,
@@ -88,8 +130,6 @@ impl Field {
             "first_name" => Self::FirstName,
             "last_name" => Self::LastName,
             "role" => Self::Role,
-            "groups" => Self::Groups,
-            "plans" => Self::Plans,
             "session_id" => Self::SessionId,
             _ => Self::Attribute(name.strip_prefix("attributes.").filter(|key| !key.is_empty())?.to_owned()),
         })
@@ -107,8 +147,8 @@ impl Field {
             Self::FirstName => name.map_or("", PersonName::first).into(),
             Self::LastName => name.map_or("", PersonName::last).into(),
             Self::Role => who.role.as_ref().map_or("", Role::as_str).into(),
-            Self::Groups => details.groups.join(",").into(),
-            Self::Plans => details.plans.join(",").into(),
+            Self::Groups(listing) => listing.join(&details.groups).into(),
+            Self::Plans(listing) => listing.join(&details.plans).into(),
             Self::SessionId => session_id.into(),
             Self::Attribute(key) => details.attributes.get(key).map_or("", String::as_str).into(),
         }
@@ -140,6 +180,9 @@ pub enum TemplateFault {
     /// A control character in the fixed text.
     #[error("a header value cannot have control characters")]
     Control,
+    /// A list with a line for each of its values beside something else.
+    #[error("`{{groups:*}}` and `{{plans:*}}` make lines of their own, and stand alone")]
+    NotAlone,
 }
 
 impl HeaderTemplate {
@@ -163,7 +206,19 @@ impl HeaderTemplate {
             return Err(TemplateFault::Unbalanced);
         }
         parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
-        Ok(Self(parts))
+        let template = Self(parts);
+        if template.makes_lines() && template.0.len() > 1 {
+            return Err(TemplateFault::NotAlone);
+        }
+        Ok(template)
+    }
+
+    /// Whether there is a line for each value of a list.
+    fn makes_lines(&self) -> bool {
+        let is_list_of_lines = |part: &Part| {
+            matches!(part, Part::Field(Field::Groups(Listing::Lines) | Field::Plans(Listing::Lines)))
+        };
+        self.0.iter().any(is_list_of_lines)
     }
 
     /// The value for `who`; `None` if every field that it names is absent.
@@ -240,10 +295,37 @@ fn encoded_words(value: &str) -> String {
 /// The headers by which a site's upstream learns who is there.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders {
-    rules: Vec<(HeaderName, HeaderTemplate)>,
+    rules: Vec<HeaderRule>,
     encoding: ValueEncoding,
     /// The rules' names as [`folded`] has them.
     reserved: Vec<Box<[u8]>>,
+}
+
+/// A header, and what stands in it.
+#[derive(Clone, Debug)]
+pub struct HeaderRule {
+    name: HeaderName,
+    /// The name as it was written: there are applications to which case does matter.
+    written: Box<str>,
+    template: HeaderTemplate,
+}
+
+impl HeaderRule {
+    /// A rule for the header that is `written` like this; `None` if that is no header's name.
+    pub fn new(written: &str, template: HeaderTemplate) -> Option<Self> {
+        let name = HeaderName::from_bytes(written.as_bytes()).ok()?;
+        Some(Self { name, written: written.into(), template })
+    }
+
+    /// The header's name.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The name as it was written.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
 }
 
 /// Nobody but the gateway uses header names that begin like this.
@@ -267,23 +349,20 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 }
 
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
-/// their order, empty where there is no such header. The names are with the site's
+/// their order, empty where there is no such header, with [`LINES`] between several. The names are with the site's
 /// [`IdentityHeaders`], by which they are read; no value has a line end in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
 
 impl IdentityHeaders {
     /// The given headers; of two rules for one header the later wins.
-    pub fn new(
-        rules: impl IntoIterator<Item = (HeaderName, HeaderTemplate)>,
-        encoding: ValueEncoding,
-    ) -> Self {
-        let mut unique: Vec<(HeaderName, HeaderTemplate)> = Vec::new();
-        for (name, template) in rules {
-            unique.retain(|(known, _)| *known != name);
-            unique.push((name, template));
+    pub fn new(rules: impl IntoIterator<Item = HeaderRule>, encoding: ValueEncoding) -> Self {
+        let mut unique: Vec<HeaderRule> = Vec::new();
+        for rule in rules {
+            unique.retain(|known| known.name != rule.name);
+            unique.push(rule);
         }
-        let fold = |(name, _): &(HeaderName, HeaderTemplate)| name.as_str().bytes().map(folded).collect();
+        let fold = |rule: &HeaderRule| rule.name.as_str().bytes().map(folded).collect();
         let reserved = unique.iter().map(fold).collect();
         Self { rules: unique, encoding, reserved }
     }
@@ -297,9 +376,15 @@ impl IdentityHeaders {
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
         let mut lines = Vec::new();
-        for (_, template) in &self.rules {
-            let value = template.fill(who, session_id).and_then(|value| self.encoding.encode(&value));
-            lines.extend_from_slice(value.as_ref().map_or(b"", HeaderValue::as_bytes));
+        for rule in &self.rules {
+            let filled = rule.template.fill(who, session_id).unwrap_or_default();
+            // Whatever else has control characters in it, be it what parts lines, is not sent.
+            let most = if rule.template.makes_lines() { usize::MAX } else { 1 };
+            let values = filled.splitn(most, LINES).filter_map(|value| self.encoding.encode(value));
+            for (number, value) in values.enumerate() {
+                lines.extend_from_slice(if number == 0 { b"" } else { LINES.as_bytes() });
+                lines.extend_from_slice(value.as_bytes());
+            }
             lines.push(b'\n');
         }
         // A copy: a vector gives back what it has too much only if that is more than half.
@@ -307,14 +392,17 @@ impl IdentityHeaders {
     }
 
     /// The headers that `ready`, which [`Self::render`] made, is for.
-    pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderName, &'a [u8])> {
+    pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderRule, &'a [u8])> {
         let mut rest = &*ready.0;
         let lines = std::iter::from_fn(move || {
             let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
             rest = after.get(1..)?;
             Some(line)
         });
-        self.rules.iter().map(|(name, _)| name).zip(lines).filter(|(_, value)| !value.is_empty())
+        let values = |(rule, line): (&'a HeaderRule, &'a [u8])| {
+            line.split(|byte| LINES.as_bytes().contains(byte)).map(move |value| (rule, value))
+        };
+        self.rules.iter().zip(lines).flat_map(values).filter(|(_, value)| !value.is_empty())
     }
 }
 
@@ -333,6 +421,11 @@ mod tests {
             assert!(HeaderTemplate::parse(text).is_err(), "{text}");
         }
         assert_eq!(HeaderTemplate::parse("a\r\nb"), Err(TemplateFault::Control));
+        assert_eq!(HeaderTemplate::parse("x{groups:*}"), Err(TemplateFault::NotAlone));
+        for name in ["groups:", "email:|"] {
+            let fault = Err(TemplateFault::UnknownField(name.into()));
+            assert_eq!(HeaderTemplate::parse(&format!("{{{name}}}")), fault);
+        }
     }
 
     #[test]
@@ -348,18 +441,21 @@ mod tests {
 
     #[test]
     fn what_is_ready_is_read_under_its_own_names() {
-        let rule = |name, template| (HeaderName::from_static(name), HeaderTemplate::parse(template).unwrap());
+        let rule = |name, template| HeaderRule::new(name, HeaderTemplate::parse(template).unwrap()).unwrap();
         let rules = [
             rule("x-role", "{role}"),
             rule("x-user", "{email}"),
             rule("x-groups", "{groups}"),
             rule("x-session", "{session_id}"),
             rule("x-name", "{full_name}"),
+            rule("X-Team", "T_{plans:;T_}"),
+            rule("X-PLAN", "{plans:*}"),
         ];
         let headers = IdentityHeaders::new(rules, ValueEncoding::Utf8);
         let shown = |who: &Identity| {
             let ready = headers.render(who, "s1");
-            let read = headers.read(&ready).map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+            let read = headers.read(&ready);
+            let read = read.map(|(rule, value)| format!("{}: {}", rule.written(), value.escape_ascii()));
             read.collect::<Vec<_>>()
         };
         let jane = Identity {
@@ -369,6 +465,33 @@ mod tests {
             ..Identity::default()
         };
         assert_eq!(shown(&jane), ["x-user: jane@example.com", "x-session: s1"]);
+        let jack = Identity {
+            email: Email::parse("jack@example.com"),
+            name: Some(PersonName::from_full("Jack\0root")),
+            details: Particulars { groups: vec!["a\0root".into()], ..Particulars::default() }.into(),
+            ..Identity::default()
+        };
+        assert_eq!(shown(&jack), ["x-user: jack@example.com", "x-session: s1"]);
+        // Nor is one that would be read as two.
+        let plans = ["plus", "a;T_root", "", "gold\0root", "x;y"].map(str::to_owned).to_vec();
+        let joe = Identity {
+            details: Particulars { plans, groups: vec!["a,b".into(), "c".into()], ..Particulars::default() }
+                .into(),
+            ..Identity::default()
+        };
+        let expected = ["x-groups: c", "x-session: s1", "X-PLAN: plus", "X-PLAN: a;T_root", "X-PLAN: x;y"];
+        assert_eq!(shown(&joe), expected);
+        let ann = Identity {
+            details: Particulars {
+                plans: vec!["plus".into(), "a;T_root".into(), "x;y".into()],
+                ..Particulars::default()
+            }
+            .into(),
+            ..Identity::default()
+        };
+        let expected =
+            ["x-session: s1", "X-Team: T_plus;T_x;y", "X-PLAN: plus", "X-PLAN: a;T_root", "X-PLAN: x;y"];
+        assert_eq!(shown(&ann), expected);
         assert_eq!(shown(&Identity::default()), ["x-session: s1"]);
         assert_eq!(headers.read(&ReadyHeaders::default()).count(), 0);
     }
@@ -393,7 +516,7 @@ mod tests {
 
     #[test]
     fn whatever_an_application_may_take_for_an_identity_header_is_reserved() {
-        let rule = (HeaderName::from_static("x-webauth_user"), HeaderTemplate::parse("{id}").unwrap());
+        let rule = HeaderRule::new("x-webauth_user", HeaderTemplate::parse("{id}").unwrap()).unwrap();
         let headers = IdentityHeaders::new([rule], ValueEncoding::Utf8);
         for name in [
             "X-WebAuth-User",

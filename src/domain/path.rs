@@ -153,6 +153,11 @@ impl PathPrefix {
         Ok(Self(trimmed(text)))
     }
 
+    /// The prefix as it is compared; `/` for everything.
+    pub fn as_str(&self) -> &str {
+        if self.0.is_empty() { "/" } else { &self.0 }
+    }
+
     /// How specific the prefix is: the longest match wins.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use super::Gateway;
 use super::fault::Fault;
 use super::front::Front;
+use super::presented::Presented;
 use super::visit::Target;
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::http::client::Peer;
+use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::proxy::Pool;
 
@@ -46,6 +48,27 @@ pub(super) struct Address {
     pub(super) whereabouts: Whereabouts,
     /// What browsers are told of https, if they came over it.
     pub(super) hsts: Option<HeaderValue>,
+    /// The cookies of the last request.
+    last_presented: RefCell<Option<Rc<Presented>>>,
+}
+
+impl Address {
+    /// The names of the site's cookies.
+    pub(super) fn cookie_names(&self) -> &CookieNames {
+        self.front.cookie_names(self.origin.scheme())
+    }
+
+    /// The cookies in `headers`.
+    pub(super) fn presented(&self, headers: &HeaderMap) -> Rc<Presented> {
+        if let Some(last) = &*self.last_presented.borrow()
+            && last.is_the_same(headers)
+        {
+            return Rc::clone(last);
+        }
+        let presented = Rc::new(Presented::read(headers, self.cookie_names()));
+        self.last_presented.replace(Some(Rc::clone(&presented)));
+        presented
+    }
 }
 
 impl Gateway {
@@ -77,6 +100,7 @@ impl Gateway {
             front: Arc::clone(front),
             pool: Rc::clone(pool),
             origin,
+            last_presented: RefCell::default(),
             whereabouts: Whereabouts::new(&connection.peer, &asked).ok_or(Fault::BadHost)?,
         });
         connection.last.replace(Some(Rc::clone(&address)));

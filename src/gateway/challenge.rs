@@ -1,7 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -75,10 +75,8 @@ impl Gateway {
             "message": "This needs a session: open login_url in a browser to get one.",
             "details": details,
         });
-        let mut response = reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error }));
-        // RFC 9110 §11.6.1 wants a challenge with each 401; browsers pass over a scheme that they
-        // do not know.
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Tollgate"));
+        let mut response =
+            reply::challenging(reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error })));
         if let Some(browser) = browser.filter(|_| visit.browser().is_none()) {
             let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
             response.headers_mut().append(SET_COOKIE, cookie);

@@ -22,8 +22,6 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// A request that the gateway does not forward, for a reason other than a missing session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("the request's transfer coding is not `chunked`")]
-    TransferCoding,
     #[error("the request needs exactly one valid Host")]
     BadHost,
     #[error("the request target is not one")]
@@ -44,6 +42,12 @@ pub(super) enum Fault {
     NotFound,
     #[error("only a page that is opened can redeem a token here")]
     NotANavigation,
+    #[error("only a proxy among trusted_proxies may ask about requests")]
+    UntrustedProxy,
+    #[error("it is not said, or said twice, which request is meant")]
+    UnclearInquiry,
+    #[error("this path is the gateway's own: the proxy has to send it there, and not to ask about it")]
+    OwnPath,
     #[error("another site asked for this")]
     CrossSite,
     #[error("there are too many sessions of this person on the site")]
@@ -60,7 +64,6 @@ impl Fault {
     /// The status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
             Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
@@ -76,9 +79,13 @@ impl Fault {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Self::UntrustedProxy => (StatusCode::FORBIDDEN, "untrusted_proxy"),
+            Self::UnclearInquiry => (StatusCode::BAD_REQUEST, "unclear_inquiry"),
+            Self::OwnPath => (StatusCode::NOT_FOUND, "own_path"),
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::Proxy(ProxyError::SessionEnded) => (StatusCode::UNAUTHORIZED, "session_ended"),
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
@@ -113,11 +120,12 @@ impl Fault {
                 reply::json(status, &json!({ "error": error }))
             }
         };
-        response.headers_mut().insert(X_REQUEST_ID, request_id.value().clone());
+        response.headers_mut().insert(X_REQUEST_ID, request_id.to_value());
         match self {
             Self::MethodRefused => reply::allowing(response, METHODS),
             Self::MethodNotAllowed(methods) => reply::allowing(response, methods),
             Self::SlowDown(wait) => reply::retry_after(response, wait),
+            Self::Proxy(ProxyError::SessionEnded) => reply::challenging(response),
             _ => response,
         }
     }
@@ -143,22 +151,23 @@ impl Fault {
 
     fn page(&self) -> Page<'static> {
         Page::Problem(match self {
-            Self::TransferCoding
-            | Self::BadHost
+            Self::BadHost
             | Self::BadTarget
+            | Self::UnclearInquiry
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
             | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
             Self::DoubledCookie => Problem::DoubledCookie,
             Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,
             Self::UnknownHost => Problem::UnknownHost,
-            Self::NotFound => Problem::NotFound,
+            Self::NotFound | Self::OwnPath | Self::UntrustedProxy => Problem::NotFound,
             Self::NotANavigation | Self::CrossSite => Problem::CrossSite,
             Self::SlowDown(wait) => return Page::SlowDown { retry_after_secs: wait.as_secs() + 1 },
             Self::TooManySessions => {
                 return Page::SignInFailed { reason: SignInFailure::TooManySessions, retry_url: LOGIN_PATH };
             }
             Self::Unavailable(_) => Problem::SessionsUnavailable,
+            Self::Proxy(ProxyError::SessionEnded) => Problem::SessionEnded,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
             Self::Proxy(

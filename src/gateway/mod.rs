@@ -4,11 +4,15 @@ mod address;
 mod challenge;
 mod cors;
 mod fault;
+mod forbidden;
+mod forward_auth;
 mod front;
 mod https;
 mod logout;
+mod presented;
 mod redeem;
 mod reserved;
+mod revocation;
 mod upgrade;
 mod visit;
 mod who_am_i;
@@ -22,8 +26,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -34,14 +38,17 @@ use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
-use crate::http::connection::{forwards, is_framed_simply};
+use crate::http::connection::forwards;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, reply};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
+use forbidden::Refusal;
+use forward_auth::{Inquiry, Manner, as_status, may_pass};
 use reserved::Endpoint;
+use revocation::Revocation;
 use visit::{Audience, Target, Visit};
 
 /// What all workers share.
@@ -68,6 +75,7 @@ pub struct Gateway {
     pools: HashMap<SiteName, Rc<Pool>>,
     request_ids: RequestIds,
     watch: Rc<Watch>,
+    revocation: Revocation,
 }
 
 impl Gateway {
@@ -78,7 +86,7 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default() }
+        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -96,15 +104,17 @@ impl Gateway {
         self.shared.clock.now()
     }
 
-    /// Looks after deadlines and, now and then, after upstream connections that have been idle
-    /// for too long: to be called once for each [`TICK`](crate::http::watch::TICK).
+    /// Looks after deadlines, after the sessions on whose strength something runs, and, now and then,
+    /// after upstream connections that have been idle for too long: to be called once for each
+    /// [`TICK`](crate::http::watch::TICK).
     pub fn tick(&self) {
         const TICKS_PER_SWEEP: u64 = 50;
-        let ticks = self.watch.tick();
+        let now = self.shared.clock.now();
+        let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
+        self.revocation.next_round();
         if self.watch.is_draining() {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            let now = self.shared.clock.now();
             self.pools.values().for_each(|pool| pool.sweep(now));
         }
     }
@@ -135,8 +145,8 @@ impl Gateway {
         response
     }
 
-    /// The life of a request. The order of these steps matters, and each says why it stands where
-    /// it does.
+    /// Answers a request, or another proxy's question about one: that is judged in the very same way,
+    /// and only not carried.
     async fn answer(
         &self,
         request: Request,
@@ -146,13 +156,35 @@ impl Gateway {
         now: Timestamp,
         hsts: &mut Option<HeaderValue>,
     ) -> Result<Response, Fault> {
-        // 1. What is not a request for a resource of a site, or is framed in a way that servers
-        //    read differently, goes no further.
+        let (request, asked) = match Inquiry::of(request, client)? {
+            Err(request) => (request, None),
+            Ok(inquiry) => (inquiry.request, Some(inquiry.manner)),
+        };
+        let answered = self.live(request, asked, connection, client, request_id, now, hsts).await;
+        match (asked, answered) {
+            (Some(Manner::Status), Ok(response)) => Ok(as_status(response)),
+            (Some(Manner::Status), Err(fault)) if !fault.is_ours() => Ok(reply::empty(StatusCode::FORBIDDEN)),
+            (_, answered) => answered,
+        }
+    }
+
+    /// The life of a request. The order of these steps matters, and each says why it stands where
+    /// it does.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a request when its life begins")]
+    async fn live(
+        &self,
+        request: Request,
+        asked: Option<Manner>,
+        connection: &Connection,
+        client: &Client,
+        request_id: &RequestId,
+        now: Timestamp,
+        hsts: &mut Option<HeaderValue>,
+    ) -> Result<Response, Fault> {
+        // 1. What is not a request for a resource of a site goes no further. (What is framed in a
+        //    way that servers read differently has not come as far as here.)
         if !forwards(request.method()) {
             return Err(Fault::MethodRefused);
-        }
-        if !is_framed_simply(request.headers()) {
-            return Err(Fault::TransferCoding);
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
@@ -168,27 +200,45 @@ impl Gateway {
         let visit = Visit::of(request.headers(), &address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
+            if asked.is_some() {
+                return Err(Fault::OwnPath);
+            }
             return self.reserved(endpoint, request, &visit).await;
         }
         if answers_at(site, visit.path.as_str()) {
+            if asked.is_some() {
+                return Err(Fault::OwnPath);
+            }
             let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
             return Ok(self.shared.api.handle(request, via).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
+        //    Whoever only looks at the status could not hand the visitor the session.
+        if asked == Some(Manner::Status) && visit.token.is_some() {
+            return Ok(reply::empty(StatusCode::UNAUTHORIZED));
+        }
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
         // 6. Who is it? Open paths do not even ask.
-        let level = site.rules.level(&visit.path, request.method());
-        let visitor = match level {
+        let demand = site.rules.demand(&visit.path, request.method());
+        let visitor = match demand.level {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
         };
         // 7. Nothing passes this line without a permit.
-        let permit = match decide(level, visitor) {
+        let permit = match decide(&demand, visitor, client.address) {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&request, &visit).await,
+            Access::Deny { visitor, alternatives } => {
+                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                return Ok(refusal.into_response(&request, &visit, request_id));
+            }
         };
+        //    Another proxy carries what it asked about.
+        if asked.is_some() {
+            return may_pass(&permit, &request, &address);
+        }
         // 8. A session's WebSocket is not for other sites' pages.
         let websocket = upgrade::websocket_key(&request, request_id);
         if websocket.is_some() && permit.visitor().is_some() {
@@ -222,6 +272,14 @@ impl Gateway {
     /// The live session that a request comes with.
     async fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
         let Some(key) = visit.session_key()? else { return Ok(None) };
-        Ok(self.shared.sso.authenticate(&visit.front.site, key, visit.now).await?)
+        let sso = &self.shared.sso;
+        if let Some(live) = &*visit.presented.recognised.borrow()
+            && sso.authenticate_again(live, visit.now)
+        {
+            return Ok(Some(Arc::clone(live)));
+        }
+        let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
+        visit.presented.recognised.replace(found.clone());
+        Ok(found)
     }
 }

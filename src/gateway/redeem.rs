@@ -150,10 +150,19 @@ pub(super) const LOGIN_PATH: &str = "/.tollgate/login";
 
 /// The path at which a login for `target` begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
+    returning(LOGIN_PATH, target)
+}
+
+/// The path at which a session ends, to begin another one for `target`.
+pub(super) fn logout_path(target: &ReturnTo) -> String {
+    returning("/.tollgate/logout", target)
+}
+
+fn returning(path: &str, target: &ReturnTo) -> String {
     /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
     const RESERVED: &AsciiSet =
         &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
-    format!("{LOGIN_PATH}?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
+    format!("{path}?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

@@ -1,5 +1,7 @@
 //! What a request says, read once and proven: its target, its path, its cookies.
 
+use std::rc::Rc;
+
 use http::header::{HOST, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri};
@@ -7,6 +9,7 @@ use http::{HeaderValue, Request, Uri};
 use super::Front;
 use super::address::Address;
 use super::fault::Fault;
+use super::presented::Presented;
 use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::host::{Authority, Origin, Scheme};
@@ -16,7 +19,7 @@ use crate::domain::query::{Extracted, extract_token};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
-use crate::http::cookies::{CookieNames, GatewayCookies, Presented};
+use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
 use crate::http::navigation::{began_here, is_navigation};
 use crate::proxy::{ShownCookies, origin_form};
 
@@ -80,7 +83,7 @@ pub(super) struct Visit<'a> {
     /// Whether the browser says that no other site sent the visitor here.
     pub(super) began_here: bool,
     query: Option<&'a str>,
-    cookies: GatewayCookies,
+    pub(super) presented: Rc<Presented>,
 }
 
 impl<'a> Visit<'a> {
@@ -94,7 +97,6 @@ impl<'a> Visit<'a> {
     ) -> Result<Self, Fault> {
         let site = &address.front.site;
         let query = target.uri.query();
-        let cookie_names = address.front.cookie_names(address.origin.scheme());
         Ok(Self {
             front: &address.front,
             client,
@@ -102,16 +104,17 @@ impl<'a> Visit<'a> {
             origin: &address.origin,
             path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
             token: query.and_then(|query| extract_token(query, &site.token_param)),
-            cookie_names,
+            cookie_names: address.cookie_names(),
             began_here: began_here(headers),
             query,
-            cookies: GatewayCookies::read(headers, cookie_names),
+            presented: address.presented(headers),
         })
     }
 
     /// Which cookies the upstream may see.
     pub(super) fn shown_cookies(&self) -> ShownCookies {
-        match (self.cookies.any, self.cookies.others) {
+        let GatewayCookies { any, others, .. } = self.presented.cookies;
+        match (any, others) {
             (false, _) => ShownCookies::All,
             (true, true) => ShownCookies::Others,
             (true, false) => ShownCookies::None,
@@ -157,10 +160,10 @@ impl<'a> Visit<'a> {
 
     /// The session key that the browser presents.
     pub(super) fn session_key(&self) -> Result<Option<&SessionKey>, Fault> {
-        match &self.cookies.session {
-            Presented::Key(key) => Ok(Some(key)),
-            Presented::Nothing => Ok(None),
-            Presented::Ambiguous(_) => Err(Fault::DoubledCookie),
+        match &self.presented.cookies.session {
+            SessionCookie::Key(key) => Ok(Some(key)),
+            SessionCookie::Nothing => Ok(None),
+            SessionCookie::Ambiguous(_) => Err(Fault::DoubledCookie),
         }
     }
 
@@ -171,16 +174,16 @@ impl<'a> Visit<'a> {
 
     /// The hashes of all sessions that the browser presents.
     pub(super) fn session_hashes(&self) -> Vec<SessionHash> {
-        match &self.cookies.session {
-            Presented::Nothing => Vec::new(),
-            Presented::Key(key) => vec![key.hash()],
-            Presented::Ambiguous(keys) => keys.iter().map(SessionKey::hash).collect(),
+        match &self.presented.cookies.session {
+            SessionCookie::Nothing => Vec::new(),
+            SessionCookie::Key(key) => vec![key.hash()],
+            SessionCookie::Ambiguous(keys) => keys.iter().map(SessionKey::hash).collect(),
         }
     }
 
     /// The browser's key, if it has one.
     pub(super) fn browser(&self) -> Option<&BrowserKey> {
-        self.cookies.browser.as_ref()
+        self.presented.cookies.browser.as_ref()
     }
 
     /// The browser's key, new if it has none.

@@ -1,6 +1,7 @@
 //! Response bodies: made here, or streamed through.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 use super::tunnel::Tunnel;
+use super::watch::Deadline;
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -61,8 +63,9 @@ pub enum Body {
     Whole(Option<Bytes>),
     /// None: with 101, the connection becomes another protocol's; `None` once that is taken care of.
     Tunnel(Option<Tunnel>),
-    /// Passed on from somewhere as it comes.
-    Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
+    /// Passed on from somewhere as it comes; if it runs on the strength of a session, whoever sends
+    /// it is to look at that.
+    Stream(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>, Option<Rc<Deadline>>),
 }
 
 impl Body {
@@ -75,13 +78,30 @@ impl Body {
     pub fn take_tunnel(&mut self) -> Option<Tunnel> {
         match self {
             Self::Tunnel(tunnel) => tunnel.take(),
-            Self::Whole(_) | Self::Stream(_) => None,
+            Self::Whole(_) | Self::Stream(..) => None,
         }
     }
 
     /// A body that is passed on as it comes.
     pub fn stream(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
-        Self::Stream(Box::pin(body))
+        Self::Stream(Box::pin(body), None)
+    }
+
+    /// The same, which is to end together with the session that `bond` is bound to.
+    pub fn bound_stream(
+        body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static,
+        bond: Rc<Deadline>,
+    ) -> Self {
+        Self::Stream(Box::pin(body), Some(bond))
+    }
+
+    /// Where it is seen that the session is over on whose strength it is sent. A client that does
+    /// not take it is no reason for it to last longer, so it is not enough to read the body.
+    pub fn bond(&self) -> Option<&Rc<Deadline>> {
+        match self {
+            Self::Stream(_, bond) => bond.as_ref(),
+            Self::Whole(_) | Self::Tunnel(_) => None,
+        }
     }
 }
 
@@ -103,7 +123,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Whole(whole) => Poll::Ready(whole.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Tunnel(_) => Poll::Ready(None),
-            Self::Stream(body) => body.as_mut().poll_frame(cx),
+            Self::Stream(body, _) => body.as_mut().poll_frame(cx),
         }
     }
 
@@ -111,7 +131,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(whole) => whole.is_none(),
             Self::Tunnel(_) => true,
-            Self::Stream(body) => body.is_end_stream(),
+            Self::Stream(body, _) => body.is_end_stream(),
         }
     }
 
@@ -119,7 +139,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(whole) => SizeHint::with_exact(whole.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Tunnel(_) => SizeHint::with_exact(0),
-            Self::Stream(body) => body.size_hint(),
+            Self::Stream(body, _) => body.size_hint(),
         }
     }
 }

@@ -69,21 +69,13 @@ pub fn forwards(method: &Method) -> bool {
         Method::OPTIONS,
         Method::PATCH,
     ];
+    if STANDARD.contains(method) {
+        return true;
+    }
     let name = method.as_str();
     let refused = ["CONNECT", "TRACE"].iter().any(|own| name.eq_ignore_ascii_case(own));
     let misspelt = STANDARD.iter().any(|own| own != method && name.eq_ignore_ascii_case(own.as_str()));
     !refused && !misspelt
-}
-
-/// Whether a request's transfer coding is none, or `chunked` alone: whatever else it says would
-/// have to be undone before it is passed on (RFC 9112 §6.1), and servers differ in what they read.
-pub fn is_framed_simply(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(only), None) => is_chunked(only),
-        _ => false,
-    }
 }
 
 /// Whether a line of `Transfer-Encoding` names `chunked` and nothing else.

@@ -52,7 +52,7 @@ impl CookieNames {
 
 /// What a browser presents as its session.
 #[derive(Debug)]
-pub enum Presented {
+pub enum SessionCookie {
     /// Nothing, or nothing that could be a session's key.
     Nothing,
     /// One key.
@@ -66,7 +66,7 @@ pub enum Presented {
 #[derive(Debug)]
 pub struct GatewayCookies {
     /// The session.
-    pub session: Presented,
+    pub session: SessionCookie,
     /// The browser, for [`crate::domain::state`].
     pub browser: Option<BrowserKey>,
     /// Whether there is any that has to be hidden from the upstream.
@@ -93,11 +93,11 @@ impl GatewayCookies {
         sessions.dedup();
         browsers.dedup();
         let session = match sessions.as_slice() {
-            [] => Presented::Nothing,
-            [only] => SessionKey::parse(only).map_or(Presented::Nothing, Presented::Key),
-            several => {
-                Presented::Ambiguous(several.iter().filter_map(|value| SessionKey::parse(value)).collect())
-            }
+            [] => SessionCookie::Nothing,
+            [only] => SessionKey::parse(only).map_or(SessionCookie::Nothing, SessionCookie::Key),
+            several => SessionCookie::Ambiguous(
+                several.iter().filter_map(|value| SessionKey::parse(value)).collect(),
+            ),
         };
         // A planted key would let whoever planted it end the login in this browser.
         let browser = match browsers.as_slice() {
@@ -232,20 +232,23 @@ mod tests {
         let other = SessionKey::mint(&SeededEntropy::new(8)).expose();
         let read =
             |text: &str, scheme| GatewayCookies::read(&headers(&[text.as_bytes()]), &names(scheme)).session;
-        assert!(matches!(read(&format!("a=b; tollgate={key}"), Scheme::Http), Presented::Key(_)));
-        assert!(matches!(read(&format!("__Host-tollgate={key}"), Scheme::Https), Presented::Key(_)));
-        assert!(matches!(read(&format!("tollgate={key}; tollgate={key}"), Scheme::Http), Presented::Key(_)));
+        assert!(matches!(read(&format!("a=b; tollgate={key}"), Scheme::Http), SessionCookie::Key(_)));
+        assert!(matches!(read(&format!("__Host-tollgate={key}"), Scheme::Https), SessionCookie::Key(_)));
+        assert!(matches!(
+            read(&format!("tollgate={key}; tollgate={key}"), Scheme::Http),
+            SessionCookie::Key(_)
+        ));
         assert!(matches!(
             read(&format!("tollgate={key}; tollgate={other}"), Scheme::Http),
-            Presented::Ambiguous(_)
+            SessionCookie::Ambiguous(_)
         ));
         for text in
             [format!("tollgate={key}"), format!("__host-tollgate={key}"), format!("x__Host-tollgate={key}")]
         {
-            assert!(matches!(read(&text, Scheme::Https), Presented::Nothing), "{text}");
+            assert!(matches!(read(&text, Scheme::Https), SessionCookie::Nothing), "{text}");
         }
         for text in ["tollgate=short", "tollgate", "=x", ";;;", "tollgate="] {
-            assert!(matches!(read(text, Scheme::Http), Presented::Nothing), "{text}");
+            assert!(matches!(read(text, Scheme::Http), SessionCookie::Nothing), "{text}");
         }
     }
 

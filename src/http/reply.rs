@@ -2,6 +2,7 @@
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -70,6 +71,13 @@ pub fn see_other(method: &Method) -> StatusCode {
 /// Adds `Allow` (RFC 9110 §10.2.1).
 pub fn allowing(mut response: Response, methods: &'static str) -> Response {
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+/// Adds the challenge that RFC 9110 §11.6.1 wants with each 401: browsers pass over a scheme that
+/// they do not know.
+pub fn challenging(mut response: Response) -> Response {
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Tollgate"));
     response
 }
 

@@ -28,10 +28,10 @@ impl RequestIds {
         Self(Cell::new(first))
     }
 
-    fn next(&self) -> HeaderValue {
-        let mut name = self.0.get();
-        let value = HeaderValue::from_bytes(&name).unwrap_or(HeaderValue::from_static("0"));
-        for digit in name.iter_mut().rev() {
+    fn next(&self) -> [u8; 32] {
+        let name = self.0.get();
+        let mut next = name;
+        for digit in next.iter_mut().rev() {
             *digit = match *digit {
                 b'9' => b'a',
                 b'f' => b'0',
@@ -41,14 +41,20 @@ impl RequestIds {
                 break;
             }
         }
-        self.0.set(name);
-        value
+        self.0.set(next);
+        name
     }
 }
 
 /// A request's name: 32 hexadecimal digits, or what a trusted proxy called it.
 #[derive(Clone, Debug)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Name);
+
+#[derive(Clone, Debug)]
+enum Name {
+    Made([u8; 32]),
+    Given(HeaderValue),
+}
 
 impl RequestId {
     /// Keeps the name that a trusted proxy gave, if it is 1 to 128 characters that are harmless in
@@ -61,16 +67,29 @@ impl RequestId {
             (1..=128).contains(&value.len()) && value.as_bytes().iter().all(fine)
         };
         let named = if client.by_trusted_proxy { headers.get(X_REQUEST_ID) } else { None };
-        Self(named.filter(harmless).cloned().unwrap_or_else(|| ids.next()))
+        let given = named.filter(harmless).cloned().map(Name::Given);
+        Self(given.unwrap_or_else(|| Name::Made(ids.next())))
     }
 
     /// The name as a header value.
-    pub fn value(&self) -> &HeaderValue {
-        &self.0
+    pub fn to_value(&self) -> HeaderValue {
+        match &self.0 {
+            // Digits fit into any header.
+            Name::Made(digits) => HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("0")),
+            Name::Given(value) => value.clone(),
+        }
+    }
+
+    /// The name as it stands in a header.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Name::Made(digits) => digits,
+            Name::Given(value) => value.as_bytes(),
+        }
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }

@@ -1,10 +1,16 @@
 //! Deadlines by a coarse sweep: a worker looks at whatever waits on it a few times a second,
 //! instead of arming a timer for each.
+//!
+//! What runs on the strength of a session is bound to it by its deadline: the sweep that finds out
+//! who is late also finds out whose session is over.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
+
+use crate::domain::session::LiveSession;
 
 /// How often a worker looks. Deadlines are kept to within one such interval, and never early.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -17,24 +23,42 @@ pub struct Watch {
     waiting: RefCell<Vec<Weak<Deadline>>>,
 }
 
+/// What a sweep is told of a session on whose strength something runs.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It may go on.
+    GoesOn,
+    /// It may go on, with this one in the session's place.
+    GoesOnWith(Arc<LiveSession>),
+    /// It is to end.
+    Ends,
+}
+
 impl Watch {
     /// A deadline that is `limit` after the last [`Deadline::restart`].
     pub fn deadline(self: &Rc<Self>, limit: Duration) -> Rc<Deadline> {
+        self.bound(limit, None)
+    }
+
+    /// The same for what runs on the strength of `session`, if there is one.
+    pub fn bound(self: &Rc<Self>, limit: Duration, session: Option<&Arc<LiveSession>>) -> Rc<Deadline> {
         let deadline = Rc::new(Deadline {
             watch: Rc::clone(self),
             since: Cell::new(self.now.get()),
             limit: Cell::new(ticks(limit)),
             is_over: Cell::new(false),
             is_met: Cell::new(false),
+            session: RefCell::new(session.map(Arc::clone)),
+            is_revoked: Cell::new(false),
             waker: RefCell::default(),
         });
         self.waiting.borrow_mut().push(Rc::downgrade(&deadline));
         deadline
     }
 
-    /// Lets one interval pass, and wakes whoever has waited too long. Returns the number of
-    /// intervals so far.
-    pub fn tick(&self) -> u64 {
+    /// Lets one interval pass, and wakes whoever has waited too long, and whose session is over:
+    /// `judge` knows that. Returns the number of intervals so far.
+    pub fn tick(&self, mut judge: impl FnMut(&Arc<LiveSession>) -> Verdict) -> u64 {
         let now = self.now.get() + 1;
         self.now.set(now);
         self.waiting.borrow_mut().retain(|deadline| {
@@ -43,7 +67,8 @@ impl Watch {
             };
             // The interval in which it began has already been running then.
             let is_over = now - deadline.since.get() > deadline.limit.get();
-            if is_over && !deadline.is_over.replace(true) {
+            let is_late = is_over && !deadline.is_over.replace(true);
+            if deadline.is_judged(&mut judge) || is_late {
                 deadline.wake();
             }
             true
@@ -67,7 +92,7 @@ fn ticks(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
 }
 
-/// A time by which something has to happen.
+/// A time by which something has to happen, and the session without which it is not to happen.
 #[derive(Debug)]
 pub struct Deadline {
     watch: Rc<Watch>,
@@ -75,6 +100,9 @@ pub struct Deadline {
     limit: Cell<u64>,
     is_over: Cell<bool>,
     is_met: Cell<bool>,
+    /// `None` once it is over, too: there is nothing more to be known.
+    session: RefCell<Option<Arc<LiveSession>>>,
+    is_revoked: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -97,6 +125,21 @@ impl Deadline {
         &self.watch
     }
 
+    /// Whether its session was just found to be over.
+    fn is_judged(&self, judge: &mut impl FnMut(&Arc<LiveSession>) -> Verdict) -> bool {
+        let mut session = self.session.borrow_mut();
+        let Some(verdict) = session.as_ref().map(judge) else { return false };
+        match verdict {
+            Verdict::GoesOn => return false,
+            Verdict::GoesOnWith(successor) => *session = Some(successor),
+            Verdict::Ends => {
+                *session = None;
+                self.is_revoked.set(true);
+            }
+        }
+        self.is_revoked.get()
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -110,9 +153,17 @@ impl Deadline {
 
     /// Whether it has passed; if not, `waker` is woken when it does.
     pub fn is_over(&self, waker: &Waker) -> bool {
-        if self.is_over.get() {
-            return true;
-        }
+        self.is_over.get() || self.wait(waker)
+    }
+
+    /// Whether the session to which it is bound is over, whatever the time; if not, `waker` is woken
+    /// when it is.
+    pub fn is_revoked(&self, waker: &Waker) -> bool {
+        self.is_revoked.get() || self.wait(waker)
+    }
+
+    /// Has `waker` woken when there is something to see: there is nothing yet.
+    fn wait(&self, waker: &Waker) -> bool {
         let mut own = self.waker.borrow_mut();
         if own.as_ref().is_none_or(|own| !own.will_wake(waker)) {
             *own = Some(waker.clone());
@@ -124,16 +175,23 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::clock::Timestamp;
+    use crate::domain::entropy::SeededEntropy;
+    use crate::domain::identity::{Identity, ReadyHeaders};
+    use crate::domain::opaque::SessionKey;
+    use crate::domain::session::{Session, SessionId};
+    use crate::domain::site::SiteName;
+    use crate::domain::token::RolePolicy;
 
     #[test]
     fn a_deadline_is_never_early_and_at_most_an_interval_late() {
         let watch = Rc::new(Watch::default());
         let deadline = watch.deadline(Duration::from_millis(250));
         for _ in 0..3 {
-            watch.tick();
+            watch.tick(|_| Verdict::GoesOn);
             assert!(!deadline.is_over(Waker::noop()));
         }
-        watch.tick();
+        watch.tick(|_| Verdict::GoesOn);
         assert!(deadline.is_over(Waker::noop()));
     }
 
@@ -143,12 +201,58 @@ mod tests {
         let (busy, answered) = (watch.deadline(TICK), watch.deadline(TICK));
         answered.meet();
         for _ in 0..10 {
-            watch.tick();
+            watch.tick(|_| Verdict::GoesOn);
             busy.restart(TICK);
         }
         assert!(!busy.is_over(Waker::noop()) && !answered.is_over(Waker::noop()));
         drop(busy);
-        watch.tick();
+        watch.tick(|_| Verdict::GoesOn);
         assert!(watch.waiting.borrow().is_empty());
+    }
+
+    fn session(seed: u64) -> Arc<LiveSession> {
+        let entropy = SeededEntropy::new(seed);
+        let now = Timestamp::from_millis(1_000_000);
+        let session = Session {
+            id: SessionId::mint(now, &entropy),
+            site: SiteName::parse("s").unwrap(),
+            identity: Identity::default(),
+            role_policy: RolePolicy::Always,
+            expires_at: now.after(Duration::from_hours(1)),
+            idle: Duration::from_mins(30).into(),
+            backend: false,
+        };
+        Arc::new(LiveSession::new(SessionKey::mint(&entropy).hash(), session, ReadyHeaders::default(), now))
+    }
+
+    #[test]
+    fn whoever_is_bound_ends_with_the_session_however_patient() {
+        let watch = Rc::new(Watch::default());
+        let (one, other) = (session(1), session(2));
+        let bound = [&one, &other].map(|session| watch.bound(Duration::MAX, Some(session)));
+        let free = watch.deadline(Duration::MAX);
+        for bound in &bound {
+            bound.pause();
+        }
+        let successor = session(3);
+        for judged in [&one, &successor] {
+            // A successor is asked about in its predecessor's place.
+            watch.tick(|live| match Arc::ptr_eq(live, judged) {
+                true if Arc::ptr_eq(live, &one) => Verdict::GoesOnWith(Arc::clone(&successor)),
+                true => Verdict::Ends,
+                false => Verdict::GoesOn,
+            });
+        }
+        watch.tick(|live| {
+            assert!(Arc::ptr_eq(live, &other), "of what has ended nothing more is asked");
+            Verdict::GoesOn
+        });
+        let revoked = [&bound[0], &bound[1], &free].map(|deadline| deadline.is_revoked(Waker::noop()));
+        assert_eq!(revoked, [true, false, false]);
+        // It is one thing to be late, and another to have no right to go on.
+        assert!(!bound[0].is_over(Waker::noop()));
+        bound[0].restart(Duration::ZERO);
+        watch.tick(|_| Verdict::GoesOn);
+        assert!(bound[0].is_over(Waker::noop()) && bound[0].is_revoked(Waker::noop()));
     }
 }

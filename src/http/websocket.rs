@@ -49,6 +49,8 @@ fn names(headers: &HeaderMap, name: &http::HeaderName, option: &[u8]) -> bool {
 pub enum Close {
     /// The server goes away.
     GoingAway,
+    /// Whoever asked for it may have it no longer.
+    SessionEnded,
 }
 
 impl Close {
@@ -56,6 +58,7 @@ impl Close {
     pub fn frame(self, to: Side) -> Bytes {
         let (code, reason) = match self {
             Self::GoingAway => (1001_u16, &b"going away"[..]),
+            Self::SessionEnded => (1008, &b"session ended"[..]),
         };
         let [high, low] = code.to_be_bytes();
         let length = u8::try_from(reason.len() + 2).unwrap_or_default();
@@ -90,23 +93,35 @@ impl Frames {
     /// These bytes passed.
     pub fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            bytes = bytes.get(self.pass_one(bytes)..).unwrap_or_default();
+        }
+    }
+
+    /// Of these bytes those passed that end the present frame, or make up the next one. How many
+    /// that were.
+    pub fn pass_one(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let Some((byte, rest)) = bytes.get(passed..).and_then(<[u8]>::split_first) {
             if self.left > 0 {
-                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len() + 1);
                 self.left -= here as u64;
-                bytes = bytes.get(here..).unwrap_or_default();
-                continue;
+                passed += here;
+            } else {
+                passed += 1;
+                if let Some(slot) = self.head.get_mut(self.have) {
+                    *slot = *byte;
+                    self.have += 1;
+                }
+                if let Some(left) = self.length() {
+                    self.left = left;
+                    self.have = 0;
+                }
             }
-            let Some((byte, rest)) = bytes.split_first() else { return };
-            bytes = rest;
-            if let Some(slot) = self.head.get_mut(self.have) {
-                *slot = *byte;
-                self.have += 1;
-            }
-            if let Some(left) = self.length() {
-                self.left = left;
-                self.have = 0;
+            if self.is_between() {
+                break;
             }
         }
+        passed
     }
 
     /// Whether a frame has just ended.
@@ -164,15 +179,24 @@ mod tests {
             }
             follower.pass(&frames.concat());
             assert!(follower.is_between());
+            for frame in &frames {
+                let (begun, rest) = frame.split_at(step.min(frame.len() - 1));
+                follower.pass(begun);
+                let behind = [rest, &frames.concat()].concat();
+                assert_eq!(follower.pass_one(&behind), rest.len());
+                assert!(follower.is_between());
+            }
         }
     }
 
     #[test]
     fn a_close_is_a_frame() {
         for side in [Side::Browser, Side::Server] {
-            let mut follower = Frames::default();
-            follower.pass(&Close::GoingAway.frame(side));
-            assert!(follower.is_between());
+            for close in [Close::GoingAway, Close::SessionEnded] {
+                let mut follower = Frames::default();
+                follower.pass(&close.frame(side));
+                assert!(follower.is_between());
+            }
         }
     }
 }

@@ -59,6 +59,15 @@ pub enum Page<'a> {
         /// Where to sign in again, if that can be offered.
         login_url: Option<&'a str>,
     },
+    /// The visitor may not see what was asked for.
+    Forbidden {
+        /// The visitor's address, if it is known.
+        who: Option<&'a str>,
+        /// What it takes, a line for each of the ways, of which one would do.
+        takes: &'a [String],
+        /// Where to sign in as somebody else, if that could help.
+        switch_url: Option<&'a str>,
+    },
     /// Too many requests came from the visitor's address.
     SlowDown {
         /// After how many seconds the next one is welcome.
@@ -74,6 +83,7 @@ impl Page<'_> {
         match self {
             Self::SignInFailed { reason, .. } => reason.status(),
             Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }
@@ -104,6 +114,7 @@ impl Page<'_> {
             Self::ConfirmSignIn { site, .. } => return format!("Continue to {site}?").into(),
             Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
+            Self::Forbidden { .. } => "This is not open to you",
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
         })

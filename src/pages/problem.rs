@@ -25,6 +25,8 @@ pub enum Problem {
     UpstreamUnreachable,
     /// The store that knows the sessions does not answer.
     SessionsUnavailable,
+    /// The session ended before the upstream had answered.
+    SessionEnded,
     /// The upstream took too long.
     UpstreamTooSlow,
 }
@@ -78,7 +80,8 @@ impl Problem {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
-            | Self::UnknownHost => None,
+            | Self::UnknownHost
+            | Self::SessionEnded => None,
         }
     }
 
@@ -163,6 +166,13 @@ impl Problem {
                 explanation: "You did nothing wrong. This page is for those who are signed in, and just now the gate \
                               cannot look that up, so it stays closed.",
                 remedy: "Try again in a moment. You need not sign in again.",
+            },
+            Self::SessionEnded => Text {
+                status: StatusCode::UNAUTHORIZED,
+                title: "Your session has ended",
+                explanation: "You were signed out, or your rights were changed, before the site had answered. So the \
+                              answer, if there was one, was not passed on.",
+                remedy: "Open the page again. If you sent something, check first whether it has arrived.",
             },
             Self::UpstreamTooSlow => Text {
                 status: StatusCode::GATEWAY_TIMEOUT,

@@ -2,25 +2,29 @@ use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
 
-const FAILURES: [SignInFailure; 6] = [
+const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Used,
     SignInFailure::Expired,
     SignInFailure::Unknown,
     SignInFailure::OtherBrowser,
     SignInFailure::Unbound,
     SignInFailure::TooMany,
+    SignInFailure::TooManySessions,
+    SignInFailure::Evicted,
 ];
 
-const PROBLEMS: [Problem; 10] = [
+const PROBLEMS: [Problem; 12] = [
     Problem::Malformed,
     Problem::AmbiguousPath,
     Problem::DoubledCookie,
+    Problem::CrossSite,
     Problem::NotFound,
     Problem::MethodNotAllowed,
     Problem::BodyTooLarge,
     Problem::UnknownHost,
     Problem::UpstreamUnreachable,
     Problem::SessionsUnavailable,
+    Problem::SessionEnded,
     Problem::UpstreamTooSlow,
 ];
 

@@ -23,6 +23,7 @@ use super::{ProxyError, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::session::LiveSession;
 use crate::http::body::{Body, BodyError};
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
@@ -85,12 +86,14 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
     // Who streams questions may have none for a while.
     let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
-    let progress = Progress::begin(errand.watch, errand.site.upstream_timeout, silence);
+    let session = permit.visitor();
+    let progress = Progress::begin(errand.watch, session, errand.site.upstream_timeout, silence);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
     let mut exchange = pin!(exchange(message, &came.method, &errand, (&under_way, backend, now), &progress));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
         Poll::Ready(answered) => Poll::Ready(answered),
         Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
     });
@@ -109,7 +112,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
             headers.insert(UPGRADE, websocket::WEBSOCKET);
             let (upstream, leftover) = link.into_parts();
-            let deadline = errand.watch.deadline(errand.site.upstream_timeout);
+            let deadline = errand.watch.bound(Duration::MAX, session);
             Body::Tunnel(Some(tunnel::to_upstream(upstream, leftover, deadline, busy)))
         }
         Source::Link(mut link) => match link.take_whole() {
@@ -117,7 +120,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
                 busy.give_back(link);
                 Body::from(whole)
             }
-            None => in_time(ResponseBody::new(link, busy), &headers, &errand),
+            None => in_time(ResponseBody::new(link, busy), &headers, session, &errand),
         },
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
@@ -125,21 +128,29 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = has_none || stream.is_end_stream();
             let body = (!is_over).then(|| StreamedBody::new(stream, ride, giver, busy));
-            body.map_or_else(Body::empty, |body| in_time(body, &headers, &errand))
+            body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
         }
     };
     Ok(answered_with(status, headers, body))
 }
 
-/// `body`, between whose pieces no more time may pass than the operator allows.
-fn in_time<B>(body: B, headers: &HeaderMap, errand: &Errand<'_>) -> Body
+/// `body`, between whose pieces no more time may pass than the operator allows, and which ends
+/// with the session.
+fn in_time<B>(body: B, headers: &HeaderMap, session: Option<&Arc<LiveSession>>, errand: &Errand<'_>) -> Body
 where
     B: http_body::Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
-    if may_be_silent(headers) {
-        return Body::stream(body);
+    let deadline = || errand.watch.bound(Duration::MAX, session);
+    let patient = |body, deadline| Patient::new(body, deadline, errand.body_time);
+    match (may_be_silent(headers), session) {
+        (true, None) => Body::stream(body),
+        (true, Some(_)) => Body::bound_stream(body, deadline()),
+        (false, None) => Body::stream(patient(body, deadline())),
+        (false, Some(_)) => {
+            let bond = deadline();
+            Body::bound_stream(patient(body, Rc::clone(&bond)), bond)
+        }
     }
-    Body::stream(Patient::new(body, errand.watch.deadline(errand.body_time), errand.body_time))
 }
 
 fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {

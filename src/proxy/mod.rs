@@ -91,6 +91,9 @@ pub enum ProxyError {
     /// The request's body is longer than the site allows.
     #[error("the request's body is longer than the site allows")]
     BodyTooLong,
+    /// The session ended, or was changed, before there was an answer.
+    #[error("the session ended before there was an answer")]
+    SessionEnded,
 }
 
 impl ProxyError {
@@ -106,7 +109,8 @@ impl ProxyError {
             | Self::UnaskedUpgrade
             | Self::BodyBroken
             | Self::BodyTooSlow
-            | Self::BodyTooLong => false,
+            | Self::BodyTooLong
+            | Self::SessionEnded => false,
         }
     }
 }

@@ -18,6 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::ProxyError;
 use crate::config::Site;
+use crate::domain::session::LiveSession;
 use crate::http::body::BodyError;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::forged::is_forged;
@@ -52,16 +53,27 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A request that begins now, to an upstream that may be silent for `upstream_timeout`.
-    pub(super) fn begin(watch: &Rc<Watch>, upstream_timeout: Duration, body_time: Duration) -> Rc<Self> {
+    /// A request that begins now on the strength of `session`, to an upstream that may be silent for
+    /// `upstream_timeout`.
+    pub(super) fn begin(
+        watch: &Rc<Watch>,
+        session: Option<&Arc<LiveSession>>,
+        upstream_timeout: Duration,
+        body_time: Duration,
+    ) -> Rc<Self> {
         Rc::new(Self {
-            deadline: watch.deadline(upstream_timeout),
+            deadline: watch.bound(upstream_timeout, session),
             upstream_timeout,
             body_time,
             waits_for_client: Cell::new(false),
             too_long: Cell::new(false),
             broken: Cell::new(false),
         })
+    }
+
+    /// Whether the session is over: nobody is to have the answer, be it there by now or not.
+    pub(super) fn is_revoked(&self, waker: &Waker) -> bool {
+        self.deadline.is_revoked(waker)
     }
 
     /// Why nobody should wait any longer, if that is so. A long upload is not a slow answer: as

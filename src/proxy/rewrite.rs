@@ -67,10 +67,10 @@ pub(super) fn to_upstream(
         }
     }
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
-    fields.put(&X_REQUEST_ID, errand.request_id.value());
+    fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
     if let Some(visitor) = permit.visitor() {
-        for (name, value) in errand.site.identity.read(&visitor.headers) {
-            fields.put_text(name, value);
+        for (rule, value) in errand.site.identity.read(&visitor.headers) {
+            fields.put_as(rule.name(), rule.written(), value);
         }
     }
     takes_trailers

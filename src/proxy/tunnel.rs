@@ -1,4 +1,5 @@
-//! WebSockets: bytes both ways, until either side has enough or the worker is to stop.
+//! WebSockets: bytes both ways, until either side has enough, the session is over on whose strength
+//! they run, or the worker is to stop.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,11 +17,15 @@ use crate::http::websocket::{Close, Frames, Side};
 /// What is read at once.
 const ROOM: usize = 16 * 1024;
 
-/// How long an end that was announced may take.
+/// How long an end may take that was announced because the worker stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The same where the session is over: enough for the rest of most messages.
+const SHORT_FAREWELL: Duration = Duration::from_millis(300);
+
 /// A tunnel to `upstream`, from which `leftover` has been read already. It ends with a word where
-/// the worker that has `deadline` is to stop. `busy` is held as long as it lasts.
+/// the session is over that `deadline` is bound to, or the worker that has it is to stop. `busy` is
+/// held as long as it lasts.
 pub(super) fn to_upstream(
     upstream: impl Duplex + 'static,
     leftover: Bytes,
@@ -32,24 +37,35 @@ pub(super) fn to_upstream(
         let mut homeward = Pipe::new(leftover, Side::Browser);
         let (mut visitor, mut upstream) = (visitor, upstream);
         deadline.pause();
-        let mut is_ending = false;
+        let mut ending = None;
         async move {
             std::future::poll_fn(|cx| {
-                if deadline.is_over(cx.waker()) {
-                    return Poll::Ready(());
-                }
-                if !is_ending && deadline.watch().is_draining() {
-                    is_ending = true;
+                if ending != Some(Close::SessionEnded) && deadline.is_revoked(cx.waker()) {
+                    ending = Some(Close::SessionEnded);
+                    deadline.restart(SHORT_FAREWELL);
+                    outward.cut(Close::SessionEnded);
+                    homeward.close(Close::SessionEnded);
+                } else if ending.is_none() && deadline.watch().is_draining() {
+                    ending = Some(Close::GoingAway);
                     deadline.restart(FAREWELL);
                     outward.close(Close::GoingAway);
                     homeward.close(Close::GoingAway);
                 }
-                let outward = outward.poll(&mut visitor, &mut upstream, cx);
-                let homeward = homeward.poll(&mut upstream, &mut visitor, cx);
-                match (outward, homeward) {
-                    (Poll::Ready(Err(_)), _)
-                    | (_, Poll::Ready(Err(_)))
-                    | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(()),
+                if deadline.is_over(cx.waker()) {
+                    return Poll::Ready(());
+                }
+                let sent = outward.poll(&mut visitor, &mut upstream, cx);
+                let received = homeward.poll(&mut upstream, &mut visitor, cx);
+                match (sent, received) {
+                    (_, Poll::Ready(Err(_))) => Poll::Ready(()),
+                    (Poll::Ready(Err(_)), _) | (Poll::Ready(Ok(())), Poll::Ready(Ok(())))
+                        if ending.is_none() =>
+                    {
+                        Poll::Ready(())
+                    }
+                    // Were the visitor's connection closed with something unread on it, the last
+                    // word could be lost.
+                    (Poll::Ready(_), Poll::Ready(Ok(()))) => throw_away(&mut visitor, cx),
                     _ => Poll::Pending,
                 }
             })
@@ -90,6 +106,16 @@ impl Pipe {
         }
     }
 
+    /// The same at once: what is half sent stays so.
+    fn cut(&mut self, close: Close) {
+        if self.bytes.is_empty() && self.frames.is_between() {
+            self.close(close);
+        } else if self.state != State::Over {
+            self.bytes.clear();
+            self.state = State::Ending;
+        }
+    }
+
     /// Ready when this direction is through.
     fn poll<F, T>(&mut self, from: &mut F, to: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<()>>
     where
@@ -120,12 +146,25 @@ impl Pipe {
                         return Poll::Pending;
                     };
                     self.bytes = read?;
-                    self.frames.pass(&self.bytes);
+                    match self.state {
+                        // Whatever comes behind the frame that is to end comes too late.
+                        State::Closing(_) => self.bytes.truncate(self.frames.pass_one(&self.bytes)),
+                        _ => self.frames.pass(&self.bytes),
+                    }
                     if self.bytes.is_empty() {
                         self.state = State::Ending;
                     }
                 }
             }
+        }
+    }
+}
+
+/// Takes what comes, to its end.
+fn throw_away<F: AsyncRead + Unpin>(from: &mut F, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        if !matches!(ready!(read(from, cx)), Ok(bytes) if !bytes.is_empty()) {
+            return Poll::Ready(());
         }
     }
 }

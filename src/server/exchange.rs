@@ -1,7 +1,7 @@
 //! Requests of one HTTP/2 connection that are being answered, and how a client that does not take
 //! its answer is cut off without the others on the connection being touched.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::http::body::{Body, BodyError};
 use crate::http::connection::remove_hop_by_hop;
+use crate::http::watch::Deadline;
 
 /// The requests of one connection.
 #[derive(Debug)]
@@ -88,10 +89,22 @@ pub(super) struct Exchange {
     /// Since when a part of the answer has been waiting for the client to take it.
     waiting_since: Cell<Option<Instant>>,
     is_cut: Cell<bool>,
+    /// Where it is seen that the session is over on whose strength the answer is sent.
+    bond: OnceCell<Rc<Deadline>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Exchange {
+    /// It ends with the session that `bond` is bound to. To be done by its own task, which may next
+    /// wait for the client alone.
+    pub(super) fn poll_bind(&self, bond: &Rc<Deadline>, cx: &mut Context<'_>) -> Poll<()> {
+        let _is_the_only_one = self.bond.set(Rc::clone(bond));
+        if bond.is_revoked(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(())
+    }
+
     fn cut(&self) {
         self.is_cut.set(true);
         if let Some(waker) = self.waker.take() {
@@ -100,7 +113,7 @@ impl Exchange {
     }
 
     fn is_cut(&self, waker: &Waker) -> bool {
-        if self.is_cut.get() {
+        if self.is_cut.get() || self.bond.get().is_some_and(|bond| bond.is_revoked(waker)) {
             return true;
         }
         let mut own = self.waker.borrow_mut();

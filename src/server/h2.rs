@@ -89,6 +89,9 @@ where
                 });
             }
             let response = if is_head { without_body(response) } else { response };
+            if let Some(bond) = response.body().bond() {
+                poll_fn(|cx| exchange.poll_bind(bond, cx)).await;
+            }
             Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, exchange)))
         })
     });

@@ -6,7 +6,7 @@ use super::Sso;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::{SessionHash, SessionKey};
-use crate::domain::session::{End, LiveSession};
+use crate::domain::session::{End, LiveSession, Standing};
 use crate::store::{Glance, StoreResult};
 
 impl Sso {
@@ -24,7 +24,17 @@ impl Sso {
         Ok(live)
     }
 
-    /// The same, without starting the idle time anew: asking when a session ends does not keep it
+    /// Whether `live`, which [`Self::authenticate`] found by the same key before, is still what it
+    /// would find. If so, its idle time starts anew.
+    pub fn authenticate_again(&self, live: &Arc<LiveSession>, now: Timestamp) -> bool {
+        let is_good = self.stores.sessions.standing(live, now) == Some(Standing::Good);
+        if is_good {
+            self.stores.sessions.touch(live, now);
+        }
+        is_good
+    }
+
+    /// The same as [`Self::authenticate`], without starting the idle time anew: asking when a session ends does not keep it
     /// alive.
     pub async fn look_up(
         &self,
@@ -43,6 +53,22 @@ impl Sso {
             Glance::Nobody => Ok(None),
             Glance::Unsure => self.stores.sessions.find(hash).await,
         }
+    }
+
+    /// How `live` stands, on whose strength something runs; `None` if nobody knows without
+    /// [asking](Self::ask_after).
+    pub fn standing(&self, live: &LiveSession, now: Timestamp) -> Option<Standing> {
+        self.stores.sessions.standing(live, now)
+    }
+
+    /// What is known of who is now in the place of `live`.
+    pub fn glance_after(&self, live: &LiveSession) -> Glance {
+        self.stores.sessions.glance(&live.hash)
+    }
+
+    /// Who is now in the place of `live`, good or not.
+    pub async fn ask_after(&self, live: &LiveSession) -> StoreResult<Option<Arc<LiveSession>>> {
+        self.stores.sessions.find(live.hash).await
     }
 
     /// Why the session that `key` opened is over, if its bearer cannot know.

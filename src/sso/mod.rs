@@ -106,7 +106,12 @@ impl Sso {
 
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
-        self.stores.directory.find(crate::domain::user::UserId::NOBODY).await.is_ok()
+        self.stores.directory.answers().await.is_ok()
+    }
+
+    /// Has the stores write down what is still to be.
+    pub async fn close(&self) -> crate::store::StoreResult<()> {
+        self.stores.sessions.close().await
     }
 
     /// One slice of forgetting what is over; whether there may be more to do right away.

@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::Sso;
 use super::sessions::note_end;
 use crate::config::Site;
-use crate::domain::clock::Timestamp;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::state::{BrowserKey, Receipt};
 use crate::domain::token::{Claim, Redeemed as EarlierRedemption, Refusal, RolePolicy, Taken, TokenKind};
 use crate::domain::user::{Account, User, UserId};
-use crate::store::{Admission, Beginning, StoreResult, Unavailable};
+use crate::store::{Admission, Beginning, StoreResult, Unavailable, live_session};
 
 /// A browser's attempt to redeem a token.
 #[derive(Debug)]
@@ -170,17 +169,6 @@ impl Sso {
         let name = self.stores.tokens.site_of(token.hash()).await?;
         Ok(name.and_then(|name| self.sites.by_name(&name).map(Arc::clone)))
     }
-}
-
-/// `session` with its headers made, for the cookie with this hash, last seen at `last_seen`.
-pub(super) fn live_session(
-    hash: SessionHash,
-    session: Session,
-    site: &Site,
-    last_seen: Timestamp,
-) -> LiveSession {
-    let headers = site.identity.render(&session.identity, &session.id.to_string());
-    LiveSession::new(hash, session, headers, last_seen)
 }
 
 /// `identity` with the rights that `user` has on `site` now, and whether they reach its back end;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sso;
-use super::redeem::{live_session, with_rights};
+use super::redeem::with_rights;
 use crate::config::Site;
 use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionId};
 use crate::domain::site::SiteName;
 use crate::domain::user::User;
-use crate::store::{Page, SessionFilter, StoreResult};
+use crate::store::{Page, SessionFilter, StoreResult, live_session};
 
 /// A change to a session: what is `None` stays.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,7 @@
 //! session is on the path of every request and answers at once; everything else may take its time
 //! and is a future.
 
+pub mod embedded;
 pub mod memory;
 pub mod record;
 mod redis;
@@ -18,7 +19,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{SessionHash, TokenHash};
-use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing};
+use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing};
 use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Refusal, Taken, TokenGrant};
 use crate::domain::user::{Account, PersonName, Role, User, UserId};
@@ -59,7 +60,8 @@ pub trait TokenStore: Send + Sync {
     /// The site that a token opens; looking does not change it.
     fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>>;
 
-    /// Forgets at most `limit` tokens that are long over, and says how many it looked at.
+    /// Forgets at most `limit` tokens that are long over, and says how many it looked at. A store that
+    /// forgets by the way only takes note of the time.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
 }
 
@@ -166,6 +168,22 @@ pub trait SessionStore: Send + Sync {
 
     /// Forgets at most `limit` sessions that are over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+
+    /// Writes down what is still to be. Nothing is asked of any of the stores afterwards.
+    fn close(&self) -> StoreFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// `session` with its headers made, for the cookie with this hash, last seen at `last_seen`.
+pub(crate) fn live_session(
+    hash: SessionHash,
+    session: Session,
+    site: &Site,
+    last_seen: Timestamp,
+) -> LiveSession {
+    let headers = site.identity.render(&session.identity, &session.id.to_string());
+    LiveSession::new(hash, session, headers, last_seen)
 }
 
 /// What came of [`Directory::provision`].
@@ -186,6 +204,18 @@ pub struct UserChange {
     pub account: Option<Account>,
     /// Another role on each of these sites; `None` ends the membership.
     pub roles: BTreeMap<SiteName, Option<Role>>,
+}
+
+impl UserChange {
+    /// `user` with this change.
+    pub(crate) fn apply_to(self, mut user: User) -> User {
+        user.name = self.name.unwrap_or(user.name);
+        user.account = self.account.unwrap_or(user.account);
+        for (site, role) in self.roles {
+            user.roles.set(site, role);
+        }
+        user
+    }
 }
 
 /// Which users a list is to show.
@@ -237,6 +267,12 @@ pub trait Directory: Send + Sync {
 
     /// Deletes a user and hands the entry back.
     fn remove(&self, id: UserId) -> StoreFuture<'_, Option<User>>;
+
+    /// Answers if the store does.
+    fn answers(&self) -> StoreFuture<'_, ()> {
+        let nobody = self.find(UserId::NOBODY);
+        Box::pin(async { nobody.await.map(drop) })
+    }
 }
 
 /// The key of a nonce: a hash over everything with which it has to be unique.
@@ -265,10 +301,13 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Those that the settings name, for these sites.
+    /// The stores that `settings` name, for sessions on `sites`.
     pub fn open(settings: &StoreSettings, sites: &[Arc<Site>], clock: Arc<dyn Clock>) -> io::Result<Self> {
         match settings {
             StoreSettings::Memory => Ok(Self::in_memory()),
+            StoreSettings::Embedded { path } => {
+                embedded::open(path, sites, clock.now()).map_err(io::Error::other)
+            }
             StoreSettings::Redis(settings) => redis::open(settings, sites, clock),
         }
     }

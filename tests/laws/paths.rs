@@ -2,7 +2,7 @@
 
 use http::Method;
 use proptest::prelude::*;
-use tollgate::domain::access::{AccessLevel, Route, Rules};
+use tollgate::domain::access::{AccessLevel, Requirement, Route, Rules};
 use tollgate::domain::path::{PathPrefix, RequestPath};
 
 use crate::hostile_text;
@@ -12,6 +12,7 @@ fn rules() -> Rules {
         prefix: PathPrefix::parse(prefix).unwrap(),
         methods: Vec::new(),
         level,
+        require: Requirement::default(),
     };
     Rules {
         default: AccessLevel::Optional,
@@ -72,7 +73,7 @@ proptest! {
     fn what_is_closed_under_one_reading_is_closed(tail in hostile_text(10), slash: bool) {
         let path = format!("/{tail}");
         if let Ok(accepted) = RequestPath::parse(&path, slash) {
-            let judged = rules().level(&accepted, &Method::GET);
+            let judged = rules().demand(&accepted, &Method::GET).level;
             for reading in upstream_readings(accepted.as_str()) {
                 let under = |prefix: &str| reading == prefix || reading.starts_with(&format!("{prefix}/"));
                 let closed = under("/admin") && !under("/admin/public");

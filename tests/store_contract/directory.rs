@@ -6,7 +6,7 @@ use tollgate::domain::email::Email;
 use tollgate::domain::user::{Account, PersonName, Role, User};
 use tollgate::store::{Stores, UserChange, UserFilter};
 
-use crate::{START, all, site};
+use crate::{Kept, START, all, site};
 
 async fn provision(stores: &Stores, email: &str, first: &str, on: &str) -> (User, bool) {
     let (email, name) = (Email::parse(email).unwrap(), PersonName::from_parts(first, "Doe"));
@@ -16,7 +16,7 @@ async fn provision(stores: &Stores, email: &str, first: &str, on: &str) -> (User
 
 #[tokio::test]
 async fn a_person_is_created_once_keeps_the_name_and_joins_sites_as_editor() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (jane, created) = provision(&stores, "Jane@Example.com", "Jane", "wiki").await;
         assert!(created);
         let (again, created) = provision(&stores, "jane@example.COM", "Janet", "intranet").await;
@@ -30,7 +30,7 @@ async fn a_person_is_created_once_keeps_the_name_and_joins_sites_as_editor() {
 
 #[tokio::test]
 async fn a_members_role_outlives_the_next_login() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (jane, _) = provision(&stores, "jane@example.com", "Jane", "wiki").await;
         let roles = BTreeMap::from([(site("wiki"), Role::parse("admin"))]);
         let change = UserChange { roles, account: Some(Account::Full), ..UserChange::default() };
@@ -47,7 +47,7 @@ async fn a_members_role_outlives_the_next_login() {
 
 #[tokio::test]
 async fn a_deleted_user_is_gone_and_the_number_is_not_used_again() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (jane, _) = provision(&stores, "jane@example.com", "Jane", "wiki").await;
         assert!(stores.directory.remove(jane.id).await.unwrap().is_some());
         assert!(stores.directory.find(jane.id).await.unwrap().is_none());
@@ -60,7 +60,7 @@ async fn a_deleted_user_is_gone_and_the_number_is_not_used_again() {
 
 #[tokio::test]
 async fn lists_are_paged_and_filtered() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         for number in 0..5 {
             let on = if number % 2 == 0 { "wiki" } else { "intranet" };
             provision(&stores, &format!("user{number}@example.com"), "Some", on).await;
@@ -77,7 +77,7 @@ async fn lists_are_paged_and_filtered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_logins_at_once_one_creates_the_user() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let logins: Vec<_> = (0..64)
             .map(|_| {
                 let stores = stores.clone();

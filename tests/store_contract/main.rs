@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "all of this is a test, which fails by panicking"
 )]
@@ -9,76 +10,99 @@
 mod directory;
 mod model;
 mod races;
+mod restart;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sessions;
+mod siblings;
 mod tokens;
 
-use std::any::Any;
-use std::fmt::Write as _;
-use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use servers::redis::Server;
-use tollgate::config::{self, Environment};
+use tempfile::TempDir;
+use tollgate::config::{self, Environment, Site, StoreSettings};
 use tollgate::domain::clock::{Clock as _, ManualClock, Timestamp};
 use tollgate::domain::site::SiteName;
 use tollgate::store::Stores;
 
-/// One kind of store.
-#[derive(Clone)]
+/// A store, and where it lies if it lies anywhere.
 struct Kept {
     stores: Stores,
+    folder: Option<TempDir>,
+    server: Option<Server>,
     clock: Arc<ManualClock>,
     /// Whether what is over is forgotten when it is swept away, and not by itself.
     forgets_when_swept: bool,
-    /// What has to be there as long as it is used.
-    _servers: Arc<dyn Any + Send + Sync>,
-}
-
-impl Deref for Kept {
-    type Target = Stores;
-
-    fn deref(&self) -> &Stores {
-        &self.stores
-    }
 }
 
 impl Kept {
     fn in_memory() -> Self {
         let clock = Arc::new(ManualClock::starting_at(START));
-        Self { stores: Stores::in_memory(), clock, forgets_when_swept: true, _servers: Arc::new(()) }
+        Self { stores: Stores::in_memory(), folder: None, server: None, clock, forgets_when_swept: true }
     }
 
-    fn in_redis(url: &str, servers: impl Any + Send + Sync) -> Self {
-        let mut toml =
-            format!("[store]\nkind = \"redis\"\nurl = {url:?}\nsecret = \"a secret of all nodes\"\n");
-        for name in ["intranet", "wiki", "shop"] {
-            let _infallible = write!(
-                toml,
-                "[[site]]\nname = {name:?}\nhosts = [\"{name}.test\"]\nupstream = [\"http://127.0.0.1:9\"]\n\
-                 login_url = \"https://login.test/\"\n"
-            );
-        }
-        let settings = config::load(&toml, "contract.toml", &Environment::empty()).unwrap();
+    /// Keeps everything in a file in `folder`.
+    fn in_file(folder: TempDir) -> Self {
+        Self { stores: open(&folder), folder: Some(folder), ..Self::in_memory() }
+    }
+
+    /// Keeps everything in a Redis.
+    fn in_redis(server: Server) -> Self {
         let clock = Arc::new(ManualClock::starting_at(START));
-        let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&clock) as _).unwrap();
-        Self { stores, clock, forgets_when_swept: false, _servers: Arc::new(servers) }
+        let stores = over(&server.url(), &clock);
+        Self { stores, folder: None, server: Some(server), clock, forgets_when_swept: false }
     }
 
-    /// Moves the clock of the store to `time`.
+    /// The same after a restart, if it outlives one.
+    async fn reopened(self) -> Option<Self> {
+        self.stores.sessions.close().await.unwrap();
+        match (self.folder, self.server) {
+            (Some(folder), _) => Some(Self::in_file(folder)),
+            (None, server) => server.map(Self::in_redis),
+        }
+    }
+
+    /// Moves the store's own clock to `time`.
     fn wait_until(&self, time: Timestamp) {
         self.clock.advance(self.clock.now().until(time));
     }
 }
 
+/// The store in `folder`.
+fn open(folder: &TempDir) -> Stores {
+    let settings = StoreSettings::Embedded { path: folder.path().join("data") };
+    Stores::open(&settings, &SITES, Arc::new(ManualClock::starting_at(START))).unwrap()
+}
+
+/// The store over the Redis at `url`.
+fn over(url: &str, clock: &Arc<ManualClock>) -> Stores {
+    let store = format!("[store]\nkind = \"redis\"\nurl = {url:?}\nsecret = \"a secret of all nodes\"\n");
+    let settings = config::load(&format!("{store}{}", sites()), "contract.toml", &Environment::empty());
+    let settings = settings.unwrap_or_else(|faults| panic!("{faults}"));
+    Stores::open(&settings.store, &SITES, Arc::clone(clock) as _).unwrap()
+}
+
 /// Each kind of store, new and empty.
 fn all() -> Vec<Kept> {
-    let server = Server::start();
-    let url = server.url();
-    vec![Kept::in_memory(), Kept::in_redis(&url, server)]
+    let file = Kept::in_file(tempfile::tempdir().unwrap());
+    vec![Kept::in_memory(), file, Kept::in_redis(Server::start())]
 }
+
+fn sites() -> String {
+    let site = |name| {
+        format!(
+            "[[site]]\nname = \"{name}\"\nhosts = [\"{name}.test\"]\n\
+             upstream = [\"http://127.0.0.1:9\"]\nlogin_url = \"https://login.test/\"\n"
+        )
+    };
+    ["wiki", "intranet", "shop"].map(site).concat()
+}
+
+/// The sites of all stories. A store may ask what their upstreams are told.
+static SITES: LazyLock<Vec<Arc<Site>>> =
+    LazyLock::new(|| config::load(&sites(), "contract.toml", &Environment::empty()).unwrap().sites);
 
 /// The time at which every story begins.
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -93,13 +117,13 @@ fn site(name: &str) -> SiteName {
 
 #[tokio::test]
 async fn a_nonce_is_new_once_until_it_is_forgotten() {
-    for stores in all() {
-        let key = [7; 32];
+    for kept in all() {
+        let (key, stores) = ([7; 32], &kept.stores);
         assert!(stores.nonces.remember(key, after(600)).await.unwrap());
         assert!(!stores.nonces.remember(key, after(600)).await.unwrap());
         stores.sweep(after(599), 10);
         assert!(!stores.nonces.remember(key, after(600)).await.unwrap());
-        stores.wait_until(after(600));
+        kept.wait_until(after(600));
         stores.sweep(after(600), 10);
         assert!(stores.nonces.remember(key, after(1200)).await.unwrap());
     }

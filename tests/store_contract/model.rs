@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::token::Refusal;
 
 use crate::tokens::{claim, grant, token};
-use crate::{after, all};
+use crate::{Kept, after, all};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,23 +37,22 @@ struct Modelled {
 
 #[test]
 fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let all = all();
-    // No token comes twice.
-    let made = Cell::new(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // The same for all histories: a store takes a while to make. No two have a token in common.
+    let (all, last) = (all(), Cell::new(0));
     let mut runner = TestRunner::new(Config::with_source_file(file!()));
     let outcome = runner.run(&steps(), |steps| {
-        for stores in &all {
+        for Kept { stores, .. } in &all {
             let (mut clock, mut current) = (0, None::<(u64, Modelled)>);
             for step in &steps {
                 match *step {
                     Step::Insert { lives, bound } => {
-                        made.set(made.get() + 1);
+                        let made = last.get() + 1;
+                        last.set(made);
                         let state = bound.then_some("mine");
-                        let inserting =
-                            stores.tokens.insert(token(made.get()), grant(after(clock + lives), state));
+                        let inserting = stores.tokens.insert(token(made), grant(after(clock + lives), state));
                         runtime.block_on(inserting).unwrap();
-                        current = Some((made.get(), Modelled { expires: clock + lives, bound, used: false }));
+                        current = Some((made, Modelled { expires: clock + lives, bound, used: false }));
                     }
                     Step::Wait { seconds } => clock += seconds,
                     Step::Sweep => while stores.sweep(after(clock), 2) {},

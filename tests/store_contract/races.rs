@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tollgate::domain::clock::ManualClock;
 use tollgate::domain::token::{Claim, Refusal};
+use tollgate::store::Stores;
 
 use crate::servers::redis::Server;
 use crate::servers::relay::Relay;
 use crate::tokens::{claim, grant, token};
-use crate::{Kept, START, after};
+use crate::{START, after, over};
 
 /// What somebody was told who wanted a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ fn tick() -> u64 {
     ORDER.fetch_add(1, Ordering::SeqCst)
 }
 
-async fn attempt(node: Kept, hash: tollgate::domain::opaque::TokenHash, claim: Claim) -> Attempt {
+async fn attempt(node: Stores, hash: tollgate::domain::opaque::TokenHash, claim: Claim) -> Attempt {
     let began = tick();
     let told = match node.tokens.take(hash, claim, START).await {
         Ok(Ok(_)) => Told::Won,
@@ -99,7 +101,8 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
     const AT_ONCE: u64 = 50;
     let mut server = Server::start();
     let cables = [Relay::to(server.port), Relay::to(server.port)];
-    let nodes = [0, 1].map(|node| Kept::in_redis(&format!("redis://127.0.0.1:{}", cables[node].port), ()));
+    let clock = Arc::new(ManualClock::starting_at(START));
+    let nodes = [0, 1].map(|node| over(&format!("redis://127.0.0.1:{}", cables[node].port), &clock));
     let (races, over) = (races(), Arc::new(AtomicBool::new(false)));
     // Somebody who tears at the cables.
     let is_over = Arc::clone(&over);

@@ -13,7 +13,7 @@ use tollgate::domain::session::{End, LiveSession, Session, SessionCap, SessionId
 use tollgate::domain::token::RolePolicy;
 use tollgate::store::{Admission, Beginning, Glance, SessionFilter, Stores};
 
-use crate::{START, after, all, site};
+use crate::{Kept, START, after, all, site};
 
 pub(crate) fn live(seed: u64, email: &str, on: &str, began: Timestamp) -> (SessionHash, Arc<LiveSession>) {
     let entropy = SeededEntropy::new(seed);
@@ -82,7 +82,7 @@ fn of(email: &str) -> SessionFilter {
 
 #[tokio::test]
 async fn a_session_is_there_until_it_is_ended() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (by_cookie, _) = insert(&stores, 1, "jane@example.com", "wiki", START).await;
         let (by_name, id) = insert(&stores, 2, "jane@example.com", "wiki", START).await;
         assert!(find(&stores, by_cookie).await.is_some());
@@ -101,7 +101,7 @@ async fn a_session_is_there_until_it_is_ended() {
 
 #[tokio::test]
 async fn lists_are_in_order_and_filtered() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let mut ids = Vec::new();
         for (seed, email, on) in [
             (1, "jane@example.com", "wiki"),
@@ -122,7 +122,7 @@ async fn lists_are_in_order_and_filtered() {
 
 #[tokio::test]
 async fn pages_neither_repeat_nor_skip_while_sessions_come_and_go() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let mut ids = Vec::new();
         for seed in 0..10 {
             ids.push(insert(&stores, 100 + seed, "jane@example.com", "wiki", after(seed)).await.1);
@@ -146,7 +146,7 @@ async fn pages_neither_repeat_nor_skip_while_sessions_come_and_go() {
 
 #[tokio::test]
 async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
-    for stores in all() {
+    for Kept { stores, forgets_when_swept, .. } in all() {
         let (idle, idle_id) = insert(&stores, 1, "jane@example.com", "wiki", START).await;
         let (busy, busy_id) = insert(&stores, 2, "jane@example.com", "wiki", START).await;
         let seen = find(&stores, busy).await.unwrap();
@@ -159,7 +159,7 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
         assert!(find_alive(&stores, busy, half_an_hour).await.is_some());
         while stores.sweep(after(3600), 1) {}
         assert!(find_alive(&stores, busy, after(3600)).await.is_none());
-        if stores.forgets_when_swept {
+        if forgets_when_swept {
             assert!(find(&stores, busy).await.is_none());
         }
     }
@@ -167,7 +167,7 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
 
 #[tokio::test]
 async fn a_change_does_not_bring_an_ended_session_back() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (hash, session) = live(1, "jane@example.com", "wiki", START);
         stores.sessions.insert(Arc::clone(&session), freely(START)).await.unwrap();
         let changed = |groups: &[&str]| {
@@ -187,7 +187,7 @@ async fn a_change_does_not_bring_an_ended_session_back() {
 
 #[tokio::test]
 async fn a_persons_list_has_each_session_once_and_none_of_a_namesakes() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let (_, first) = live(1, "jane@example.com", "wiki", after(1));
         for session in [
             Arc::clone(&first),
@@ -211,7 +211,7 @@ async fn a_persons_list_has_each_session_once_and_none_of_a_namesakes() {
 
 #[tokio::test]
 async fn whoever_holds_a_session_sees_how_it_stands() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         for end in [End::LoggedOut, End::Revoked] {
             let (hash, _) = insert(&stores, end as u64, "jane@example.com", "wiki", START).await;
             let held = find(&stores, hash).await.unwrap();
@@ -246,7 +246,7 @@ async fn begin(stores: &Stores, seed: u64, email: &str, on: &str, most: u32, ful
 
 #[tokio::test]
 async fn the_oldest_makes_room() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let of = |seed: u64, email, on| live(seed, email, on, after(seed));
         let begin = |seed, email, on| begin(&stores, seed, email, on, 2, WhenFull::EvictOldest);
         for (seed, email, on) in
@@ -271,7 +271,7 @@ async fn the_oldest_makes_room() {
 
 #[tokio::test]
 async fn or_nobody_more_comes_in_until_one_is_over() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         let begin = |seed| begin(&stores, seed, "jane@example.com", "wiki", 2, WhenFull::Reject);
         assert_eq!(begin(1).await, Admission::Begun(Vec::new()));
         assert_eq!(begin(2).await, Admission::Begun(Vec::new()));
@@ -294,7 +294,7 @@ async fn or_nobody_more_comes_in_until_one_is_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn however_many_begin_at_once_no_more_stay_than_may() {
-    for stores in all() {
+    for Kept { stores, .. } in all() {
         for full in [WhenFull::EvictOldest, WhenFull::Reject] {
             let email = if full == WhenFull::Reject { "reject@example.com" } else { "evict@example.com" };
             let logins: Vec<_> = (1..40)

@@ -2,11 +2,11 @@
 //! open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::opaque::SessionHash;
-use tollgate::domain::session::{End, LiveSession, SessionId};
+use tollgate::domain::session::{End, LiveSession, SessionId, Standing};
 use tollgate::store::{
     Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, Stores, Unavailable,
 };
@@ -14,12 +14,28 @@ use tollgate::store::{
 use crate::support::{Ask, FakeUpstream, Plan, SITE, Visitor};
 
 /// A session store that the story can take down.
-struct Frail {
+pub(crate) struct Frail {
     sound: Arc<dyn SessionStore>,
-    is_down: AtomicBool,
+    pub(crate) is_down: AtomicBool,
+    /// Whether it is sure of nothing until it is asked.
+    pub(crate) is_vague: AtomicBool,
+    /// How often it was asked.
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Frail {
+    /// Stores whose sessions are all right so far.
+    pub(crate) fn stores() -> (Arc<Self>, Stores) {
+        let sound = Stores::in_memory();
+        let frail = Arc::new(Self {
+            sound: Arc::clone(&sound.sessions),
+            is_down: AtomicBool::new(false),
+            is_vague: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+        });
+        (Arc::clone(&frail), Stores { sessions: frail, ..sound })
+    }
+
     fn unless_down<'a, T: Send + 'a>(&self, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         if self.is_down.load(Ordering::SeqCst) {
             Box::pin(std::future::ready(Err(Unavailable)))
@@ -35,7 +51,13 @@ impl SessionStore for Frail {
     }
 
     fn find(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.unless_down(self.sound.find(hash))
+    }
+
+    fn standing(&self, live: &LiveSession, now: Timestamp) -> Option<Standing> {
+        let is_unsure = self.is_down.load(Ordering::SeqCst) || self.is_vague.load(Ordering::SeqCst);
+        if is_unsure { None } else { self.sound.standing(live, now) }
     }
 
     fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission> {
@@ -80,10 +102,9 @@ impl SessionStore for Frail {
 #[tokio::test]
 async fn a_closed_path_stays_closed_while_the_store_is_down_and_opens_again_by_itself() {
     let upstream = FakeUpstream::start().await;
-    let sound = Stores::in_memory();
-    let frail = Arc::new(Frail { sound: Arc::clone(&sound.sessions), is_down: AtomicBool::new(false) });
+    let (frail, stores) = Frail::stores();
     let plan = Plan::new(&upstream).site(|site| site.route("/public/", "off"));
-    let gateway = plan.start_over(Stores { sessions: Arc::clone(&frail) as _, ..sound }).await;
+    let gateway = plan.start_over(stores).await;
     let mut member = Visitor::at(&gateway);
     member.sign_in(&gateway.login_page(), "jane@example.com").await;
     let token = gateway.login_page().token_for("joe@example.com").await;

@@ -14,7 +14,7 @@ const GET: &[u8] = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
 
 /// As systemd starts a service with a socket of that name: open as number 3, and said so in the
 /// environment of the process itself.
-fn with_socket(listener: &TcpListener, name: &'static str) -> impl FnOnce(Command) -> Command {
+pub(crate) fn with_socket(listener: &TcpListener, name: &'static str) -> impl FnOnce(Command) -> Command {
     let socket: OwnedFd = listener.try_clone().expect("a socket").into();
     move |program| {
         let mut shell = Command::new("sh");

@@ -14,8 +14,8 @@ CASES = (
     AllGateways(
         "small",
         "Small page",
-        "GET of a page of 37 bytes over HTTP/1.1, 64 connections that are kept; each request has another of a"
-        " thousand sessions. Answer times are those with one request under way at a time.",
+        "GET of a page of 37 bytes over HTTP/1.1, 64 connections that are kept; each visitor has some of"
+        " them, and one of a thousand sessions. Answer times are those with one request under way at a time.",
     ),
     AllGateways(
         "large",

@@ -18,8 +18,9 @@ class Access:
 
     key, title = "access", "With and without a session"
     says = (
-        "The same small request to one tollgate process: on a closed path, where the session is looked up and"
-        ' the upstream is told who is there, and on a path with `access = "off"`.'
+        "The same small request to one tollgate process: on a closed path, where the session is checked and the"
+        ' upstream is told who is there, and on a path with `access = "off"`. A browser\'s connection comes with'
+        " the same cookies again and again; where a proxy in front mixes its visitors, each request has others."
     )
 
     def run(self, run):
@@ -28,9 +29,11 @@ class Access:
         with ExitStack() as held:
             gateway = run.tollgates[0].start(run.stage, held, Wanted(run.stage.upstream))
             contenders = []
-            for key, path in (("required", SMALL), ("off", OPEN)):
+            for key, path, mixed in (("required", SMALL, False), ("mixed", SMALL, True), ("off", OPEN, False)):
                 proof.prove(gateway, run.stage, path)
-                contenders.append(Contender(key, f'access = "{key}"', gateway, Wrk(run.stage, path), path))
+                title = 'access = "required", visitors mixed' if mixed else f'access = "{key}"'
+                client = Wrk(run.stage, path, mixed=mixed)
+                contenders.append(Contender(key, title, gateway, client, path))
             return take_turns(outcome, run, contenders, "required")
 
 
@@ -91,7 +94,8 @@ class Sessions:
             for gateway, count in ((few, self.FEW), (many, run.many)):
                 proof.prove(gateway, run.stage, SMALL)
                 title = f"{count:,} sessions"
-                contenders.append(Contender(str(count), title, gateway, Wrk(run.stage, SMALL), SMALL))
+                client = Wrk(run.stage, SMALL, mixed=True)
+                contenders.append(Contender(str(count), title, gateway, client, SMALL))
             take_turns(outcome, run, contenders, str(self.FEW))
             for row in outcome.rows:
                 if row.key == str(run.many):

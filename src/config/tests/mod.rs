@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
-use crate::domain::access::AccessLevel;
+use crate::domain::access::{AccessLevel, Requirement};
 use crate::domain::email::Email;
-use crate::domain::identity::{Identity, Particulars};
+use crate::domain::identity::{HeaderRule, Identity, Particulars};
 use crate::domain::path::RequestPath;
 use crate::domain::secret::SecretHash;
 use crate::domain::user::{PersonName, Role};
@@ -59,7 +59,7 @@ fn identity_headers(site: &Site) -> Vec<String> {
         ..Identity::default()
     };
     let headers = site.identity.render(&who, "s1");
-    let shown = |(name, value): (_, &[u8])| format!("{name}: {}", value.escape_ascii());
+    let shown = |(rule, value): (&HeaderRule, &[u8])| format!("{}: {}", rule.name(), value.escape_ascii());
     site.identity.read(&headers).map(shown).collect()
 }
 
@@ -81,7 +81,9 @@ fn the_listeners_and_the_store_are_read() {
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
     assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 3);
-    assert!(matches!(settings.store, StoreSettings::Memory));
+    assert!(
+        matches!(&settings.store, StoreSettings::Embedded { path } if path.as_os_str() == "/var/lib/tollgate")
+    );
 }
 
 #[test]
@@ -170,8 +172,19 @@ fn the_routes_are_read() {
         ("POST", "/admin", AccessLevel::Required),
     ] {
         let parsed = RequestPath::parse(path, false).unwrap();
-        assert_eq!(rules.level(&parsed, &method.parse().unwrap()), level, "{method} {path}");
+        assert_eq!(rules.demand(&parsed, &method.parse().unwrap()).level, level, "{method} {path}");
     }
+    let desk = rules.routes.iter().find(|route| route.prefix.as_str() == "/desk").unwrap();
+    assert_eq!(desk.level, AccessLevel::Required);
+    let asked = Requirement {
+        backend: true,
+        roles: vec![Role::parse("chief").unwrap()],
+        groups: vec!["press".into(), "board".into()],
+        plans: vec!["plus".into()],
+        email_domains: vec!["example.com".into()],
+        networks: vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.7/32".parse().unwrap()],
+    };
+    assert_eq!(desk.require, asked);
 }
 
 #[test]
@@ -202,7 +215,13 @@ fn what_is_left_out_has_its_default() {
     );
     assert!(server.trusted_proxies.is_empty() && settings.api_keys.is_empty());
     assert_eq!(settings.control.listen.to_string(), "127.0.0.1:8081");
-    assert!(matches!(settings.store, StoreSettings::Memory));
+    assert!(matches!(&settings.store, StoreSettings::Embedded { path } if path.as_os_str() == "data"));
+    let elsewhere = load(SITE, "/etc/tollgate/config.toml", &Environment::empty()).unwrap();
+    assert!(
+        matches!(&elsewhere.store, StoreSettings::Embedded { path } if path.as_os_str() == "/etc/tollgate/data")
+    );
+    let in_memory = read(&format!("[store]\nkind = \"memory\"\n{SITE}")).unwrap();
+    assert!(matches!(in_memory.store, StoreSettings::Memory));
     let site = &settings.sites[0];
     assert_eq!((site.rules.default, site.rules.routes.len()), (AccessLevel::Required, 0));
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(30), Duration::from_hours(24)));
@@ -264,7 +283,7 @@ fn the_documentations_examples_are_valid_and_name_every_key() {
     let file = file.replace("\"certs/", &format!("\"{}/", CERTIFICATES.as_str()));
     let settings =
         load(&file, "docs/configuration.md", &environment).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!(settings.sites.iter().map(|site| site.rules.routes.len()).sum::<usize>(), 1);
+    assert_eq!(settings.sites.iter().map(|site| site.rules.routes.len()).sum::<usize>(), 4);
 
     for key in FULL.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
         let header = key.starts_with('"');

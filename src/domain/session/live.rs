@@ -92,6 +92,13 @@ impl LiveSession {
         }
     }
 
+    /// Whether the upstream is told by `other` just what it is told by this one: then what runs on the
+    /// strength of the one may run on that of the other.
+    pub fn tells_the_same_as(&self, other: &Self) -> bool {
+        (self.session.id, self.session.backend, &self.headers)
+            == (other.session.id, other.session.backend, &other.headers)
+    }
+
     /// Ends it for whoever holds it. The first word stands.
     pub fn end(&self, end: End) {
         self.mark((end as u64 + 1) << TIME_BITS);

@@ -10,6 +10,12 @@ pub trait Fields {
 
     /// Adds a field whose value has been found fit for one.
     fn put_text(&mut self, name: &HeaderName, value: &[u8]);
+
+    /// The same with the name `written` in a case of its own, where that is possible: HTTP/2 has only
+    /// lower-case names.
+    fn put_as(&mut self, name: &HeaderName, _written: &str, value: &[u8]) {
+        self.put_text(name, value);
+    }
 }
 
 impl Fields for HeaderMap {

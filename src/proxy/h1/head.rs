@@ -54,11 +54,22 @@ impl Fields for Head {
     fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
         put(&mut self.0, name.as_str().as_bytes(), value);
     }
+
+    fn put_as(&mut self, _name: &HeaderName, written: &str, value: &[u8]) {
+        put(&mut self.0, written.as_bytes(), value);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_keeps_the_case_in_which_it_was_written() {
+        let mut head = Head::new(&Method::GET, &Uri::from_static("/"));
+        head.put_as(&HeaderName::from_static("remote_user"), "REMOTE_USER", b"jane");
+        assert_eq!(String::from_utf8(head.0).unwrap(), "GET / HTTP/1.1\r\nREMOTE_USER: jane\r\n");
+    }
 
     #[test]
     fn a_head_can_be_made_out_to_another_host() {

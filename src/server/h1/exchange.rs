@@ -128,11 +128,15 @@ where
         buffer: &mut Vec<u8>,
     ) -> Option<bool> {
         let framing = framing_of(&response, circumstances);
+        let bond = response.body().bond().map(Rc::clone);
         let mut out = std::mem::take(buffer);
         write_head(&mut out, &response, framing, circumstances, || self.answer.now());
         let mut sender: Sender<Body> = Sender::new(out, framing, response.into_body());
         let wire = &self.wire;
         let was_sent = poll_fn(|cx| {
+            if bond.as_ref().is_some_and(|bond| bond.is_revoked(cx.waker())) {
+                return Poll::Ready(Some(false));
+            }
             loop {
                 // The socket is nobody's meanwhile: the answer may depend on what the client sends.
                 if let Err(error) = sender.gather(cx) {

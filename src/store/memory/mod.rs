@@ -14,6 +14,7 @@ mod users;
 
 pub use nonces::Nonces;
 pub use sessions::Sessions;
+pub(super) use tokens::AFTERLIFE;
 pub use tokens::Tokens;
 pub use users::Users;
 

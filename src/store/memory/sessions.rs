@@ -123,10 +123,9 @@ impl Index {
         Some(present)
     }
 
-    fn remember_eviction(&mut self, live: &LiveSession) {
-        let until = live.session.expires_at;
-        self.evicted.insert(live.hash, until);
-        self.evicted_until.push(until, live.hash);
+    fn note_eviction(&mut self, hash: SessionHash, until: Timestamp) {
+        self.evicted.insert(hash, until);
+        self.evicted_until.push(until, hash);
     }
 
     fn forget_evicted(&mut self, now: Timestamp) {
@@ -163,16 +162,82 @@ impl Sessions {
         self.by_hash.get(hash).map(|filed| Arc::clone(&filed.key().0))
     }
 
+    /// Files `live`, in the place of what had its cookie.
+    fn put(&self, index: &mut Index, live: Arc<LiveSession>) {
+        if let Some(present) = self.present(&live.hash) {
+            live.was_seen(present.last_seen());
+            present.supersede();
+            index.forget(&present);
+        }
+        index.add(&live);
+        // In one step: a request at this moment finds the one or the other.
+        match self.by_hash.entry(ByHash(live)) {
+            Entry::Occupied(place) => drop(place.replace_entry(())),
+            Entry::Vacant(place) => drop(place.insert(())),
+        }
+    }
+
     /// Ends a session, before its time if there is an `end`.
     fn end(&self, index: &mut Index, live: &Arc<LiveSession>, end: Option<End>) {
         if let Some(end) = end {
             live.end(end);
         }
         if end == Some(End::Evicted) {
-            index.remember_eviction(live);
+            index.note_eviction(live.hash, live.session.expires_at);
         }
         self.by_hash.remove(&live.hash);
         index.forget(live);
+    }
+}
+
+/// For a store that keeps sessions elsewhere and shows them here.
+impl Sessions {
+    /// The session behind a cookie, good or not.
+    pub(in crate::store) fn known(&self, hash: &SessionHash) -> Option<Arc<LiveSession>> {
+        self.present(hash)
+    }
+
+    /// The session with this name, good or not.
+    pub(in crate::store) fn known_by_id(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        lock(&self.index).by_id(id)
+    }
+
+    /// All of them, in the order of their making.
+    pub(in crate::store) fn all(&self) -> Vec<Arc<LiveSession>> {
+        lock(&self.index).by_id.iter().map(|ById(live)| Arc::clone(live)).collect()
+    }
+
+    /// Shows `live` as the session behind its cookie, in the place of what was shown so far.
+    pub(in crate::store) fn show(&self, live: Arc<LiveSession>) {
+        let mut index = lock(&self.index);
+        self.put(&mut index, live);
+    }
+
+    /// Shows all of these where none are shown yet: indexes that are made in one go take much less time.
+    pub(in crate::store) fn fill(&self, sessions: &[Arc<LiveSession>]) {
+        let mut index = lock(&self.index);
+        index.by_id = sessions.iter().map(|live| ById(Arc::clone(live))).collect();
+        let owned = sessions.iter().filter_map(|live| {
+            let email = live.session.identity.email.as_ref()?;
+            Some((email.key(), live.session.id, live))
+        });
+        let mut owned: Vec<_> = owned.collect();
+        owned.sort_unstable_by_key(|(person, id, _)| (*person, *id));
+        index.by_person = owned.into_iter().filter_map(|(.., live)| ByPerson::of(live)).collect();
+        for live in sessions {
+            self.by_hash.insert(ByHash(Arc::clone(live)), ());
+        }
+    }
+
+    /// Shows the session behind a cookie no more, and hands it back.
+    pub(in crate::store) fn hide(&self, hash: &SessionHash, end: Option<End>) -> Option<Arc<LiveSession>> {
+        let mut index = lock(&self.index);
+        self.present(hash).inspect(|live| self.end(&mut index, live, end))
+    }
+
+    /// Remembers until then that the session behind a cookie had to make room.
+    pub(in crate::store) fn note_eviction(&self, hash: SessionHash, until: Timestamp) {
+        lock(&self.index).note_eviction(hash, until);
     }
 }
 
@@ -199,8 +264,7 @@ impl SessionStore for Sessions {
         for (old, end) in &ended {
             self.end(&mut index, old, Some(*end));
         }
-        index.add(&live);
-        self.by_hash.insert(ByHash(live), ());
+        self.put(&mut index, live);
         ready(Admission::Begun(ended.into_iter().map(|(old, end)| (old.session.id, end)).collect()))
     }
 
@@ -227,16 +291,11 @@ impl SessionStore for Sessions {
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
         let mut index = lock(&self.index);
-        let Some(present) = index.by_id(live.session.id) else { return ready(false) };
-        live.was_seen(present.last_seen());
-        present.supersede();
-        index.forget(&present);
-        index.add(&live);
-        // In one step: a request at this moment finds the one or the other.
-        if let Entry::Occupied(place) = self.by_hash.entry(ByHash(live)) {
-            place.replace_entry(());
+        let is_there = index.by_id(live.session.id).is_some();
+        if is_there {
+            self.put(&mut index, live);
         }
-        ready(true)
+        ready(is_there)
     }
 
     fn list(

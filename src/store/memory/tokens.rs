@@ -16,7 +16,7 @@ use crate::store::{SessionFilter, StoreFuture, TokenStore};
 
 /// How long a token that is used or expired is still known, so that its bearer can be told what
 /// happened, and a second click is not taken for guessing.
-const AFTERLIFE: Duration = Duration::from_mins(10);
+pub(in crate::store) const AFTERLIFE: Duration = Duration::from_mins(10);
 
 /// Tokens in memory. Logins come here, requests do not: one lock is enough.
 #[derive(Default)]

@@ -49,10 +49,44 @@ impl Table {
         user
     }
 
+    fn take_out(&mut self, id: UserId) -> Option<Arc<User>> {
+        let ById(user) = self.by_id.take(&id)?;
+        self.by_email.remove(user.email.key());
+        Some(user)
+    }
+
     fn create(&mut self, email: Email, name: PersonName, roles: Roles, now: Timestamp) -> Arc<User> {
         let (id, account) = (self.next_id, Account::default());
         self.next_id = id.next();
         self.put(User { id, email, name, account, roles, created_at: now })
+    }
+}
+
+/// For a store that keeps users elsewhere and shows them here.
+impl Users {
+    /// The user with this number, shared.
+    pub(in crate::store) fn known(&self, id: UserId) -> Option<Arc<User>> {
+        lock(&self.0).with_id(id).cloned()
+    }
+
+    /// The numbers of all users.
+    pub(in crate::store) fn ids(&self) -> Vec<UserId> {
+        lock(&self.0).by_id.iter().map(|filed| filed.0.id).collect()
+    }
+
+    /// Files `user`, in the place of whoever had the number or the address.
+    pub(in crate::store) fn show(&self, user: User) {
+        let mut table = lock(&self.0);
+        table.take_out(user.id);
+        if let Some(namesake) = table.with_email(user.email.key()).map(|user| user.id) {
+            table.take_out(namesake);
+        }
+        table.put(user);
+    }
+
+    /// Takes a user out.
+    pub(in crate::store) fn hide(&self, id: UserId) -> Option<Arc<User>> {
+        lock(&self.0).take_out(id)
     }
 }
 
@@ -104,23 +138,16 @@ impl Directory for Users {
 
     fn update(&self, id: UserId, change: UserChange) -> StoreFuture<'_, Option<User>> {
         let mut table = lock(&self.0);
-        let Some(mut user) = table.with_id(id).map(|user| User::clone(user)) else {
+        let Some(user) = table.with_id(id).map(|user| User::clone(user)) else {
             return ready(None);
         };
-        user.name = change.name.unwrap_or(user.name);
-        user.account = change.account.unwrap_or(user.account);
-        for (site, role) in change.roles {
-            user.roles.set(site, role);
-        }
+        let user = change.apply_to(user);
         table.put(user.clone());
         ready(Some(user))
     }
 
     fn remove(&self, id: UserId) -> StoreFuture<'_, Option<User>> {
-        let mut table = lock(&self.0);
-        let Some(filed) = table.by_id.take(&id) else { return ready(None) };
-        table.by_email.remove(filed.0.email.key());
-        ready(Some(User::clone(&filed.0)))
+        ready(lock(&self.0).take_out(id).map(|user| User::clone(&user)))
     }
 }
 

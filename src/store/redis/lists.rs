@@ -124,12 +124,9 @@ impl Inner {
         person: Option<&str>,
     ) -> Result<Vec<Arc<LiveSession>>, Trouble> {
         let looking = named.iter().map(async |(id, hash)| match self.look_up(*hash).await? {
-            Found::There(live, _) if live.session.id == *id => {
+            Found::There(live, mark) if live.session.id == *id => {
                 // What was seen here a moment ago may not be written down yet.
-                if let Some(held) = self.near.last_known(hash) {
-                    live.was_seen(held.last_seen());
-                }
-                Ok(Some(Arc::new(live)))
+                Ok(Some(self.near.same(live, &mark)))
             }
             Found::Nothing => {
                 self.unlist_gone(*id, *hash, person).await;

@@ -39,7 +39,6 @@ use crate::config::{RedisSettings, Site};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::{Entropy as _, SystemEntropy};
 use crate::domain::opaque::SessionHash;
-use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 
 /// How much longer than it is needed something stays in the Redis. What is over is judged by its own
@@ -79,8 +78,8 @@ pub(super) fn open(
 struct Redis {
     driver: Driver,
     inner: Arc<Inner>,
-    /// Sessions whose last use is to be written down.
-    seen: tokio::sync::mpsc::UnboundedSender<Arc<LiveSession>>,
+    /// What is to be written down of uses.
+    seen: tokio::sync::mpsc::UnboundedSender<seen::Due>,
 }
 
 /// What is needed on the store's own thread.

@@ -155,6 +155,18 @@ impl Near {
         self.entries.get(hash).map(|known| Arc::clone(&known.live))
     }
 
+    /// `live`, of which the record has this mark, or the same session as it is here already.
+    pub(super) fn same(&self, live: LiveSession, mark: &Mark) -> Arc<LiveSession> {
+        let known = self.entries.get(&live.hash).filter(|known| known.mark == *mark);
+        match known {
+            Some(known) => {
+                known.live.was_seen(live.last_seen());
+                Arc::clone(&known.live)
+            }
+            None => Arc::new(live),
+        }
+    }
+
     /// To be called before a session is read.
     pub(super) fn begin(&self, hash: SessionHash) -> Reading {
         let (epoch, at) = (self.epoch.load(Ordering::Acquire), self.elapsed());

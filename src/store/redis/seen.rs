@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::trouble::Trouble;
@@ -28,18 +29,34 @@ const BATCH: usize = 256;
 /// How long to wait before what could not be written down is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What is to be done.
+pub(super) enum Due {
+    /// To write down when this one was last used.
+    Seen(Arc<LiveSession>),
+    /// To write down all that waits, and to say when that is done.
+    Everything(oneshot::Sender<()>),
+}
+
 /// Writes down what comes for as long as the thread lives.
-pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<Arc<LiveSession>>) {
+pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<Due>) {
     let mut waiting: Vec<Arc<LiveSession>> = Vec::new();
     while let Some(first) = heard.recv().await {
-        let due = |live: &LiveSession| {
-            Instant::now() + (Duration::from(live.session.idle) / PART).clamp(LEAST, MOST)
-        };
-        let mut deadline = due(&first);
-        waiting.push(first);
-        while let Ok(Some(next)) = timeout_at(deadline, heard.recv()).await {
-            deadline = deadline.min(due(&next));
-            waiting.push(next);
+        let mut asked = None;
+        let mut deadline = Instant::now() + MOST;
+        let mut next = Some(first);
+        while let Some(due) = next {
+            match due {
+                Due::Seen(live) => {
+                    let part = Duration::from(live.session.idle) / PART;
+                    deadline = deadline.min(Instant::now() + part.clamp(LEAST, MOST));
+                    waiting.push(live);
+                }
+                Due::Everything(done) => {
+                    asked = Some(done);
+                    break;
+                }
+            }
+            next = timeout_at(deadline, heard.recv()).await.ok().flatten();
         }
         while !waiting.is_empty() {
             let batch: Vec<_> = waiting.split_off(waiting.len().saturating_sub(BATCH));
@@ -59,6 +76,8 @@ pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<A
                 sleep(PAUSE).await;
             }
         }
+        // Whoever asked may be gone.
+        let _ = asked.map(|done| done.send(()));
     }
 }
 

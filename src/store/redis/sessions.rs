@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::feed::News;
 use super::seal::Mark;
+use super::seen::Due;
 use super::trouble::Trouble;
 use super::{Inner, Redis, hash_of, keys, list, number, scripts, text};
 use crate::domain::clock::Timestamp;
@@ -15,7 +16,9 @@ use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionId, Standing};
 use crate::store::record::Recorded;
-use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
+use crate::store::{
+    Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, live_session,
+};
 
 /// How often a session that others change meanwhile is looked at again.
 const ATTEMPTS: usize = 4;
@@ -49,8 +52,7 @@ impl Inner {
         let session = Session::from_record(content)?;
         let seen = self.read_seen(&place, &text(seen)?.ok_or(Trouble::Damaged)?)?;
         let Some(site) = self.sites.get(&session.site) else { return Ok(Found::Elsewhere) };
-        let headers = site.identity.render(&session.identity, &session.id.to_string());
-        let live = LiveSession::new(hash, session, headers, seen);
+        let live = live_session(hash, session, site, seen);
         Ok(if text(beginning)?.is_some() { Found::Beginning(live) } else { Found::There(live, mark) })
     }
 
@@ -235,7 +237,7 @@ impl SessionStore for Redis {
     fn touch(&self, live: &Arc<LiveSession>, now: Timestamp) {
         if live.touch(now) && live.note_unsaved() {
             // Nobody listens any more only if all is over.
-            let _ = self.seen.send(Arc::clone(live));
+            let _ = self.seen.send(Due::Seen(Arc::clone(live)));
         }
     }
 
@@ -289,6 +291,15 @@ impl SessionStore for Redis {
         // The Redis forgets by itself.
         self.inner.near.sweep(now);
         0
+    }
+
+    fn close(&self) -> StoreFuture<'_, ()> {
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let asked = self.seen.send(Due::Everything(done));
+        self.driver.run(async move {
+            asked.map_err(|_| Trouble::Lost)?;
+            is_done.await.map_err(|_| Trouble::Lost)
+        })
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::app::{self, Ambient, Running};
-use tollgate::config::{self, CertificateFiles, Environment};
+use tollgate::config::{self, CertificateFiles, Environment, Settings};
 use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
 use tollgate::store::Stores;
@@ -96,6 +97,15 @@ impl SitePlan {
         self
     }
 
+    /// Adds a route for this path that asks for `require`, written as the configuration has it.
+    pub(crate) fn route_requiring(mut self, path: &str, require: &str) -> Self {
+        let mut route = Table::default();
+        route.set("path", &format!("{path:?}"));
+        route.set("require", require);
+        self.routes.push(route);
+        self
+    }
+
     /// Sends requests to these instead, in the order of the list.
     pub(crate) fn upstreams(self, upstreams: &[String]) -> Self {
         self.with("upstream", &format!("{upstreams:?}"))
@@ -177,18 +187,12 @@ impl Plan {
         let start = Timestamp::from_millis(1_763_800_000_000);
         let mut control = Table::default();
         control.set("listen", "\"127.0.0.1:0\"");
+        // Most stories end with their gateway.
         let mut store = Table::default();
         store.set("kind", "\"memory\"");
-        let plan = Self {
-            start,
-            server,
-            control,
-            store,
-            clock: None,
-            certificates: Vec::new(),
-            keys: Vec::new(),
-            sites: vec![site],
-        };
+        let (certificates, keys) = (Vec::new(), Vec::new());
+        let sites = vec![site];
+        let plan = Self { start, server, control, store, clock: None, certificates, keys, sites };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -221,6 +225,13 @@ impl Plan {
     /// Goes by the clock of `other`.
     pub(crate) fn beside(mut self, other: &TestGateway) -> Self {
         self.clock = Some(Arc::clone(&other.clock));
+        self
+    }
+
+    /// Keeps what must not be lost in `folder`.
+    pub(crate) fn embedded(mut self, folder: &Path) -> Self {
+        self.store.set("kind", "\"embedded\"");
+        self.store.set("path", &format!("\"{}\"", folder.display()));
         self
     }
 
@@ -269,20 +280,26 @@ impl Plan {
     }
 
     /// Starts the gateway.
-    pub(crate) async fn start(self) -> TestGateway {
-        self.start_over(None).await
+    pub(crate) async fn start(mut self) -> TestGateway {
+        let settings = self.settings();
+        let start = self.start;
+        let clock = self.clock.get_or_insert_with(|| Arc::new(ManualClock::starting_at(start)));
+        let clock = Arc::clone(clock) as _;
+        let stores = Stores::open(&settings.store, &settings.sites, clock).expect("opens");
+        self.start_over(stores).await
     }
 
-    /// The same over stores of the story's own, if it has any.
-    pub(crate) async fn start_over(self, stores: impl Into<Option<Stores>>) -> TestGateway {
+    fn settings(&self) -> Settings {
         let toml = self.to_toml();
-        let settings = config::load(&toml, "story.toml", &Environment::empty())
-            .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"));
+        config::load(&toml, "story.toml", &Environment::empty())
+            .unwrap_or_else(|faults| panic!("{faults}\nin\n{toml}"))
+    }
+
+    /// The same over stores of the story's own.
+    pub(crate) async fn start_over(self, stores: Stores) -> TestGateway {
+        let settings = self.settings();
         let clock = self.clock.unwrap_or_else(|| Arc::new(ManualClock::starting_at(self.start)));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
-        let stores = stores.into().unwrap_or_else(|| {
-            Stores::open(&settings.store, &settings.sites, Arc::clone(&clock) as _).expect("opens")
-        });
         let running = app::start_with(settings, ambient, stores).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");
         let https = running.https.first().copied();

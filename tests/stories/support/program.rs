@@ -3,19 +3,21 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::{HANG, Plan, settle};
+use super::{ApiClient, HANG, LoginPage, MASTER_KEY, Plan, settle};
 
 /// `tollgate serve`, which ends with the story.
 pub(crate) struct Program {
     pub(crate) http: SocketAddr,
+    pub(crate) control: SocketAddr,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Program {
@@ -41,12 +43,39 @@ impl Program {
                 lines.lock().unwrap().push(line);
             }
         });
-        let mut program = Self { http: ([127, 0, 0, 1], 0).into(), child, log, _folder: folder };
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut program = Self { http: nowhere, control: nowhere, child, log, folder };
         let line = program.line_with("listening").await;
         let line: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
-        let http = line["http"].as_str().or(line["fields"]["http"].as_str()).expect("says where");
-        program.http = http.split(' ').next().and_then(|http| http.parse().ok()).expect("an address");
+        let address = |name: &str| {
+            let addresses = line[name].as_str().or(line["fields"][name].as_str()).expect("says where");
+            addresses.split(' ').next().and_then(|first| first.parse().ok()).expect("an address")
+        };
+        (program.http, program.control) = (address("http"), address("control"));
         program
+    }
+
+    /// Its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    /// A client of its control API with all rights.
+    pub(crate) fn api(&self) -> ApiClient {
+        ApiClient::new(self.control, Some(MASTER_KEY))
+    }
+
+    /// The login page of the site `intranet`.
+    pub(crate) fn login_page(&self) -> LoginPage {
+        LoginPage::new(self.api(), "intranet")
+    }
+
+    /// What `tollgate store check` says of its store, if that is good.
+    pub(crate) fn checked_store(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let output = command.args(["store", "check", "--config"]).arg(self.config()).output().expect("runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Every line of the log so far with these words.

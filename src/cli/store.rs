@@ -1,0 +1,74 @@
+//! `tollgate store`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Subcommand;
+
+use super::{ConfigFile, check, say, say_error};
+use crate::config::{Environment, StoreSettings};
+use crate::store::embedded;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Store {
+    /// Read the whole file of the embedded store and tell what is in it. A gateway may be running.
+    Check(ConfigFile),
+    /// Copy the file of the embedded store. A gateway may be running.
+    Backup(Backup),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Backup {
+    /// Where the copy goes. Nothing may be there.
+    #[arg(value_name = "FILE")]
+    target: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Store {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        let (Self::Check(file) | Self::Backup(Backup { file, .. })) = &self;
+        let folder = match check::read(&file.config, environment)? {
+            Ok(settings) => match settings.store {
+                StoreSettings::Embedded { path } => path,
+                StoreSettings::Memory | StoreSettings::Redis(_) => {
+                    bail!("{} names no embedded store", file.config.display())
+                }
+            },
+            Err(faults) => {
+                check::print(&faults);
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        match self {
+            Self::Check(_) => look_over(&folder),
+            Self::Backup(Backup { target, .. }) => {
+                embedded::back_up(&folder, &target)?;
+                say(format_args!("{} is a copy of the store", target.display()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// What is wrong goes to stderr, one fault a line.
+fn look_over(folder: &Path) -> anyhow::Result<ExitCode> {
+    let found = embedded::inspect(folder)?;
+    for fault in &found.faults {
+        say_error(format_args!("{fault}"));
+    }
+    let verdict = if found.faults.is_empty() { "is sound" } else { "is damaged" };
+    say(format_args!(
+        "{} {verdict}: version {}, {} user(s), {} session(s), {} open token(s), {} spent token(s), {} nonce(s)",
+        found.path.display(),
+        found.version,
+        found.users,
+        found.sessions,
+        found.open_tokens,
+        found.spent_tokens,
+        found.nonces
+    ))?;
+    Ok(if found.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,45 @@
+//! The cookies of a request: read once for all requests of a connection that come with the same,
+//! which are nearly all.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+use zeroize::Zeroizing;
+
+use crate::domain::secret::are_same;
+use crate::domain::session::LiveSession;
+use crate::http::cookies::{CookieNames, GatewayCookies};
+
+/// What a browser presents, and whom that was found to be.
+pub(super) struct Presented {
+    lines: Vec<Zeroizing<Vec<u8>>>,
+    pub(super) cookies: GatewayCookies,
+    /// The visitor whom the store knew by these cookies. Whether that still holds, the session
+    /// itself tells.
+    pub(super) recognised: RefCell<Option<Arc<LiveSession>>>,
+}
+
+impl Presented {
+    /// Reads the cookies in `headers`.
+    pub(super) fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
+        let lines = headers.get_all(COOKIE).into_iter().map(|line| Zeroizing::new(line.as_bytes().to_vec()));
+        Self {
+            lines: lines.collect(),
+            cookies: GatewayCookies::read(headers, names),
+            recognised: RefCell::default(),
+        }
+    }
+
+    /// Whether `headers` come with the very same lines.
+    ///
+    /// In constant time: a proxy in front may send the requests of many visitors over one
+    /// connection, and none of them is to find out about the others' cookies by guessing.
+    pub(super) fn is_the_same(&self, headers: &HeaderMap) -> bool {
+        let mut lines = headers.get_all(COOKIE).into_iter();
+        let all =
+            self.lines.iter().all(|own| lines.next().is_some_and(|line| are_same(own, line.as_bytes())));
+        all && lines.next().is_none()
+    }
+}

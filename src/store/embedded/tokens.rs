@@ -1,0 +1,138 @@
+//! One-time tokens, in the file alone: they are few, and no request but a login asks for them.
+
+use super::desk::Desk;
+use super::ledger::{Ledger, millis};
+use crate::domain::clock::Timestamp;
+use crate::domain::email::Email;
+use crate::domain::opaque::TokenHash;
+use crate::domain::site::SiteName;
+use crate::domain::token::{Claim, Redeemed, Refusal, Taken, TokenGrant, TokenKind};
+use crate::store::memory::AFTERLIFE;
+use crate::store::record::Recorded as _;
+use crate::store::{SessionFilter, StoreFuture, TokenStore};
+
+/// Tokens that outlive the process.
+pub(super) struct Tokens(pub(super) Desk);
+
+impl TokenStore for Tokens {
+    fn insert(&self, hash: TokenHash, grant: TokenGrant) -> StoreFuture<'_, ()> {
+        self.0.write(move |ledger| add(ledger, &hash, &grant), |_, ()| ())
+    }
+
+    fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>> {
+        self.0.write(move |ledger| take(ledger, &hash, &claim, now), |_, taken| taken)
+    }
+
+    fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()> {
+        self.0.write(move |ledger| revoke(ledger, &filter), |_, ()| ())
+    }
+
+    fn site_of(&self, hash: TokenHash) -> StoreFuture<'_, Option<SiteName>> {
+        self.0.look(move |ledger| {
+            let sql = "SELECT site FROM token WHERE hash = ?1";
+            let name: Option<String> = ledger.row(sql, [hash.as_bytes()], |row| row.get(0))?;
+            Ok(name.as_deref().and_then(SiteName::parse))
+        })
+    }
+
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize {
+        self.0.mirror.note_time(now);
+        self.0.mirror.agenda.tokens.ask(now).min(limit)
+    }
+}
+
+fn add(ledger: &Ledger<'_>, hash: &TokenHash, grant: &TokenGrant) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO token (hash, kind, site, email_key, due, record) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let email_key = grant.identity.email.as_ref().map(Email::key);
+    let (kind, site) = (grant.kind.as_str(), grant.site.as_str());
+    ledger.execute(
+        sql,
+        (hash.as_bytes(), kind, site, email_key, millis(grant.expires_at), grant.to_record()),
+    )?;
+    Ok(())
+}
+
+/// What there is of a token.
+struct Row {
+    kind: Option<TokenKind>,
+    site: Option<SiteName>,
+    fate: Option<String>,
+    grant: Option<TokenGrant>,
+}
+
+fn take(
+    ledger: &Ledger<'_>,
+    hash: &TokenHash,
+    claim: &Claim,
+    now: Timestamp,
+) -> rusqlite::Result<Result<Taken, Refusal>> {
+    let sql = "SELECT kind, site, fate, record FROM token WHERE hash = ?1";
+    let found = ledger.row(sql, [hash.as_bytes()], |row| {
+        let [kind, site]: [String; 2] = [row.get(0)?, row.get(1)?];
+        let record: Option<String> = row.get(3)?;
+        let grant = record.and_then(|record| TokenGrant::from_record(record.as_bytes()).ok());
+        Ok(Row { kind: TokenKind::parse(&kind), site: SiteName::parse(&site), fate: row.get(2)?, grant })
+    })?;
+    let Some(Row { kind, site, fate, grant }) = found else { return Ok(Err(Refusal::Unknown)) };
+    if let Some(fate) = fate {
+        if let Some(redeemed) = redeemed(ledger, hash)?.filter(|redeemed| redeemed.is_for(claim, now)) {
+            return Ok(Ok(Taken::Before(redeemed)));
+        }
+        let is_for = kind.zip(site).is_some_and(|(kind, site)| claim.is_for(kind, &site));
+        return Ok(Err(if is_for { refusal(&fate) } else { Refusal::Unknown }));
+    }
+    // A record that cannot be read stands for nothing.
+    let Some(grant) = grant else { return Ok(Err(Refusal::Unknown)) };
+    if let Err(refusal) = grant.check(claim, now) {
+        return Ok(Err(refusal));
+    }
+    close(ledger, hash, Refusal::Used, millis(grant.expires_at.after(AFTERLIFE)))?;
+    if let Some(receipt) = claim.receipt.clone() {
+        let redeemed = Redeemed { receipt, return_url: grant.return_url.clone(), at: now };
+        let sql = "INSERT OR REPLACE INTO redeemed (hash, until, record) VALUES (?1, ?2, ?3)";
+        ledger.execute(sql, (hash.as_bytes(), millis(redeemed.expires_at()), redeemed.to_record()))?;
+    }
+    Ok(Ok(Taken::Now(grant)))
+}
+
+fn redeemed(ledger: &Ledger<'_>, hash: &TokenHash) -> rusqlite::Result<Option<Redeemed>> {
+    let sql = "SELECT record FROM redeemed WHERE hash = ?1";
+    let record: Option<String> = ledger.row(sql, [hash.as_bytes()], |row| row.get(0))?;
+    Ok(record.and_then(|record| Redeemed::from_record(record.as_bytes()).ok()))
+}
+
+/// What is told of a token with this fate; whatever cannot be read was used.
+fn refusal(fate: &str) -> Refusal {
+    let known = [Refusal::Expired, Refusal::Revoked].into_iter().find(|refusal| refusal.as_str() == fate);
+    known.unwrap_or(Refusal::Used)
+}
+
+/// Closes an open token. What it stood for is forgotten, what became of it is known until `until`.
+fn close(ledger: &Ledger<'_>, hash: &TokenHash, fate: Refusal, until: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE token SET fate = ?2, record = NULL, email_key = NULL, due = ?3 WHERE hash = ?1";
+    ledger.execute(sql, (hash.as_bytes(), fate.as_str(), until))?;
+    Ok(())
+}
+
+fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
+    let open = |row: &rusqlite::Row<'_>| {
+        let site: String = row.get(1)?;
+        Ok((TokenHash::from_bytes(row.get(0)?), SiteName::parse(&site), row.get::<_, i64>(2)?))
+    };
+    let rows = match &filter.email_key {
+        Some(key) => {
+            let sql = "SELECT hash, site, due FROM token WHERE email_key = ?1 AND record IS NOT NULL";
+            ledger.rows(sql, [key], open)?
+        }
+        None => ledger.rows("SELECT hash, site, due FROM token WHERE record IS NOT NULL", [], open)?,
+    };
+    let afterlife = i64::try_from(AFTERLIFE.as_millis()).unwrap_or(i64::MAX);
+    for (hash, site, due) in rows {
+        let is_meant = |sites: &Vec<SiteName>| site.as_ref().is_none_or(|site| sites.contains(site));
+        if filter.sites.as_ref().is_none_or(is_meant) {
+            close(ledger, &hash, Refusal::Revoked, due.saturating_add(afterlife))?;
+        }
+    }
+    Ok(())
+}
