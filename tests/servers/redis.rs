@@ -64,14 +64,12 @@ impl Server {
         server
     }
 
-    /// A server that speaks TLS on another port, and asks for a password.
-    pub(crate) fn start_tls(cert: &str, key: &str, password: &str) -> Self {
+    /// A server that speaks TLS on another port.
+    pub(crate) fn start_tls(cert: &str, key: &str) -> Self {
         let port = free_port().to_string();
         let tls = ["--tls-port", &port, "--tls-cert-file", cert, "--tls-key-file", key];
         let rest = ["--tls-ca-cert-file", cert, "--tls-auth-clients", "no"];
-        let server = Self::start_with(&[&tls[..], &rest[..]].concat());
-        server.ask(&["CONFIG", "SET", "requirepass", password]);
-        server
+        Self::start_with(&[&tls[..], &rest[..]].concat())
     }
 
     /// Where it speaks TLS.

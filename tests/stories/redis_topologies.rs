@@ -70,17 +70,26 @@ async fn in_a_cluster_all_is_as_with_one_server() {
 }
 
 #[tokio::test]
-async fn over_tls_with_a_password() {
+async fn over_tls_with_no_more_rights_than_the_documents_ask_for() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let files = authority.issue("redis", &["localhost", "127.0.0.1"]);
     let (cert, key) = (files.cert.display().to_string(), files.key.display().to_string());
-    let server = Server::start_tls(&cert, &key, "hunter2hunter2");
-    let url = format!("rediss://:hunter2hunter2@localhost:{}/3", server.tls_port());
+    let server = Server::start_tls(&cert, &key);
+    let documents = include_str!("../../docs/redis.md").replace("PASSWORD", "hunter2hunter2");
+    let (_, rule) = documents.split_once("ACL SETUSER").unwrap();
+    let (rule, _) = rule.split_once("```").unwrap();
+    let rule: Vec<_> = rule.split_whitespace().filter(|word| *word != "\\").collect();
+    assert_eq!(server.ask(&[&["ACL", "SETUSER"], &rule[..]].concat()), "+OK\r\n");
+    let url = format!("rediss://tollgate:hunter2hunter2@localhost:{}/3", server.tls_port());
     let plan = over(Plan::new(&upstream), &url).store("ca", &format!("{:?}", authority.root_file()));
     let gateway = plan.start().await;
     let mut visitor = Visitor::at(&gateway);
     visitor.sign_in(&gateway.login_page(), "jane@example.com").await;
     assert_eq!(asks(&mut visitor).await, 200);
+    assert_eq!(gateway.api().get("/v1/users").await.status, 200);
+    assert_eq!(gateway.api().delete("/v1/sessions?email=jane@example.com").await.status, 200);
+    is_told(&mut visitor, 302, seconds(1)).await;
+    assert!(!server.ask(&["ACL", "LOG"]).contains("tollgate"), "something was not allowed");
     // An authority that nobody named vouches for nothing.
     let stranger = over(Plan::new(&upstream), &url).start().await;
     assert_eq!(asks(&mut moved(&visitor, &stranger)).await, 503);

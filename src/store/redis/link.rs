@@ -102,7 +102,8 @@ pub(super) struct Way {
 
 impl Way {
     pub(super) fn new(settings: &RedisSettings) -> Self {
-        let mut login = RedisConnectionInfo::default().set_db(settings.database.into());
+        let mut login =
+            RedisConnectionInfo::default().set_skip_set_lib_name().set_db(settings.database.into());
         if let Some(user) = &settings.user {
             login = login.set_username(user);
         }
@@ -203,7 +204,7 @@ impl Way {
     async fn ask(&self, sentinel: &RedisAddress, service: &str) -> RedisResult<(String, u16)> {
         let mut question = cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(service);
-        let anonymous = RedisConnectionInfo::default();
+        let anonymous = RedisConnectionInfo::default().set_skip_set_lib_name();
         let mut answer = Err((::redis::ErrorKind::Io, "no answer").into());
         for login in [&self.login, &anonymous] {
             // Sentinels have no databases.
