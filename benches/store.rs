@@ -59,7 +59,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     println!("memory:   {}", logins(&runtime, &settings, Stores::in_memory()));
     let embedded = StoreSettings::Embedded { path: folder.path().join("logins") };
-    let stores = Stores::open(&embedded, &settings.sites, SystemClock.now()).unwrap();
+    let stores = Stores::open(&embedded, &settings.sites, Arc::new(SystemClock)).unwrap();
     println!("embedded: {}", logins(&runtime, &settings, stores));
     start(&runtime, &settings, &folder.path().join("start"), sessions);
 }
@@ -109,7 +109,7 @@ async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
 fn start(runtime: &Runtime, settings: &Settings, folder: &Path, sessions: u64) {
     let embedded = StoreSettings::Embedded { path: folder.to_owned() };
     let now = SystemClock.now();
-    let stores = Stores::open(&embedded, &settings.sites, now).unwrap();
+    let stores = Stores::open(&embedded, &settings.sites, Arc::new(SystemClock)).unwrap();
     let (began, mut missing) = (Instant::now(), 0);
     runtime.block_on(async {
         for first in (0..sessions).step_by(usize::try_from(WRITES).unwrap()) {
@@ -129,7 +129,7 @@ fn start(runtime: &Runtime, settings: &Settings, folder: &Path, sessions: u64) {
     println!("{sessions} sessions written in {:.1?}, {missing} not in time", began.elapsed());
     let before = resident_bytes();
     let began = Instant::now();
-    let stores = Stores::open(&embedded, &settings.sites, now).unwrap();
+    let stores = Stores::open(&embedded, &settings.sites, Arc::new(SystemClock)).unwrap();
     let took = began.elapsed();
     let held = resident_bytes().saturating_sub(before) / sessions;
     println!("start with {sessions} sessions: {took:.2?}, {held} bytes a session");

@@ -108,8 +108,7 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
     // Whoever connects while the store is read waits for it.
     let listeners = Listeners::open(&settings, inherited)?;
-    let stores = Stores::open(&settings.store, &settings.sites, ambient.clock.now());
-    let stores = stores.map_err(io::Error::other)?;
+    let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&ambient.clock))?;
     run(settings, ambient, stores, listeners).await
 }
 

@@ -33,7 +33,9 @@ impl Store {
         let folder = match check::read(&file.config, environment)? {
             Ok(settings) => match settings.store {
                 StoreSettings::Embedded { path } => path,
-                StoreSettings::Memory => bail!("{} names no embedded store", file.config.display()),
+                StoreSettings::Memory | StoreSettings::Redis(_) => {
+                    bail!("{} names no embedded store", file.config.display())
+                }
             },
             Err(faults) => {
                 check::print(&faults);

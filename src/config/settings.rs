@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::certificate::Certificate;
+use super::redis::RedisSettings;
 use super::upstream::Upstreams;
 use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
@@ -85,7 +86,7 @@ pub struct Control {
 }
 
 /// `[store]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum StoreSettings {
     /// In memory: everything is forgotten on restart.
     Memory,
@@ -94,6 +95,8 @@ pub enum StoreSettings {
         /// The folder of the file.
         path: PathBuf,
     },
+    /// In a Redis that many nodes share.
+    Redis(RedisSettings),
 }
 
 /// One `[[api_key]]`.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::document::Read;
+use super::redis;
 use super::section::Section;
 use super::settings::StoreSettings;
 
@@ -13,21 +14,24 @@ const FOLDER: &str = "data";
 enum Kind {
     Memory,
     Embedded,
+    Redis,
 }
 
 /// Reads `[store]`, all of which has defaults.
 pub(super) fn read(mut section: Section<'_>) -> Read<StoreSettings> {
     let kind = kind(&mut section);
-    let is_elsewhere = matches!(kind, Ok(Kind::Memory));
+    let is_elsewhere = matches!(kind, Ok(Kind::Memory | Kind::Redis));
     let path = path(&mut section, is_elsewhere);
-    section.later(&["url"]);
+    let redis = match kind {
+        Ok(Kind::Redis) => redis::read(&mut section).map(Some),
+        _ => redis::refuse(&mut section).map(|()| None),
+    };
     section.finish();
-    Ok(match kind? {
-        Kind::Memory => {
-            path?;
-            StoreSettings::Memory
-        }
-        Kind::Embedded => StoreSettings::Embedded { path: path? },
+    let (kind, path, redis) = (kind?, path?, redis?);
+    Ok(match (kind, redis) {
+        (_, Some(redis)) => StoreSettings::Redis(redis),
+        (Kind::Memory | Kind::Redis, None) => StoreSettings::Memory,
+        (Kind::Embedded, None) => StoreSettings::Embedded { path },
     })
 }
 
@@ -36,8 +40,8 @@ fn kind(section: &mut Section<'_>) -> Read<Kind> {
     match kind.as_str() {
         "memory" => Ok(Kind::Memory),
         "embedded" => Ok(Kind::Embedded),
-        "redis" => Err(kind.refuse("is not available in this version", "use \"embedded\" or \"memory\"")),
-        _ => Err(kind.refuse("is not a kind of store", "use \"embedded\" or \"memory\"")),
+        "redis" => Ok(Kind::Redis),
+        _ => Err(kind.refuse("is not a kind of store", "use \"embedded\", \"memory\" or \"redis\"")),
     }
 }
 

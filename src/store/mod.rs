@@ -7,13 +7,15 @@
 pub mod embedded;
 pub mod memory;
 pub mod record;
+mod redis;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::{Site, StoreSettings};
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{SessionHash, TokenHash};
@@ -300,14 +302,13 @@ pub struct Stores {
 
 impl Stores {
     /// The stores that `settings` name, for sessions on `sites`.
-    pub fn open(
-        settings: &StoreSettings,
-        sites: &[Arc<Site>],
-        now: Timestamp,
-    ) -> Result<Self, embedded::OpenError> {
+    pub fn open(settings: &StoreSettings, sites: &[Arc<Site>], clock: Arc<dyn Clock>) -> io::Result<Self> {
         match settings {
             StoreSettings::Memory => Ok(Self::in_memory()),
-            StoreSettings::Embedded { path } => embedded::open(path, sites, now),
+            StoreSettings::Embedded { path } => {
+                embedded::open(path, sites, clock.now()).map_err(io::Error::other)
+            }
+            StoreSettings::Redis(settings) => redis::open(settings, sites, clock),
         }
     }
 

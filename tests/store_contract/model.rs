@@ -1,9 +1,9 @@
 //! Random histories of one token against the simplest model there is.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use tollgate::domain::token::Refusal;
 
 use crate::tokens::{claim, grant, token};
@@ -35,22 +35,20 @@ struct Modelled {
     used: bool,
 }
 
-/// The same for all histories: a file takes a while to make.
-static STORES: LazyLock<Vec<Kept>> = LazyLock::new(all);
-
-/// No two histories have a token in common.
-static MADE: AtomicU64 = AtomicU64::new(1);
-
-proptest! {
-    #[test]
-    fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        for Kept { stores, .. } in &*STORES {
+#[test]
+fn a_token_is_handed_out_at_most_once_and_only_while_it_is_good() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // The same for all histories: a store takes a while to make. No two have a token in common.
+    let (all, last) = (all(), Cell::new(0));
+    let mut runner = TestRunner::new(Config::with_source_file(file!()));
+    let outcome = runner.run(&steps(), |steps| {
+        for Kept { stores, .. } in &all {
             let (mut clock, mut current) = (0, None::<(u64, Modelled)>);
             for step in &steps {
                 match *step {
                     Step::Insert { lives, bound } => {
-                        let made = MADE.fetch_add(1, Ordering::Relaxed);
+                        let made = last.get() + 1;
+                        last.set(made);
                         let state = bound.then_some("mine");
                         let inserting = stores.tokens.insert(token(made), grant(after(clock + lives), state));
                         runtime.block_on(inserting).unwrap();
@@ -61,7 +59,8 @@ proptest! {
                     Step::Take { as_owner } => {
                         let Some((seed, modelled)) = &mut current else { continue };
                         let who = claim(as_owner.then_some("mine"));
-                        let taken = runtime.block_on(stores.tokens.take(token(*seed), who, after(clock))).unwrap();
+                        let taken =
+                            runtime.block_on(stores.tokens.take(token(*seed), who, after(clock))).unwrap();
                         let taken = taken.map(drop);
                         // A store may forget what is over, and only that.
                         if taken == Err(Refusal::Unknown) {
@@ -80,5 +79,7 @@ proptest! {
                 }
             }
         }
-    }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -36,7 +36,7 @@ async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
 
 #[tokio::test]
 async fn a_session_that_began_on_one_is_found_on_the_other_at_once() {
-    let (Kept { stores: one, folder: _folder }, other) = both();
+    let (Kept { stores: one, folder: _folder, .. }, other) = both();
     for seed in 0..20 {
         let (hash, session) = live(seed, "jane@example.com", "wiki", START);
         one.sessions.insert(Arc::clone(&session), FREELY).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_session_that_began_on_one_is_found_on_the_other_at_once() {
 
 #[tokio::test]
 async fn whoever_holds_a_session_learns_that_it_was_ended_elsewhere() {
-    let (Kept { stores: one, folder: _folder }, other) = both();
+    let (Kept { stores: one, folder: _folder, .. }, other) = both();
     let (hash, session) = live(1, "jane@example.com", "wiki", START);
     one.sessions.insert(Arc::clone(&session), FREELY).await.unwrap();
     let held = find(&other, hash).await.unwrap();
@@ -69,7 +69,7 @@ async fn whoever_holds_a_session_learns_that_it_was_ended_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_is_taken_once_by_whomever() {
-    let (Kept { stores: one, folder: _folder }, other) = both();
+    let (Kept { stores: one, folder: _folder, .. }, other) = both();
     for seed in 0..100 {
         let hash = token(9_000 + seed);
         one.tokens.insert(hash, grant(after(300), None)).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_token_is_taken_once_by_whomever() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_user_is_created_once_and_no_number_is_given_twice() {
-    let (Kept { stores: one, folder: _folder }, other) = both();
+    let (Kept { stores: one, folder: _folder, .. }, other) = both();
     let logins: Vec<_> = (0..64)
         .map(|number| {
             let stores = if number % 2 == 0 { one.clone() } else { other.clone() };
@@ -123,7 +123,7 @@ async fn a_user_is_created_once_and_no_number_is_given_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cap_holds_for_both_together() {
     for when_full in [WhenFull::EvictOldest, WhenFull::Reject] {
-        let (Kept { stores: one, folder: _folder }, other) = both();
+        let (Kept { stores: one, folder: _folder, .. }, other) = both();
         let cap = NonZeroU32::new(3).map(|most| SessionCap { most, when_full });
         let logins: Vec<_> = (1..40)
             .map(|seed| {
@@ -154,7 +154,7 @@ async fn a_cap_holds_for_both_together() {
 
 #[tokio::test]
 async fn a_session_that_is_in_use_on_one_is_not_over_on_the_other() {
-    let (Kept { stores: one, folder: _folder }, other) = both();
+    let (Kept { stores: one, folder: _folder, .. }, other) = both();
     let (hash, session) = live(1, "jane@example.com", "wiki", START);
     one.sessions.insert(session, FREELY).await.unwrap();
     let held = find(&other, hash).await.unwrap();

@@ -64,7 +64,7 @@ fn claim_of(browser: &BrowserKey) -> Claim {
 
 #[tokio::test]
 async fn the_browser_that_took_a_token_may_come_once_more_within_ten_seconds() {
-    for Kept { stores, .. } in all() {
+    for Kept { stores, forgets_when_swept, .. } in all() {
         let [own, other] = [1, 2].map(|seed| BrowserKey::mint(&SeededEntropy::new(seed)));
         let hash = token(3);
         let with_target = TokenGrant { return_url: Some("/a".into()), ..grant(after(300), None) };
@@ -83,7 +83,9 @@ async fn the_browser_that_took_a_token_may_come_once_more_within_ten_seconds() {
             assert_eq!(take(&stores, hash, who, at).await, Err(Refusal::Used));
         }
         while stores.sweep(after(11), 2) {}
-        assert_eq!(take(&stores, hash, claim_of(&own), after(9)).await, Err(Refusal::Used));
+        if forgets_when_swept {
+            assert_eq!(take(&stores, hash, claim_of(&own), after(9)).await, Err(Refusal::Used));
+        }
     }
 }
 
@@ -132,7 +134,7 @@ async fn a_token_expires_to_the_second_and_is_forgotten_later() {
 
 #[tokio::test]
 async fn forgetting_goes_in_slices() {
-    for Kept { stores, .. } in all() {
+    for Kept { stores, .. } in all().into_iter().filter(|kept| kept.forgets_when_swept) {
         for seed in 0..100 {
             stores.tokens.insert(token(1000 + seed), grant(after(1), None)).await.unwrap();
         }

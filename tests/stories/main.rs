@@ -35,6 +35,9 @@ mod paths;
 mod presets;
 mod proxy_protocol;
 mod redeem_race;
+mod redis;
+mod redis_faults;
+mod redis_topologies;
 mod renewal;
 mod requirements;
 mod restart;
@@ -43,6 +46,8 @@ mod return_url;
 mod revocation;
 mod revocation_http2;
 mod secrecy;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod session_caps;
 mod sessions;
 mod store_faults;

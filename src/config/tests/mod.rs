@@ -81,7 +81,9 @@ fn the_listeners_and_the_store_are_read() {
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
     assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 3);
-    assert_eq!(settings.store, StoreSettings::Embedded { path: "/var/lib/tollgate".into() });
+    assert!(
+        matches!(&settings.store, StoreSettings::Embedded { path } if path.as_os_str() == "/var/lib/tollgate")
+    );
 }
 
 #[test]
@@ -213,11 +215,13 @@ fn what_is_left_out_has_its_default() {
     );
     assert!(server.trusted_proxies.is_empty() && settings.api_keys.is_empty());
     assert_eq!(settings.control.listen.to_string(), "127.0.0.1:8081");
-    assert_eq!(settings.store, StoreSettings::Embedded { path: "data".into() });
+    assert!(matches!(&settings.store, StoreSettings::Embedded { path } if path.as_os_str() == "data"));
     let elsewhere = load(SITE, "/etc/tollgate/config.toml", &Environment::empty()).unwrap();
-    assert_eq!(elsewhere.store, StoreSettings::Embedded { path: "/etc/tollgate/data".into() });
+    assert!(
+        matches!(&elsewhere.store, StoreSettings::Embedded { path } if path.as_os_str() == "/etc/tollgate/data")
+    );
     let in_memory = read(&format!("[store]\nkind = \"memory\"\n{SITE}")).unwrap();
-    assert_eq!(in_memory.store, StoreSettings::Memory);
+    assert!(matches!(in_memory.store, StoreSettings::Memory));
     let site = &settings.sites[0];
     assert_eq!((site.rules.default, site.rules.routes.len()), (AccessLevel::Required, 0));
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(30), Duration::from_hours(24)));

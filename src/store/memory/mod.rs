@@ -37,7 +37,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Takes eight bytes of a key that is a SHA-256 value for its hash: it needs no second hashing,
 /// and nobody can choose keys that collide.
 #[derive(Default)]
-struct AlreadyHashed(u64);
+pub(super) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     fn finish(&self) -> u64 {
@@ -51,4 +51,5 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-type Hashed = BuildHasherDefault<AlreadyHashed>;
+/// For maps whose keys are such values.
+pub(super) type Hashed = BuildHasherDefault<AlreadyHashed>;

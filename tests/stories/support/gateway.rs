@@ -165,6 +165,8 @@ pub(crate) struct Plan {
     server: Table,
     control: Table,
     store: Table,
+    /// Another gateway's, for two that share one time.
+    clock: Option<Arc<ManualClock>>,
     certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
@@ -189,7 +191,8 @@ impl Plan {
         let mut store = Table::default();
         store.set("kind", "\"memory\"");
         let (certificates, keys) = (Vec::new(), Vec::new());
-        let plan = Self { start, server, control, store, certificates, keys, sites: vec![site] };
+        let sites = vec![site];
+        let plan = Self { start, server, control, store, clock: None, certificates, keys, sites };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -210,6 +213,18 @@ impl Plan {
     /// Sets a key of `[control]`.
     pub(crate) fn control(mut self, key: &str, value: &str) -> Self {
         self.control.set(key, value);
+        self
+    }
+
+    /// Sets a key of `[store]`.
+    pub(crate) fn store(mut self, key: &str, value: &str) -> Self {
+        self.store.set(key, value);
+        self
+    }
+
+    /// Goes by the clock of `other`.
+    pub(crate) fn beside(mut self, other: &TestGateway) -> Self {
+        self.clock = Some(Arc::clone(&other.clock));
         self
     }
 
@@ -265,9 +280,12 @@ impl Plan {
     }
 
     /// Starts the gateway.
-    pub(crate) async fn start(self) -> TestGateway {
+    pub(crate) async fn start(mut self) -> TestGateway {
         let settings = self.settings();
-        let stores = Stores::open(&settings.store, &settings.sites, self.start).expect("opens");
+        let start = self.start;
+        let clock = self.clock.get_or_insert_with(|| Arc::new(ManualClock::starting_at(start)));
+        let clock = Arc::clone(clock) as _;
+        let stores = Stores::open(&settings.store, &settings.sites, clock).expect("opens");
         self.start_over(stores).await
     }
 
@@ -280,7 +298,7 @@ impl Plan {
     /// The same over stores of the story's own.
     pub(crate) async fn start_over(self, stores: Stores) -> TestGateway {
         let settings = self.settings();
-        let clock = Arc::new(ManualClock::starting_at(self.start));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(ManualClock::starting_at(self.start)));
         let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy) };
         let running = app::start_with(settings, ambient, stores).await.expect("starts");
         let http = *running.http.first().expect("has a public listener");

@@ -21,7 +21,7 @@ pub(crate) struct Cookie {
 }
 
 /// The cookies of one browser.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Jar(Vec<Cookie>);
 
 impl Jar {

@@ -1,0 +1,6 @@
+-- Writes once more, so that whoever waits for replicas next waits for this token too.
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 1
+end
+return 0

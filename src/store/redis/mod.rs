@@ -1,0 +1,156 @@
+//! The store that many nodes share: a Redis or Valkey, alone, with sentinels, or as a cluster.
+//!
+//! Three ideas carry it. What may happen once only happens in one step on the server, in a script
+//! that may be sent twice ([`scripts`]). What requests need is kept here, too, for as long as it is
+//! certain that a change would be heard of ([`near`], [`feed`]). And whatever is read back is
+//! believed only with a seal ([`seal`]): what cannot be read is nobody's session, and an error.
+
+mod admission;
+mod directory;
+mod driver;
+mod feed;
+mod keys;
+mod link;
+mod lists;
+mod near;
+mod nonces;
+mod scripts;
+mod seal;
+mod seen;
+mod sessions;
+mod tokens;
+mod trouble;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::Value;
+
+use self::driver::{Driver, Exchange};
+use self::link::Way;
+use self::near::Near;
+use self::seal::Seal;
+use self::trouble::Trouble;
+use super::record::{Damaged, Recorded};
+use super::{Directory, NonceStore, SessionStore, Stores, TokenStore};
+use crate::config::{RedisSettings, Site};
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::entropy::{Entropy as _, SystemEntropy};
+use crate::domain::opaque::SessionHash;
+use crate::domain::site::SiteName;
+
+/// How much longer than it is needed something stays in the Redis. What is over is judged by its own
+/// times; this only has to be more than these may be behind there.
+const SLACK: Duration = Duration::from_mins(1);
+
+/// Opens the store. It may turn out later that there is none: whoever asks it then gets no answer.
+pub(super) fn open(
+    settings: &RedisSettings,
+    sites: &[Arc<Site>],
+    clock: Arc<dyn Clock>,
+) -> io::Result<Stores> {
+    let way = Arc::new(Way::new(settings));
+    let near = Arc::new(Near::new(way.is_cluster()));
+    let driver = Driver::start(Arc::clone(&way))?;
+    let inner = Arc::new(Inner {
+        exchange: Arc::clone(&driver.exchange),
+        near: Arc::clone(&near),
+        seal: Seal::new(settings.secret.as_ref()),
+        sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
+        clock,
+    });
+    let node = random_name();
+    driver.spawn(feed::follow(way, Arc::clone(&driver.exchange), near, node));
+    let (seen, heard) = tokio::sync::mpsc::unbounded_channel();
+    driver.spawn(seen::write_down(Arc::clone(&inner), heard));
+    let store = Arc::new(Redis { driver, inner, seen });
+    Ok(Stores {
+        tokens: Arc::clone(&store) as Arc<dyn TokenStore>,
+        sessions: Arc::clone(&store) as Arc<dyn SessionStore>,
+        directory: Arc::clone(&store) as Arc<dyn Directory>,
+        nonces: store as Arc<dyn NonceStore>,
+    })
+}
+
+/// The store.
+struct Redis {
+    driver: Driver,
+    inner: Arc<Inner>,
+    /// What is to be written down of uses.
+    seen: tokio::sync::mpsc::UnboundedSender<seen::Due>,
+}
+
+/// What is needed on the store's own thread.
+struct Inner {
+    exchange: Arc<Exchange>,
+    near: Arc<Near>,
+    seal: Seal,
+    sites: HashMap<SiteName, Arc<Site>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Inner {
+    /// How long to keep what is over at `until`, in milliseconds.
+    fn keep_until(&self, until: Timestamp) -> u64 {
+        keep_from(self.clock.now(), until)
+    }
+
+    /// Seals the record of `thing` for `place`.
+    fn write(&self, place: &str, thing: &impl Recorded) -> Vec<u8> {
+        self.seal.close(place, &thing.to_record())
+    }
+
+    /// Reads the record that was written at `place`.
+    fn read<T: Recorded>(&self, place: &str, sealed: &[u8]) -> Result<T, Damaged> {
+        T::from_record(self.seal.open(place, sealed)?.1)
+    }
+}
+
+/// How long to keep at `now` what is over at `until`, in milliseconds.
+fn keep_from(now: Timestamp, until: Timestamp) -> u64 {
+    /// Longer than anything is good; more than that a Redis may not take.
+    const MOST: u64 = 400 * 24 * 3600 * 1000;
+    let time = now.until(until).saturating_add(SLACK).as_millis();
+    u64::try_from(time).unwrap_or(MOST).min(MOST)
+}
+
+/// The text in `value`; `None` if there is nothing.
+fn text(value: Value) -> Result<Option<Vec<u8>>, Trouble> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(text) => Ok(Some(text)),
+        Value::SimpleString(text) => Ok(Some(text.into_bytes())),
+        _ => Err(Trouble::Damaged),
+    }
+}
+
+fn number(value: &Value) -> Result<i64, Trouble> {
+    if let Value::Int(number) = value { Ok(*number) } else { Err(Trouble::Damaged) }
+}
+
+fn list(value: Value) -> Result<Vec<Value>, Trouble> {
+    if let Value::Array(values) = value { Ok(values) } else { Err(Trouble::Damaged) }
+}
+
+/// The texts in a list in which each is one.
+fn texts(value: Value) -> Result<Vec<Vec<u8>>, Trouble> {
+    list(value)?.into_iter().map(|value| text(value)?.ok_or(Trouble::Damaged)).collect()
+}
+
+/// `text` as a string.
+fn string(text: Vec<u8>) -> Result<String, Trouble> {
+    String::from_utf8(text).map_err(|_| Trouble::Damaged)
+}
+
+/// A name that nobody else has.
+fn random_name() -> String {
+    let mut bytes = [0; 32];
+    SystemEntropy.fill(&mut bytes);
+    keys::encode(&bytes)
+}
+
+fn hash_of(text: &[u8]) -> Result<SessionHash, Trouble> {
+    keys::decode(text).map(SessionHash::from_bytes).ok_or(Trouble::Damaged)
+}
