@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use tollgate::store::Stores;
 
 use crate::outage::Frail;
-use crate::support::{HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, seconds};
+use crate::redis::over;
+use crate::servers::redis::Server;
+use crate::support::{HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, seconds, settle};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -394,6 +396,23 @@ async fn a_session_that_ends_at_one_node_ends_what_runs_at_another() {
     let run = Run::begin(Kind::WebSocket, &there, &behind, &cookie_of(&jane)).await;
     assert_eq!(jane.get(&format!("{SITE}/.tollgate/logout")).await.status, 302);
     run.has_ended("elsewhere", true).await;
+}
+
+#[tokio::test]
+async fn and_so_at_nodes_that_share_nothing_but_a_redis() {
+    let (behind, url) = Behind::tcp().await;
+    let server = Server::start();
+    let plan = over(plan(url, |site| site), &server.url());
+    let here = plan.clone().start().await;
+    let there = plan.beside(&here).start().await;
+    settle().await;
+    for kind in [Kind::WebSocket, Kind::Events, Kind::Upload] {
+        let mut jane = Visitor::at(&here);
+        jane.sign_in(&here.login_page(), "jane@example.com").await;
+        let run = Run::begin(kind, &there, &behind, &cookie_of(&jane)).await;
+        assert_eq!(jane.get(&format!("{SITE}/.tollgate/logout")).await.status, 302);
+        run.has_ended("elsewhere", true).await;
+    }
 }
 
 #[tokio::test]
