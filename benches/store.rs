@@ -1,9 +1,10 @@
-//! What the stores cost: `cargo bench --bench store [-- --sessions NUMBER]`.
+//! What the stores cost: `cargo bench --bench store [-- --sessions NUMBER] [--redis URL]`.
 //!
-//! Logins, each a token that is issued and redeemed, many at a time over each store: how many a second,
-//! and how long the slowest hundredth takes. Then how long a start takes with so many sessions in the
-//! file, and what the process holds in memory then. The file lies in the system's folder for temporary
-//! files (`TMPDIR`): its disk is what is measured.
+//! Logins, each a token that is issued and redeemed, many at a time over each store (a Redis only if
+//! one is named, and it is written to): how many a second, and how long the slowest hundredth takes.
+//! Then how long a start takes with so many sessions in the file, and what the process holds in memory
+//! then. The file lies in the system's folder for temporary files (`TMPDIR`): its disk is what is
+//! measured.
 
 #![expect(
     clippy::unwrap_used,
@@ -52,8 +53,8 @@ const WRITES: u64 = 512;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
-    let number = words.iter().position(|word| word == "--sessions").and_then(|at| words.get(at + 1));
-    let sessions = number.map_or(1_000_000, |number| number.parse().unwrap());
+    let after = |option: &str| words.iter().position(|word| word == option).and_then(|at| words.get(at + 1));
+    let sessions = after("--sessions").map_or(1_000_000, |number| number.parse().unwrap());
     let settings = config::load(CONFIG, "bench.toml", &Environment::empty()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -61,6 +62,12 @@ fn main() {
     let embedded = StoreSettings::Embedded { path: folder.path().join("logins") };
     let stores = Stores::open(&embedded, &settings.sites, Arc::new(SystemClock)).unwrap();
     println!("embedded: {}", logins(&runtime, &settings, stores));
+    if let Some(url) = after("--redis") {
+        let text = format!("{CONFIG}\n[store]\nkind = \"redis\"\nurl = {url:?}\n");
+        let settings = config::load(&text, "bench.toml", &Environment::empty()).unwrap();
+        let stores = Stores::open(&settings.store, &settings.sites, Arc::new(SystemClock)).unwrap();
+        println!("redis:    {}", logins(&runtime, &settings, stores));
+    }
     start(&runtime, &settings, &folder.path().join("start"), sessions);
 }
 
