@@ -18,6 +18,7 @@ impl Api {
         let parameter = match path {
             "/healthz" => return Some(plain(request, StatusCode::OK, "alive")),
             "/readyz" => return Some(self.readiness(request).await),
+            "/metrics" => return Some(self.metrics(request)),
             "/api/session/redeem-token" => "session_token",
             "/api/user/redeem-login-token" => "login_token",
             _ => return None,

@@ -6,6 +6,7 @@ mod control;
 mod error;
 mod fields;
 mod keys;
+mod metrics;
 pub mod session;
 mod v1;
 

@@ -109,6 +109,11 @@ impl Sso {
         self.stores.directory.answers().await.is_ok()
     }
 
+    /// How the stores have been doing.
+    pub fn store_health(&self) -> crate::store::Health {
+        self.stores.sessions.health()
+    }
+
     /// Has the stores write down what is still to be.
     pub async fn close(&self) -> crate::store::StoreResult<()> {
         self.stores.sessions.close().await

@@ -114,6 +114,15 @@ pub enum Admission {
     Full,
 }
 
+/// How a store has been doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it did what it was asked last.
+    pub is_well: bool,
+    /// How often it did not since the start, under a stable word for each reason.
+    pub faults: Vec<(&'static str, u64)>,
+}
+
 /// Keeps sessions by the hashes of their cookies. Whoever ends or changes one marks the
 /// [`LiveSession`] first, as it is held by whatever runs on the strength of it.
 pub trait SessionStore: Send + Sync {
@@ -168,6 +177,11 @@ pub trait SessionStore: Send + Sync {
 
     /// Forgets at most `limit` sessions that are over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+
+    /// How the store has been doing, for whoever watches over it.
+    fn health(&self) -> Health {
+        Health { is_well: true, faults: Vec::new() }
+    }
 
     /// Writes down what is still to be. Nothing is asked of any of the stores afterwards.
     fn close(&self) -> StoreFuture<'_, ()> {

@@ -85,6 +85,9 @@ async fn not_there_at_the_start() {
     let mut stranger = Visitor::at(&gateway);
     assert_eq!(stranger.get(&format!("{SITE}/public/a")).await.status, 200);
     assert_eq!(gateway.api().get("/readyz").await.status, 503);
+    let figures = gateway.api().get("/metrics").await.text();
+    assert!(figures.contains("\ntollgate_store_up 0\n"), "{figures}");
+    assert!(figures.contains("\ntollgate_store_faults_total{reason=\"lost\"} "), "{figures}");
     server.run();
     tokio::time::sleep(seconds(2)).await;
     let mut visitor = Visitor::at(&gateway);

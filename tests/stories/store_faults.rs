@@ -42,6 +42,15 @@ async fn assert_closed_to_strangers_and_open_to(member: &mut Visitor, program: &
     assert_eq!(member.get(&format!("{SITE}/closed")).await.status, 200, "a session that is known goes on");
     assert_eq!(visitor_of(program).get(&format!("{SITE}/public/a")).await.status, 200);
     assert_eq!(program.api().get("/readyz").await.status, 503);
+    assert_eq!(metric(program, "tollgate_store_up").await, 0);
+    assert!(metric(program, "tollgate_store_faults_total{reason=\"lost\"}").await > 0);
+}
+
+/// A figure that Prometheus would read.
+async fn metric(program: &Program, name: &str) -> u64 {
+    let text = program.api().get("/metrics").await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
 }
 
 /// Everything goes on without a restart, and each event left one line.
@@ -53,6 +62,7 @@ async fn assert_heals(member: &mut Visitor, program: &Program, token: &str) {
     };
     tokio::time::timeout(HANG, back).await.expect("the store is back");
     assert_eq!(issue(program).await.status, 201);
+    assert_eq!(metric(program, "tollgate_store_up").await, 1);
     let mut stranger = visitor_of(program);
     let answer = stranger.get(&format!("{SITE}/closed?sso={token}")).await;
     assert_eq!((answer.status, answer.location().as_str()), (302, "/closed"), "{answer:?}");

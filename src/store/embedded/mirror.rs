@@ -17,7 +17,7 @@ use crate::domain::opaque::SessionHash;
 use crate::domain::session::{LiveSession, Session};
 use crate::domain::site::SiteName;
 use crate::store::record::{Damaged, Recorded as _};
-use crate::store::{live_session, memory};
+use crate::store::{Health, live_session, memory};
 
 /// How long the last use of a session may stay unwritten.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ pub(super) struct Mirror {
     /// Sessions whose last use is to be written.
     unsaved: Mutex<Vec<Arc<LiveSession>>>,
     is_well: AtomicBool,
+    losses: AtomicU64,
 }
 
 impl Mirror {
@@ -53,6 +54,7 @@ impl Mirror {
             shortest_idle: AtomicU64::new(u64::MAX),
             unsaved: Mutex::default(),
             is_well: AtomicBool::new(true),
+            losses: AtomicU64::new(0),
         }
     }
 
@@ -145,8 +147,14 @@ impl Mirror {
         self.is_well.load(Ordering::Relaxed)
     }
 
+    /// How the file has been doing.
+    pub(super) fn health(&self) -> Health {
+        Health { is_well: self.is_well(), faults: vec![("lost", self.losses.load(Ordering::Relaxed))] }
+    }
+
     /// Takes note that the file cannot be written; the first to notice says so.
     pub(super) fn note_loss(&self, error: &dyn Display) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
         if self.is_well.swap(false, Ordering::Relaxed) {
             tracing::error!(
                 target: "tollgate::store", file = %self.path.display(), %error,

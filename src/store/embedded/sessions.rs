@@ -10,7 +10,7 @@ use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
 use crate::store::record::Recorded as _;
-use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
+use crate::store::{Admission, Beginning, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture};
 
 /// Sessions that outlive the process.
 pub(super) struct Sessions(pub(super) Desk);
@@ -137,6 +137,10 @@ impl SessionStore for Sessions {
         mirror.note_time(now);
         mirror.agenda.sessions.ask(now);
         mirror.sessions.sweep(now, limit)
+    }
+
+    fn health(&self) -> Health {
+        self.0.mirror.health()
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {

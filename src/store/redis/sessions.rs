@@ -15,6 +15,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionId, Standing};
+use crate::store::Health;
 use crate::store::record::Recorded;
 use crate::store::{
     Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, live_session,
@@ -291,6 +292,11 @@ impl SessionStore for Redis {
         // The Redis forgets by itself.
         self.inner.near.sweep(now);
         0
+    }
+
+    fn health(&self) -> Health {
+        let exchange = &self.driver.exchange;
+        Health { is_well: exchange.links().borrow().is_some(), faults: exchange.complaints.counts() }
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {

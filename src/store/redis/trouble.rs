@@ -1,7 +1,7 @@
 //! What can go wrong with a Redis, and saying so without flooding the log.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
@@ -110,14 +110,22 @@ impl From<tokio::time::error::Elapsed> for Trouble {
 /// How often one kind of trouble is complained of.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Says what goes wrong, each kind at most once in a while.
+/// Counts what goes wrong, and says so, each kind at most once in a while.
 #[derive(Default)]
-pub(super) struct Complaints(Mutex<HashMap<&'static str, Instant>>);
+pub(super) struct Complaints(Mutex<BTreeMap<&'static str, Told>>);
+
+/// What was told of one kind of trouble.
+#[derive(Default)]
+struct Told {
+    times: u64,
+    last: Option<Instant>,
+}
 
 impl Complaints {
     /// Notes `trouble` with one request. That the server is gone is said elsewhere, once.
     pub(super) fn note(&self, trouble: Trouble) -> Unavailable {
-        if trouble != Trouble::Lost && self.is_news(trouble.word()) {
+        let is_news = self.is_news(trouble.word());
+        if trouble != Trouble::Lost && is_news {
             tracing::error!(
                 target: "tollgate::store", reason = trouble.word(),
                 "{}; this is said at most once a minute", trouble.explanation()
@@ -126,12 +134,23 @@ impl Complaints {
         Unavailable
     }
 
+    /// How often each kind of trouble was noted.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.told().iter().map(|(word, told)| (*word, told.times)).collect()
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeMap<&'static str, Told>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_news(&self, word: &'static str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.told();
+        let told = all.entry(word).or_default();
+        told.times += 1;
         let now = Instant::now();
-        let is_news = told.get(word).is_none_or(|at| now >= *at + PATIENCE);
+        let is_news = told.last.is_none_or(|at| now >= at + PATIENCE);
         if is_news {
-            told.insert(word, now);
+            told.last = Some(now);
         }
         is_news
     }
