@@ -9,6 +9,7 @@
 
 mod directory;
 mod model;
+mod protocol;
 mod races;
 mod restart;
 #[path = "../servers/mod.rs"]
