@@ -131,7 +131,8 @@ impl Gateway {
         let mut hsts = None;
         let answered = self.answer(request, connection, &client, &request_id, began, &mut hsts).await;
         let mut response = answered.unwrap_or_else(|fault| {
-            if fault.is_ours() {
+            // Of a store that is lost the store itself tells, once and not with each request.
+            if fault.is_ours() && !matches!(fault, Fault::Unavailable(_)) {
                 let request_id = request_id.as_str();
                 tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
             }
