@@ -10,6 +10,7 @@ mod sessions;
 pub mod sites;
 pub mod throttle;
 mod users;
+mod withdrawals;
 
 pub use issue::{Issued, Member, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
@@ -25,6 +26,7 @@ use crate::domain::state::BrowserKey;
 use crate::store::Stores;
 use sites::Sites;
 use throttle::{RecentFailures, Throttle};
+use withdrawals::Withdrawals;
 
 /// The use cases over one set of stores.
 pub struct Sso {
@@ -38,6 +40,8 @@ pub struct Sso {
     bounces: RecentFailures,
     /// The same for browsers without cookies, of which there may be many at one address.
     cookieless_bounces: Throttle,
+    /// Meets logins that are under way.
+    withdrawals: Withdrawals,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -52,6 +56,7 @@ impl Sso {
             guesses: Throttle::new(40, Duration::from_secs(1)),
             bounces: RecentFailures::new(3, Duration::from_mins(1)),
             cookieless_bounces: Throttle::new(200, Duration::from_millis(500)),
+            withdrawals: Withdrawals::default(),
             stores,
             clock,
             entropy,

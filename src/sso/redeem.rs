@@ -72,6 +72,7 @@ impl Sso {
     async fn redeem_attached(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let site = &attempt.site;
         let now = self.now();
+        let withdrawn = self.withdrawals.count();
         let receipt = attempt.browser.as_ref().map(|browser| Receipt::mint(browser, self.entropy()));
         let claim = Claim {
             kind: attempt.kind,
@@ -121,6 +122,10 @@ impl Sso {
         };
         for (id, end) in ended {
             note_end(&site.name, id, end);
+        }
+        if self.withdrawals.meant(&live.session.identity, &site.name, withdrawn) {
+            self.revoke_session(live.session.id).await?;
+            return Err(Refusal::Revoked.into());
         }
         self.confirm_rights(&live).await?;
         let id = live.session.id;

@@ -55,6 +55,7 @@ impl Sso {
     /// Ends every session that `filter` means, and says how many there were. Open tokens for such
     /// sessions are withdrawn first, so that none comes after.
     pub async fn revoke_sessions(&self, filter: SessionFilter) -> StoreResult<usize> {
+        self.withdrawals.note(filter.clone());
         self.stores.tokens.revoke(filter.clone()).await?;
         let mut revoked = 0;
         loop {
