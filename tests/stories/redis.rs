@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::servers::redis::Server;
-use crate::support::{FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor, minutes, seconds, settle};
+use crate::support::{
+    FakeUpstream, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, minutes, seconds, settle,
+};
 
 /// A gateway over the Redis at `url`.
 pub(crate) fn over(plan: Plan, url: &str) -> Plan {
@@ -24,8 +26,21 @@ pub(crate) async fn two(
     let first = plan.clone().start().await;
     let second = plan.beside(&first).start().await;
     // Until both have found the Redis, and hear from each other.
+    for gateway in [&first, &second] {
+        is_ready(gateway).await;
+    }
     settle().await;
     [first, second]
+}
+
+/// Waits until the store of `gateway` answers.
+pub(crate) async fn is_ready(gateway: &TestGateway) {
+    let waiting = async {
+        while gateway.api().get("/readyz").await.status != 200 {
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, waiting).await.expect("the store answers");
 }
 
 /// The visitor of one gateway, come to the other one with the same cookies.
