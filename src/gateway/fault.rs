@@ -42,12 +42,6 @@ pub(super) enum Fault {
     NotFound,
     #[error("only a page that is opened can redeem a token here")]
     NotANavigation,
-    #[error("only a proxy among trusted_proxies may ask about requests")]
-    UntrustedProxy,
-    #[error("it is not said, or said twice, which request is meant")]
-    UnclearInquiry,
-    #[error("this path is the gateway's own: the proxy has to send it there, and not to ask about it")]
-    OwnPath,
     #[error("another site asked for this")]
     CrossSite,
     #[error("there are too many sessions of this person on the site")]
@@ -79,9 +73,6 @@ impl Fault {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
-            Self::UntrustedProxy => (StatusCode::FORBIDDEN, "untrusted_proxy"),
-            Self::UnclearInquiry => (StatusCode::BAD_REQUEST, "unclear_inquiry"),
-            Self::OwnPath => (StatusCode::NOT_FOUND, "own_path"),
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
@@ -153,14 +144,13 @@ impl Fault {
         Page::Problem(match self {
             Self::BadHost
             | Self::BadTarget
-            | Self::UnclearInquiry
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
             | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
             Self::DoubledCookie => Problem::DoubledCookie,
             Self::MethodRefused | Self::MethodNotAllowed(_) => Problem::MethodNotAllowed,
             Self::UnknownHost => Problem::UnknownHost,
-            Self::NotFound | Self::OwnPath | Self::UntrustedProxy => Problem::NotFound,
+            Self::NotFound => Problem::NotFound,
             Self::NotANavigation | Self::CrossSite => Problem::CrossSite,
             Self::SlowDown(wait) => return Page::SlowDown { retry_after_secs: wait.as_secs() + 1 },
             Self::TooManySessions => {

@@ -5,7 +5,6 @@ mod challenge;
 mod cors;
 mod fault;
 mod forbidden;
-mod forward_auth;
 mod front;
 mod https;
 mod logout;
@@ -26,8 +25,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -41,12 +40,11 @@ use crate::http::client::{Client, Peer};
 use crate::http::connection::forwards;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
-use crate::http::{Request, Response, reply};
+use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
 use forbidden::Refusal;
-use forward_auth::{Inquiry, Manner, as_status, may_pass};
 use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
@@ -146,36 +144,11 @@ impl Gateway {
         response
     }
 
-    /// Answers a request, or another proxy's question about one: that is judged in the very same way,
-    /// and only not carried.
+    /// The life of a request. The order of these steps matters, and each says why it stands where
+    /// it does.
     async fn answer(
         &self,
         request: Request,
-        connection: &Connection,
-        client: &Client,
-        request_id: &RequestId,
-        now: Timestamp,
-        hsts: &mut Option<HeaderValue>,
-    ) -> Result<Response, Fault> {
-        let (request, asked) = match Inquiry::of(request, client)? {
-            Err(request) => (request, None),
-            Ok(inquiry) => (inquiry.request, Some(inquiry.manner)),
-        };
-        let answered = self.live(request, asked, connection, client, request_id, now, hsts).await;
-        match (asked, answered) {
-            (Some(Manner::Status), Ok(response)) => Ok(as_status(response)),
-            (Some(Manner::Status), Err(fault)) if !fault.is_ours() => Ok(reply::empty(StatusCode::FORBIDDEN)),
-            (_, answered) => answered,
-        }
-    }
-
-    /// The life of a request. The order of these steps matters, and each says why it stands where
-    /// it does.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of a request when its life begins")]
-    async fn live(
-        &self,
-        request: Request,
-        asked: Option<Manner>,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
@@ -201,23 +174,13 @@ impl Gateway {
         let visit = Visit::of(request.headers(), &address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
-            if asked.is_some() {
-                return Err(Fault::OwnPath);
-            }
             return self.reserved(endpoint, request, &visit).await;
         }
         if answers_at(site, visit.path.as_str()) {
-            if asked.is_some() {
-                return Err(Fault::OwnPath);
-            }
             let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
             return Ok(self.shared.api.handle(request, via).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
-        //    Whoever only looks at the status could not hand the visitor the session.
-        if asked == Some(Manner::Status) && visit.token.is_some() {
-            return Ok(reply::empty(StatusCode::UNAUTHORIZED));
-        }
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
@@ -236,10 +199,6 @@ impl Gateway {
                 return Ok(refusal.into_response(&request, &visit, request_id));
             }
         };
-        //    Another proxy carries what it asked about.
-        if asked.is_some() {
-            return may_pass(&permit, &request, &address);
-        }
         // 8. A session's WebSocket is not for other sites' pages.
         let websocket = upgrade::websocket_key(&request, request_id);
         if websocket.is_some() && permit.visitor().is_some() {
