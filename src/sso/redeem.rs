@@ -156,9 +156,9 @@ impl Sso {
         Err(Refusal::Used.into())
     }
 
-    /// Looks the user of a new session up again: who was changed or deleted between the first look
-    /// and the session's insertion was not found when that change went over the sessions.
-    async fn confirm_rights(&self, live: &LiveSession) -> Result<(), RedeemError> {
+    /// Looks the user of a session up again that was just written: who was changed or deleted between
+    /// the first look and that was not found as it is now when that change went over the sessions.
+    pub(super) async fn confirm_rights(&self, live: &LiveSession) -> Result<(), RedeemError> {
         let Some(id) = live.session.identity.user else { return Ok(()) };
         let still_there = if let Some(user) = self.stores.directory.find(id).await? {
             self.refresh_session(live, &user).await?

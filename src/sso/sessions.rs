@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sso;
-use super::redeem::with_rights;
+use super::redeem::{RedeemError, with_rights};
 use crate::config::Site;
 use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
@@ -105,8 +105,15 @@ impl Sso {
             return Ok(None);
         };
         let changed = Arc::new(live_session(live.hash, session, site, live.last_seen()));
-        let replaced = self.stores.sessions.replace(Arc::clone(&changed)).await?;
-        Ok(replaced.then_some(changed))
+        if !self.stores.sessions.replace(Arc::clone(&changed)).await? {
+            return Ok(None);
+        }
+        // What was read before may have been changed meanwhile, together with the user.
+        match self.confirm_rights(&changed).await {
+            Ok(()) => Ok(Some(changed)),
+            Err(RedeemError::Unavailable(unavailable)) => Err(unavailable),
+            Err(RedeemError::Refused(_) | RedeemError::TooManySessions) => Ok(None),
+        }
     }
 
     /// Brings one of a user's sessions in line with what the directory says of the user now;
