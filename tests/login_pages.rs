@@ -161,6 +161,8 @@ impl Stage {
             workers = 1
             [control]
             listen = "127.0.0.1:0"
+            [store]
+            kind = "memory"
             [[api_key]]
             name = "login-page"
             secret = "{KEY}"

@@ -172,3 +172,16 @@ async fn a_session_that_is_in_use_on_one_is_not_over_on_the_other() {
     other.sessions.sweep(after(1_800 + 1_701), 100);
     assert!(find(&other, hash).await.is_none());
 }
+
+#[test]
+fn two_may_find_a_new_file_at_the_same_moment() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..4).map(|_| scope.spawn(|| open(&folder))).collect();
+            for opened in opening {
+                drop(opened.join().unwrap());
+            }
+        });
+    }
+}
