@@ -3,14 +3,14 @@
 //! There may be millions. So each is kept once, and map and orders hold nothing of it but its
 //! `Arc` ([`filed`](super::filed)).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 
-use super::expiry::ExpiryQueue;
+use super::expiry::Expiring;
 use super::filed::{ByHash, ById, ByPerson, PersonalPlace};
 use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
@@ -45,8 +45,7 @@ struct Index {
     by_person: BTreeSet<ByPerson>,
     round: Round,
     /// Cookies whose bearers are to be told that they had to make room, and until when.
-    evicted: BTreeMap<SessionHash, Timestamp>,
-    evicted_until: ExpiryQueue<SessionHash>,
+    evicted: Expiring<SessionHash, Timestamp>,
 }
 
 /// How far the search for sessions that are over has come.
@@ -124,14 +123,7 @@ impl Index {
     }
 
     fn note_eviction(&mut self, hash: SessionHash, until: Timestamp) {
-        self.evicted.insert(hash, until);
-        self.evicted_until.push(until, hash);
-    }
-
-    fn forget_evicted(&mut self, now: Timestamp) {
-        while let Some(hash) = self.evicted_until.pop(now) {
-            self.evicted.remove(&hash);
-        }
+        self.evicted.insert(hash, until, until);
     }
 
     /// Goes on with the search for sessions that are over at `now`: those among the next `limit`,
@@ -274,7 +266,7 @@ impl SessionStore for Sessions {
     }
 
     fn fate(&self, hash: SessionHash, now: Timestamp) -> StoreFuture<'_, Option<End>> {
-        let evicted = lock(&self.index).evicted.get(&hash).is_some_and(|until| now < *until);
+        let evicted = lock(&self.index).evicted.find(&hash).is_some_and(|until| now < *until);
         ready(evicted.then_some(End::Evicted))
     }
 
@@ -322,7 +314,7 @@ impl SessionStore for Sessions {
         for live in &over {
             self.end(&mut index, live, None);
         }
-        index.forget_evicted(now);
+        index.evicted.forget(now, usize::MAX);
         looked_at
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::expiry::ExpiryQueue;
+use super::expiry::{Expiring, ExpiryQueue};
 use super::spent::{Fate, Spent};
 use super::{lock, ready};
 use crate::domain::clock::Timestamp;
@@ -31,8 +31,7 @@ struct Table {
     expiry: ExpiryQueue<TokenHash>,
     spent: Spent,
     /// Those that were handed out a moment ago, to browsers that might come again.
-    redeemed: BTreeMap<TokenHash, Redeemed>,
-    redeemed_until: ExpiryQueue<TokenHash>,
+    redeemed: Expiring<TokenHash, Redeemed>,
 }
 
 fn person(grant: &TokenGrant) -> Option<&str> {
@@ -67,7 +66,7 @@ impl Table {
 
     fn take(&mut self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<Taken, Refusal> {
         let Some(grant) = self.open.get(&hash) else {
-            let redeemed = self.redeemed.get(&hash).filter(|redeemed| redeemed.is_for(claim, now));
+            let redeemed = self.redeemed.find(&hash).filter(|redeemed| redeemed.is_for(claim, now));
             if let Some(redeemed) = redeemed {
                 return Ok(Taken::Before(redeemed.clone()));
             }
@@ -78,8 +77,8 @@ impl Table {
         let grant = self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)?;
         if let Some(receipt) = claim.receipt.clone() {
             let redeemed = Redeemed { receipt, return_url: grant.return_url.clone(), at: now };
-            self.redeemed_until.push(redeemed.expires_at(), hash);
-            self.redeemed.insert(hash, redeemed);
+            let until = redeemed.expires_at();
+            self.redeemed.insert(hash, redeemed, until);
         }
         Ok(Taken::Now(grant))
     }
@@ -129,9 +128,7 @@ impl TokenStore for Tokens {
             table.close(hash, Refusal::Expired);
             looked_at += 1;
         }
-        while let Some(hash) = table.redeemed_until.pop(now) {
-            table.redeemed.remove(&hash);
-        }
+        table.redeemed.forget(now, usize::MAX);
         table.spent.forget(now);
         looked_at
     }
