@@ -12,40 +12,22 @@
     reason = "a program that measures, reports, and stops where it cannot"
 )]
 
+mod logins;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::config::{self, Environment, Site};
+use logins::{CONFIG, resident_bytes, sign_in};
+use tollgate::config::{self, Environment};
 use tollgate::domain::clock::{ManualClock, Timestamp};
-use tollgate::domain::email::Email;
 use tollgate::domain::entropy::SystemEntropy;
-use tollgate::domain::identity::Details;
-use tollgate::domain::user::PersonName;
+use tollgate::sso::Sso;
 use tollgate::sso::sites::Sites;
-use tollgate::sso::{Member, Redemption, Sso, TokenOrder};
 use tollgate::store::Stores;
 
 /// The gateway's own: what a block really takes depends on it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const CONFIG: &str = r#"
-[server]
-http = ["127.0.0.1:8080"]
-[control]
-listen = "127.0.0.1:8081"
-[store]
-kind = "memory"
-[[api_key]]
-name = "login-page"
-secret = "a-key-that-nobody-is-going-to-use--0123456789"
-scopes = ["write:sso"]
-[[site]]
-name = "intranet"
-hosts = ["intranet.example.com"]
-upstream = ["http://127.0.0.1:9000"]
-login_url = "https://login.example.com/"
-"#;
 
 /// Logins within one second of the clock that the stores see.
 const LOGINS_A_SECOND: u64 = 5_000;
@@ -88,24 +70,4 @@ fn measure(sessions: u64, users: u64) {
         }
     });
     println!("{users:>9} users: {:>5}", resident_bytes().saturating_sub(before) / sessions);
-}
-
-async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
-    let member = Member {
-        email: Email::parse(&format!("jane.doe{number}@example.com")).unwrap(),
-        name: PersonName::from_parts("Jane", &format!("Doe{number}")),
-        details: Details::default(),
-    };
-    let issued = sso.issue_for_member(site, member, TokenOrder::default(), "login-page").await.unwrap();
-    let attempt =
-        Redemption { site: Arc::clone(site), token: issued.token, kind: None, browser: None, current: None };
-    sso.redeem(attempt).await.unwrap();
-}
-
-/// What the process has in memory. Blocks that are free but not yet given back count too.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
-    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
-    kibibytes * 1024
 }

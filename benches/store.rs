@@ -13,36 +13,31 @@
     reason = "a program that measures by the real clock, reports, and stops where it cannot"
 )]
 
+mod logins;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use logins::{CONFIG, resident_bytes, sign_in};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use tollgate::config::{self, Environment, Settings, Site, StoreSettings};
+use tollgate::config::{self, Environment, Settings, StoreSettings};
 use tollgate::domain::clock::{Clock as _, SystemClock, Timestamp};
 use tollgate::domain::email::Email;
 use tollgate::domain::entropy::SystemEntropy;
-use tollgate::domain::identity::{Details, Identity, ReadyHeaders};
+use tollgate::domain::identity::{Identity, ReadyHeaders};
 use tollgate::domain::opaque::SessionKey;
 use tollgate::domain::session::{LiveSession, Session, SessionId};
 use tollgate::domain::token::RolePolicy;
 use tollgate::domain::user::{PersonName, Role};
+use tollgate::sso::Sso;
 use tollgate::sso::sites::Sites;
-use tollgate::sso::{Member, Redemption, Sso, TokenOrder};
 use tollgate::store::{Beginning, Stores};
 
 /// The gateway's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const CONFIG: &str = r#"
-[[site]]
-name = "intranet"
-hosts = ["intranet.example.com"]
-upstream = ["http://127.0.0.1:9000"]
-login_url = "https://login.example.com/"
-"#;
 
 /// Logins at one time, and in all.
 const AT_A_TIME: u64 = 64;
@@ -98,18 +93,6 @@ fn logins(runtime: &Runtime, settings: &Settings, stores: Stores) -> String {
     let slowest = times.get(times.len() * 99 / 100).unwrap();
     let a_second = u128::from(LOGINS) * 1_000 / took;
     format!("{a_second:>6} logins a second, 99 of 100 within {slowest:.1?}")
-}
-
-async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
-    let member = Member {
-        email: Email::parse(&format!("jane.doe{number}@example.com")).unwrap(),
-        name: PersonName::from_parts("Jane", &format!("Doe{number}")),
-        details: Details::default(),
-    };
-    let issued = sso.issue_for_member(site, member, TokenOrder::default(), "login-page").await.unwrap();
-    let attempt =
-        Redemption { site: Arc::clone(site), token: issued.token, kind: None, browser: None, current: None };
-    sso.redeem(attempt).await.unwrap();
 }
 
 /// Fills a file, and starts over it.
@@ -169,12 +152,4 @@ fn write(
     let live = Arc::new(LiveSession::new(hash, session, ReadyHeaders::default(), now));
     let sessions = Arc::clone(&stores.sessions);
     async move { sessions.insert(live, Beginning { cap: None, replaces: None, now }).await.map(drop) }
-}
-
-/// What the process has in memory. Blocks that are free but not yet given back count too.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
-    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
-    kibibytes * 1024
 }
