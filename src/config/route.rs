@@ -27,17 +27,16 @@ pub(super) fn read(mut section: Section<'_>) -> Read<Route> {
         section.required_text("access", "\"required\"").and_then(|text| text.choose(&LEVELS))
     };
     let require = section.section("require").and_then(requirement::read);
-    if let (Ok(level), Ok(require)) = (&level, &require)
-        && *level != AccessLevel::Required
-        && require.asks_who()
-    {
-        return Err(section.place_of("require").fault(
+    let place = section.place_of("require");
+    section.finish();
+    let (level, require) = (level?, require?);
+    if level != AccessLevel::Required && require.asks_who() {
+        return Err(place.fault(
             "asks who is there on a path where nobody has to say",
             "set access = \"required\" or leave it out; with \"optional\" and \"off\" only networks can be asked for",
         ));
     }
-    section.finish();
-    Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level: level?, require: require? })
+    Ok(Route { prefix: prefix?, methods: methods?.unwrap_or_default(), level, require })
 }
 
 fn prefix(text: &Text<'_>) -> Read<PathPrefix> {

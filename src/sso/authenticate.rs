@@ -27,15 +27,15 @@ impl Sso {
     /// Whether `live`, which [`Self::authenticate`] found by the same key before, is still what it
     /// would find. If so, its idle time starts anew.
     pub fn authenticate_again(&self, live: &Arc<LiveSession>, now: Timestamp) -> bool {
-        let is_good = self.stores.sessions.standing(live, now) == Some(Standing::Good);
+        let is_good = self.standing(live, now) == Some(Standing::Good);
         if is_good {
             self.stores.sessions.touch(live, now);
         }
         is_good
     }
 
-    /// The same as [`Self::authenticate`], without starting the idle time anew: asking when a session ends does not keep it
-    /// alive.
+    /// The same as [`Self::authenticate`], without starting the idle time anew: asking when a session
+    /// ends does not keep it alive.
     pub async fn look_up(
         &self,
         site: &Site,
