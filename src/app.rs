@@ -226,6 +226,10 @@ impl Answer for Gateway {
         connection.rest();
     }
 
+    fn interim(&self, connection: &Connection) -> Option<Vec<u8>> {
+        connection.interim()
+    }
+
     fn watch(&self) -> &Rc<Watch> {
         Gateway::watch(self)
     }

@@ -15,18 +15,26 @@ use crate::domain::host::{Authority, Origin, Scheme};
 use crate::http::client::Peer;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
+use crate::http::interim::Interim;
 use crate::proxy::Pool;
 
 /// A visitor's connection.
 pub struct Connection {
     pub(super) peer: Peer,
+    /// Interim answers for a client in HTTP/1.1.
+    pub(super) interim: Interim,
     last: RefCell<Option<Rc<Address>>>,
 }
 
 impl Connection {
     /// A new connection from `peer`.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, last: RefCell::default() }
+        Self { peer, interim: Interim::default(), last: RefCell::default() }
+    }
+
+    /// What is to be said before the answer.
+    pub fn interim(&self) -> Option<Vec<u8>> {
+        self.interim.take()
     }
 
     /// Forgets what can be found again: nothing is said on the connection for the time being.

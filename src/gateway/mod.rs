@@ -25,8 +25,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderValue, Version};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -217,6 +217,9 @@ impl Gateway {
             request_id,
             target: &visit.forwarded_target(&target)?,
             websocket: websocket.as_ref(),
+            // A client in HTTP/1.0 understands none (RFC 9110 §15.2), and the library for HTTP/2
+            // has no way to send one.
+            interim: (request.version() == Version::HTTP_11).then_some(&connection.interim),
             body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,

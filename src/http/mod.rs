@@ -9,6 +9,7 @@ pub mod forged;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
+pub mod interim;
 pub mod navigation;
 pub mod reply;
 pub mod request_id;

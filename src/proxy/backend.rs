@@ -27,6 +27,7 @@ use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::http::h1::Fields as _;
+use crate::http::interim::Interim;
 
 /// Idle connections in HTTP/1.1 that are kept: enough for the bursts of one worker.
 const MAX_IDLE: usize = 128;
@@ -164,9 +165,10 @@ impl Backend {
         message: Message,
         method: &Method,
         now: Timestamp,
+        interim: Option<&Interim>,
     ) -> Result<Answered, Undelivered> {
         match message {
-            Message::Http1(upload) => self.carry_on_link(upload, method, now).await,
+            Message::Http1(upload) => self.carry_on_link(upload, method, now, interim).await,
             Message::Http2(request, giver) => self.carry_on_trunk(request, giver, now).await,
         }
     }
@@ -176,12 +178,13 @@ impl Backend {
         mut upload: h1::Upload,
         method: &Method,
         now: Timestamp,
+        interim: Option<&Interim>,
     ) -> Result<Answered, Undelivered> {
         let busy = Busy::with(self);
         let to_head = method == Method::HEAD;
         while let Some(mut link) = self.take(now) {
             link.begin(upload, to_head);
-            match poll_fn(|cx| link.poll_answer(cx)).await {
+            match poll_fn(|cx| link.poll_answer(cx, interim)).await {
                 Ok(answer) => return Ok(Answered::on_link(answer, link, busy)),
                 Err(fault @ h1::Fault::Unanswered) => {
                     let unanswered = link.into_upload();
@@ -201,7 +204,7 @@ impl Backend {
         };
         let mut link = Box::new(Link::new(stream));
         link.begin(upload, to_head);
-        match poll_fn(|cx| link.poll_answer(cx)).await {
+        match poll_fn(|cx| link.poll_answer(cx, interim)).await {
             Ok(answer) => Ok(Answered::on_link(answer, link, busy)),
             Err(fault @ h1::Fault::Unanswered) => {
                 let error = self.failed(fault);

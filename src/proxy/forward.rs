@@ -29,6 +29,7 @@ use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
+use crate::http::interim::Interim;
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
 use crate::http::websocket;
@@ -67,6 +68,8 @@ pub struct Errand<'a> {
     pub target: &'a Uri,
     /// The key of the handshake, if a WebSocket is asked for.
     pub websocket: Option<&'a HeaderValue>,
+    /// Where interim answers go, if the client can take any.
+    pub interim: Option<&'a Interim>,
     /// Time between two pieces of a body.
     pub body_time: Duration,
     /// The worker's deadlines.
@@ -175,7 +178,7 @@ async fn exchange(
 ) -> Result<Answered, ProxyError> {
     let mut tried = Vec::new();
     loop {
-        let failure = match backend.carry(message, method, now).await {
+        let failure = match backend.carry(message, method, now, errand.interim).await {
             Ok(answered) => return Ok(answered),
             Err(Undelivered::Lost(error)) => return Err(progress.blame(error)),
             Err(Undelivered::Unsent(unsent, error)) => {

@@ -28,6 +28,12 @@ pub trait Answer {
     /// Nothing is said on a connection for the time being.
     fn rest(&self, connection: &Self::Connection);
 
+    /// What there is to be said on a connection before the answer to its present request (RFC 9110
+    /// §15.2), as it is written in HTTP/1.1. There is only one request at a time then.
+    fn interim(&self, _connection: &Self::Connection) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The worker's deadlines.
     fn watch(&self) -> &Rc<Watch>;
 

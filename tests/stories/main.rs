@@ -25,6 +25,7 @@ mod h2_conformance;
 mod h2_floods;
 mod http2_upstream;
 mod https;
+mod interim;
 mod login_flow;
 mod malformed;
 mod navigation;

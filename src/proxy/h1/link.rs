@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
@@ -12,11 +13,12 @@ use super::answer::{self, Answer};
 use super::download::{Download, Next};
 use super::{Fault, Upload};
 use crate::http::h1::make_room;
+use crate::http::interim::Interim;
 
 /// Room for an answer's head, and for a short body behind it.
 const HEAD_ROOM: usize = 8 * 1024;
 
-/// Interim answers that are skipped before one is missed.
+/// Interim answers that are borne with before the answer itself is missed.
 const MAX_INTERIM: u8 = 32;
 
 /// A connection with what has been read from it. Nothing happens on it unless it is polled.
@@ -56,9 +58,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.persists = false;
     }
 
-    /// Writes the request, and waits for the head of its answer. Interim answers are skipped but
-    /// for 101.
-    pub(in crate::proxy) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Fault>> {
+    /// Writes the request, and waits for the head of its answer. 101 is one; the other interim
+    /// answers go to `interim`, but for 100: to say that is ours (RFC 9110 §15.2).
+    pub(in crate::proxy) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        interim: Option<&Interim>,
+    ) -> Poll<Result<Answer, Fault>> {
         // The answer may come before the request is through.
         let _goes_on = self.upload.poll(&mut self.io, cx)?;
         loop {
@@ -73,6 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
                     return Poll::Ready(Err(Fault::Malformed("there are interim answers without end")));
+                }
+                if let Some(interim) = interim.filter(|_| answer.status != StatusCode::CONTINUE) {
+                    interim.tell(answer.status, &answer.headers);
                 }
                 continue;
             }

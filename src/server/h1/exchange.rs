@@ -95,7 +95,10 @@ where
         let mut answering = pin!(self.answer.answer(Request::from_parts(head.parts, body), self.known));
         let mut response = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
+            Poll::Pending => {
+                self.wire.say_early(self.answer.interim(self.known), cx);
+                self.wire.poll_gone(cx).map(|()| None)
+            }
         })
         .await?;
         circumstances.persists &= self.may_go_on(wants_upgrade);
@@ -130,6 +133,10 @@ where
         let framing = framing_of(&response, circumstances);
         let bond = response.body().bond().map(Rc::clone);
         let mut out = std::mem::take(buffer);
+        out.extend_from_slice(&self.wire.take_early());
+        if let Some(interim) = self.answer.interim(self.known) {
+            out.extend_from_slice(&interim);
+        }
         write_head(&mut out, &response, framing, circumstances, || self.answer.now());
         let mut sender: Sender<Body> = Sender::new(out, framing, response.into_body());
         let wire = &self.wire;

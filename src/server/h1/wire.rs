@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
@@ -31,6 +31,8 @@ pub(super) struct Wire<S> {
     incoming: RefCell<BytesMut>,
     newcomer: Cell<Newcomer>,
     body: RefCell<Receiving>,
+    /// Interim answers, as far as the client has not taken them.
+    early: RefCell<BytesMut>,
     /// Whether the client waits to be told to send its body.
     continue_due: Cell<bool>,
     /// Whether somebody has the body and may yet read it.
@@ -85,6 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             incoming: RefCell::new(beginning),
             newcomer: Cell::new(newcomer),
             body: RefCell::new(Receiving::Length(0)),
+            early: RefCell::default(),
             continue_due: Cell::new(false),
             is_attended: Cell::new(false),
             is_stalled: Cell::new(false),
@@ -233,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// whose client waits for them.
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        ready!(self.poll_early(cx))?;
         let mut io = self.io.borrow_mut();
         let written = ready!(Pin::new(&mut *io).poll_write(cx, CONTINUE))?;
         self.continue_due.set(false);
@@ -240,6 +244,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         Pin::new(&mut *io).poll_flush(cx)
+    }
+
+    /// Says `interim`, and what is left of it from before, as soon as the client takes it.
+    pub(super) fn say_early(&self, interim: Option<Vec<u8>>, cx: &mut Context<'_>) {
+        if let Some(interim) = interim {
+            self.early.borrow_mut().extend_from_slice(&interim);
+        } else if self.early.borrow().is_empty() {
+            return;
+        }
+        // A client that takes nothing is found out by the answer.
+        let _waits = self.poll_early(cx);
+    }
+
+    fn poll_early(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (mut io, mut early) = (self.io.borrow_mut(), self.early.borrow_mut());
+        while !early.is_empty() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &early))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => early.advance(written),
+            }
+        }
+        Pin::new(&mut *io).poll_flush(cx)
+    }
+
+    /// What was to be said early and has to be said first now.
+    pub(super) fn take_early(&self) -> BytesMut {
+        self.early.take()
     }
 
     /// Takes what has already come of a body that nobody wants. Whether that was all of it.
