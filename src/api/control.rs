@@ -1,5 +1,5 @@
-//! What only the control listener has: health, and the way to a site for browsers that were sent
-//! here with a token.
+//! What only the control listener has: health, what there is to know of the API, and the way to a site
+//! for browsers that were sent here with a token.
 
 use std::sync::atomic::Ordering;
 
@@ -14,6 +14,9 @@ use crate::http::{Request, Response, reply};
 impl Api {
     /// Answers what is no API call; `None` if it is one.
     pub(super) async fn control_page(&self, request: &Request, client: &Client) -> Option<Response> {
+        if let Some(response) = self.reference.answer(request) {
+            return Some(response);
+        }
         let path = request.uri().path();
         let parameter = match path {
             "/healthz" => return Some(plain(request, StatusCode::OK, "alive")),

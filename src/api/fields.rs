@@ -51,11 +51,6 @@ impl Fields {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
-    /// Whether there is such a member that says something.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.value(field).is_some() && !self.is_empty_text(field)
-    }
-
     /// Whether a member is there but says nothing.
     pub(super) fn is_empty_text(&self, field: &str) -> bool {
         self.value(field).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
@@ -101,7 +96,7 @@ impl Fields {
         range: RangeInclusive<u64>,
     ) -> Result<Option<Duration>, ApiError> {
         let Some(value) = self.value(field) else { return Ok(None) };
-        let seconds = value.as_u64().filter(|seconds| range.contains(seconds));
+        let seconds = whole_number(value).filter(|seconds| range.contains(seconds));
         let (least, most) = range.into_inner();
         let why = || ApiError::parameter_invalid(field, format_args!("expected {least} to {most} seconds"));
         seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or_else(why)
@@ -161,6 +156,14 @@ impl Fields {
         }
         Ok(members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
     }
+}
+
+/// A number that is whole, however it is written: `30.0` is (RFC 8259 §6 tells no integers apart).
+fn whole_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        let text = value.as_f64().filter(|number| number.fract() == 0.0)?.to_string();
+        text.parse().ok()
+    })
 }
 
 fn check_text(field: &str, text: &str, max_chars: usize) -> Result<(), ApiError> {

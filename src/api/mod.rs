@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod keys;
 mod metrics;
+mod reference;
 pub mod session;
 mod v1;
 
@@ -24,6 +25,7 @@ use crate::http::client::Client;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
+use reference::Reference;
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ pub struct Api {
     keys: Vec<Arc<ApiKey>>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
+    reference: Reference,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -62,7 +65,8 @@ impl Api {
         homes: HashMap<SiteName, Origin>,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, is_draining }
+        let reference = Reference::new(sso.sites.all().iter().map(|site| &site.name));
+        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, is_draining }
     }
 
     /// Answers a request.

@@ -32,7 +32,11 @@ pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into
 
 /// A page, with the policy that keeps it from loading or running anything.
 pub fn page(status: StatusCode, html: String, policy: &'static str) -> Response {
-    let mut response = with_body(status, "text/html; charset=utf-8", html);
+    under_policy(with_body(status, "text/html; charset=utf-8", html), policy)
+}
+
+/// Adds `Content-Security-Policy`.
+pub fn under_policy(mut response: Response, policy: &'static str) -> Response {
     response
         .headers_mut()
         .insert(HeaderName::from_static("content-security-policy"), HeaderValue::from_static(policy));

@@ -7,13 +7,10 @@ use std::process::{Child, Command, Stdio};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::support::{HANG, Plan, SitePlan, TestGateway};
+use crate::support::{HANG, Plan, SitePlan, TestGateway, python};
 
-#[expect(clippy::disallowed_methods, reason = "tests/run says so which interpreter has the library")]
-fn python(arguments: &[&str]) -> Command {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-venv/bin/python");
-    let interpreter = std::env::var("TOLLGATE_TEST_PYTHON").unwrap_or_else(|_| own.to_owned());
-    let mut command = Command::new(interpreter);
+fn calls(arguments: &[&str]) -> Command {
+    let mut command = Command::new(python());
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/grpc_calls.py")).args(arguments);
     command
 }
@@ -23,7 +20,7 @@ struct Upstream(Child);
 
 impl Upstream {
     async fn start() -> (Self, SocketAddr) {
-        let child = python(&["serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = calls(&["serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut upstream = Self(child.expect("starts"));
         let mut output = BufReader::new(upstream.0.stdout.take().expect("has an output"));
         let line = spawn_blocking(move || {
@@ -54,7 +51,7 @@ async fn gateway(upstream: SocketAddr) -> TestGateway {
 async fn all_kinds_of_calls_pass() {
     let (_upstream, address) = Upstream::start().await;
     let gateway = gateway(address).await;
-    let mut calls = python(&["call", &gateway.http.to_string()]);
+    let mut calls = calls(&["call", &gateway.http.to_string()]);
     let output = timeout(2 * HANG, spawn_blocking(move || calls.output())).await.expect("in time");
     let output = output.expect("runs").expect("starts");
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -30,6 +30,7 @@ mod login_flow;
 mod malformed;
 mod navigation;
 mod oauth1;
+mod openapi;
 mod outage;
 mod paths;
 mod presets;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{FakeUpstream, Plan, SITE, TestGateway, Visitor};
+use crate::support::{FakeUpstream, Plan, SITE, TestGateway, Visitor, python};
 
 const KEY: &str = "name = \"signing\"\nscopes = []\npermission = \"super\"\nconsumer_key = \"consumer-key\"\n\
     consumer_secret = \"consumer-secret-0123456789-abcdefghijkl\"\naccess_token = \"access-token\"\n\
@@ -64,13 +64,10 @@ async fn judged(gateway: &TestGateway, upstream: &FakeUpstream, cases: &[serde_j
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "tests/run says so which interpreter has the library")]
 async fn requests_oauthlib_is_understood() {
     let upstream = FakeUpstream::start().await;
     let gateway = gateway(&upstream).await;
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-venv/bin/python");
-    let python = std::env::var("TOLLGATE_TEST_PYTHON").unwrap_or_else(|_| own.to_owned());
-    let cases = run(python, "oauth1.py", format!("http://{}", gateway.control)).await;
+    let cases = run(python(), "oauth1.py", format!("http://{}", gateway.control)).await;
     judged(&gateway, &upstream, &cases).await;
 }
 

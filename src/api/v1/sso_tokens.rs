@@ -67,12 +67,13 @@ fn member(fields: &Fields) -> Result<Member, ApiError> {
     fields.required_text("email", MAX_NAME_CHARS * 2)?;
     let email = fields.parsed("email", "an address like jane@example.com", Email::parse)?;
     let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
-    let name = match fields.text("full_name", MAX_NAME_CHARS)? {
-        Some(full) if !fields.has("first_name") && !fields.has("last_name") => PersonName::from_full(full),
-        _ => PersonName::from_parts(
-            fields.required_text("first_name", MAX_NAME_CHARS)?,
-            fields.required_text("last_name", MAX_NAME_CHARS)?,
-        ),
+    let [first, last, full] =
+        ["first_name", "last_name", "full_name"].map(|field| fields.text(field, MAX_NAME_CHARS));
+    let name = match (first?, last?, full?) {
+        (Some(first), Some(last), _) => PersonName::from_parts(first, last),
+        (_, _, Some(full)) => PersonName::from_full(full),
+        (None, ..) => return Err(ApiError::parameter_missing("first_name")),
+        (_, None, _) => return Err(ApiError::parameter_missing("last_name")),
     };
     let details = Particulars {
         external_id: fields.text("external_id", MAX_NAME_CHARS)?.map(ToOwned::to_owned),

@@ -125,11 +125,11 @@ fn changed_name(fields: &Fields, now: &PersonName) -> Result<Option<PersonName>,
             return Err(ApiError::parameter_invalid(field, "it is empty"));
         }
     }
+    let first = fields.text("first_name", MAX_NAME_CHARS)?;
+    let last = fields.text("last_name", MAX_NAME_CHARS)?;
     if let Some(full) = fields.text("full_name", MAX_NAME_CHARS)? {
         return Ok(Some(PersonName::from_full(full)));
     }
-    let first = fields.text("first_name", MAX_NAME_CHARS)?;
-    let last = fields.text("last_name", MAX_NAME_CHARS)?;
     let changed = first.is_some() || last.is_some();
     Ok(changed.then(|| PersonName::from_parts(first.unwrap_or(now.first()), last.unwrap_or(now.last()))))
 }

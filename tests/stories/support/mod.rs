@@ -31,6 +31,13 @@ pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
+/// The interpreter with the libraries of `tests/requirements.txt`.
+#[expect(clippy::disallowed_methods, reason = "tests/run says so which interpreter has them")]
+pub(crate) fn python() -> String {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-venv/bin/python");
+    std::env::var("TOLLGATE_TEST_PYTHON").unwrap_or_else(|_| own.to_owned())
+}
+
 pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
