@@ -18,6 +18,7 @@ mod listeners;
 mod preset;
 mod redis;
 mod requirement;
+mod rewrite;
 mod route;
 mod section;
 mod server;

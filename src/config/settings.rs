@@ -16,6 +16,7 @@ use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
+use crate::domain::relocation::Relocations;
 use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::SessionCap;
 use crate::domain::site::SiteName;
@@ -269,6 +270,8 @@ pub struct Site {
     pub allow_encoded_slash: bool,
     /// Origins whose scripts may read the gateway's own 401 and get a preflight answered.
     pub cors_origins: Vec<Origin>,
+    /// `[site.rewrite]`.
+    pub rewrite: Relocations,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.

@@ -12,7 +12,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route, upstream};
+use super::{cookie, identity, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -69,6 +69,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
+    let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
+    let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
@@ -116,6 +118,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        rewrite: rewrite?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -212,6 +212,7 @@ impl Gateway {
             pool: &address.pool,
             client,
             host: &address.host,
+            origin: &address.origin,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
             request_id,

@@ -19,10 +19,11 @@ use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
 use super::streamed_body::StreamedBody;
-use super::{ProxyError, rewrite, tunnel};
+use super::{ProxyError, relocate, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::Origin;
 use crate::domain::session::LiveSession;
 use crate::http::body::{Body, BodyError};
 use crate::http::client::Client;
@@ -57,6 +58,8 @@ pub struct Errand<'a> {
     pub client: &'a Client,
     /// The Host that the client asked for, with its port.
     pub host: &'a HeaderValue,
+    /// Where the visitor finds the site.
+    pub origin: &'a Origin,
     /// Where the request comes from, for the upstream to know.
     pub whereabouts: &'a Whereabouts,
     /// Which cookies the upstream may see.
@@ -105,6 +108,8 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let Answered { status, mut headers, source, busy } = answered?;
     errand.pool.answered(under_way.get());
     progress.answered();
+    // First: what comes of it is looked at as if the upstream had said it.
+    relocate::relocate(&mut headers, &errand);
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {

@@ -16,6 +16,7 @@ mod handover;
 mod names;
 mod patience;
 mod pool;
+mod relocate;
 mod request_body;
 mod response_body;
 mod rewrite;

@@ -44,6 +44,7 @@ mod retry;
 mod return_url;
 mod revocation;
 mod revocation_http2;
+mod rewriting;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 mod servers;
