@@ -3,6 +3,7 @@
 mod address;
 mod challenge;
 mod cors;
+mod destination;
 mod fault;
 mod forbidden;
 mod front;
@@ -43,6 +44,7 @@ use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
+use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
 use reserved::Endpoint;
@@ -184,8 +186,13 @@ impl Gateway {
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 6. Who is it? Open paths do not even ask.
-        let demand = site.rules.demand(&visit.path, request.method());
+        // 6. Who is it? Open paths do not even ask. Where a request has two targets, it asks what
+        //    both of them ask.
+        let destination = Destination::of(request.headers(), &visit, &address.host)?;
+        let demand = match &destination {
+            None => site.rules.demand(&visit.path, request.method()),
+            Some(destination) => destination.demand(&site.rules, &visit.path, request.method())?,
+        };
         let visitor = match demand.level {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
@@ -217,6 +224,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
+            destination: destination.as_ref().map(Destination::target),
             websocket: websocket.as_ref(),
             body_time: self.shared.body_time,
             watch: &self.watch,

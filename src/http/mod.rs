@@ -14,6 +14,7 @@ pub mod reply;
 pub mod request_id;
 pub mod tunnel;
 pub mod watch;
+pub mod webdav;
 pub mod websocket;
 
 /// A request as it came.

@@ -27,6 +27,7 @@ use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::http::h1::Fields as _;
+use crate::http::webdav::DESTINATION;
 
 /// Idle connections in HTTP/1.1 that are kept: enough for the bursts of one worker.
 const MAX_IDLE: usize = 128;
@@ -120,6 +121,9 @@ impl Backend {
                 head.put(&TE, &TRAILERS);
                 head.put(&CONNECTION, &TE_ALONE);
             }
+            if let Some(destination) = self.destination(errand) {
+                head.put(&DESTINATION, &destination);
+            }
             return Message::Http1(head.with(body));
         }
         let mut headers = HeaderMap::with_capacity(came.headers.len() + OWN_FIELDS);
@@ -142,17 +146,36 @@ impl Backend {
     pub(super) fn address(&self, message: &mut Message, errand: &Errand<'_>) {
         let Member { scheme, authority, host, .. } = &*self.member;
         let own = !errand.site.preserve_host;
+        let destination = self.destination(errand);
         match message {
-            Message::Http1(upload) if own => upload.edit(|head| h1::readdress(head, host)),
-            Message::Http1(_) => {}
+            Message::Http1(upload) => {
+                if own {
+                    upload.edit(|head| h1::readdress(head, host));
+                }
+                if let Some(destination) = destination {
+                    upload.edit(|head| h1::replace(head, &DESTINATION, &destination));
+                }
+            }
             Message::Http2(request, _) => {
                 let visited = (!own).then(|| Authority::try_from(errand.host.as_bytes()).ok()).flatten();
                 let authority = visited.unwrap_or_else(|| authority.clone());
                 if let Some(whole) = trunk::whole(errand.target, scheme, authority) {
                     *request.uri_mut() = whole;
                 }
+                if let Some(destination) = destination {
+                    request.headers_mut().insert(&DESTINATION, destination);
+                }
             }
         }
+    }
+
+    /// The second target of a request, if it has one, as this upstream knows it: under the scheme that
+    /// it speaks and the Host that it is given.
+    fn destination(&self, errand: &Errand<'_>) -> Option<HeaderValue> {
+        let target = errand.destination?;
+        let Member { scheme, host, .. } = &*self.member;
+        let host = if errand.site.preserve_host { errand.host } else { host };
+        HeaderValue::from_str(&format!("{scheme}://{}{target}", host.to_str().ok()?)).ok()
     }
 
     /// Sends on a connection that is there, or on a new one if there is none or it turns out to be

@@ -68,6 +68,8 @@ pub struct Errand<'a> {
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
+    /// Path and query of the second target, if there is one: what `Destination` says.
+    pub destination: Option<&'a str>,
     /// The key of the handshake, if a WebSocket is asked for.
     pub websocket: Option<&'a HeaderValue>,
     /// Time between two pieces of a body.

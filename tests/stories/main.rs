@@ -58,5 +58,6 @@ mod tokens;
 mod upstream_faults;
 mod upstream_poison;
 mod upstreams;
+mod webdav;
 mod websockets;
 mod withdrawal;
