@@ -6,6 +6,7 @@
 //! and of the disk at certificates alone.
 
 mod api_key;
+mod basic_auth;
 mod certificate;
 mod claims;
 mod control;
