@@ -262,6 +262,8 @@ pub struct Site {
     pub apis: SiteApis,
     /// Whether the upstream gets the visitor's Host or its own.
     pub preserve_host: bool,
+    /// Whether a connection to the upstream that was authenticated is kept for its visitor.
+    pub connection_auth: bool,
     /// Time for the upstream's response head to arrive.
     pub upstream_timeout: Duration,
     /// Bytes in a request's body; `None` for no limit.

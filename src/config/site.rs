@@ -12,6 +12,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
+use super::upstream::Upstreams;
 use super::{cookie, identity, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
@@ -64,6 +65,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let require_state = section.flag("require_state", false);
     let apis = apis(&mut section);
     let preserve_host = section.flag("preserve_host", true);
+    let connection_auth = connection_auth(&mut section, &upstreams);
     let upstream_timeout =
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
@@ -114,6 +116,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         require_state: require_state?,
         apis: apis?,
         preserve_host: preserve_host?,
+        connection_auth: connection_auth?,
         upstream_timeout: upstream_timeout?.unwrap_or(Duration::from_mins(1)),
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
@@ -122,6 +125,17 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         cookie: cookie?,
         identity: identity?,
     }))
+}
+
+/// `connection_auth`, for which a connection has to be one visitor's.
+fn connection_auth(section: &mut Section<'_>, upstreams: &Read<Upstreams>) -> Read<bool> {
+    let wanted = section.flag("connection_auth", false)?;
+    if wanted && upstreams.as_ref().is_ok_and(Upstreams::speak_http2) {
+        let problem = "cannot be where the upstream speaks HTTP/2, whose connections are many visitors'";
+        let remedy = "speak HTTP/1.1 with the upstream, or leave it out";
+        return Err(section.place_of("connection_auth").fault(problem, remedy));
+    }
+    Ok(wanted)
 }
 
 fn optional<'a, T>(

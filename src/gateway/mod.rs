@@ -44,6 +44,7 @@ use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
+use address::Pins;
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
@@ -76,6 +77,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     watch: Rc<Watch>,
     revocation: Revocation,
+    pins: Pins,
 }
 
 impl Gateway {
@@ -86,7 +88,8 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
+        let (watch, revocation, pins) = (Rc::default(), Revocation::default(), Pins::default());
+        Self { shared, pools, request_ids, watch, revocation, pins }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -112,6 +115,7 @@ impl Gateway {
         let now = self.shared.clock.now();
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
+        self.pins.sweep();
         if self.watch.is_draining() {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
@@ -213,10 +217,12 @@ impl Gateway {
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
+        let pinned = site.connection_auth;
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
             pool: &address.pool,
+            pin: pinned.then(|| self.pin(connection, client, request.version())).flatten(),
             client,
             host: &address.host,
             origin: &address.origin,

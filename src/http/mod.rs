@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod body;
 pub mod client;
 pub mod connection;
+pub mod connection_auth;
 pub mod cookies;
 pub mod forged;
 pub mod forwarded;

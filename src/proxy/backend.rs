@@ -19,6 +19,7 @@ use super::fleet::{Fleet, Member};
 use super::forward::Errand;
 use super::handover::{Giver, Taker, handover};
 use super::names::Names;
+use super::pin::Holder;
 use super::request_body::RequestBody;
 use super::rewrite::to_upstream;
 use super::stream::Stream;
@@ -26,6 +27,7 @@ use super::trunk::{self, Ride, Trunk, Trunks};
 use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::http::connection_auth;
 use crate::http::h1::Fields as _;
 use crate::http::webdav::DESTINATION;
 
@@ -65,6 +67,15 @@ pub(super) struct Backend {
 pub(super) enum Message {
     Http1(h1::Upload),
     Http2(Box<http::Request<Taker>>, Giver),
+}
+
+/// On which connection in HTTP/1.1 a request may be sent.
+#[derive(Default)]
+pub(super) struct Manner {
+    /// The one that is kept for its visitor.
+    pub(super) pinned: Option<Box<Link>>,
+    /// Whether it authenticates the connection, and so is never sent twice.
+    pub(super) authenticates: bool,
 }
 
 /// The head of an answer, and where its body comes from.
@@ -132,6 +143,7 @@ impl Backend {
         }
         // It is said in the target.
         headers.remove(HOST);
+        connection_auth::remove(&mut headers);
         let (giver, taker) = handover(body);
         let mut request = http::Request::new(taker);
         *request.method_mut() = came.method.clone();
@@ -186,10 +198,11 @@ impl Backend {
         self: &Rc<Self>,
         message: Message,
         method: &Method,
+        manner: Manner,
         now: Timestamp,
     ) -> Result<Answered, Undelivered> {
         match message {
-            Message::Http1(upload) => self.carry_on_link(upload, method, now).await,
+            Message::Http1(upload) => self.carry_on_link(upload, method, manner, now).await,
             Message::Http2(request, giver) => self.carry_on_trunk(request, giver, now).await,
         }
     }
@@ -198,18 +211,21 @@ impl Backend {
         self: &Rc<Self>,
         mut upload: h1::Upload,
         method: &Method,
+        mut manner: Manner,
         now: Timestamp,
     ) -> Result<Answered, Undelivered> {
         let busy = Busy::with(self);
         let to_head = method == Method::HEAD;
-        while let Some(mut link) = self.take(now) {
+        // Of what authenticates a connection, each word is for the one on which the last was said.
+        let may_repeat = is_idempotent(method) && !manner.authenticates;
+        while let Some(mut link) = manner.pinned.take().or_else(|| self.take(now)) {
             link.begin(upload, to_head);
             match poll_fn(|cx| link.poll_answer(cx)).await {
                 Ok(answer) => return Ok(Answered::on_link(answer, link, busy)),
                 Err(fault @ h1::Fault::Unanswered) => {
                     let unanswered = link.into_upload();
                     let was_sent = unanswered.written() > 0;
-                    let again = unanswered.again(is_idempotent(method));
+                    let again = unanswered.again(may_repeat);
                     upload = again.ok_or_else(|| Undelivered::Lost(self.failed(fault)))?;
                     if was_sent {
                         break;
@@ -368,7 +384,7 @@ impl Backend {
 
 /// Whether an idle connection is still good. A task that has used up its turn would see nothing of
 /// what is there to be read, and take it for the answer to its own request.
-fn is_good(link: &mut Link) -> bool {
+pub(super) fn is_good(link: &mut Link) -> bool {
     let mut look = tokio::task::unconstrained(poll_fn(|_| Poll::Ready(link.is_reusable())));
     matches!(Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(true))
 }
@@ -385,22 +401,45 @@ impl Answered {
 }
 
 /// While it lives, a request is under way.
-pub(super) struct Busy(Rc<Backend>);
+pub(super) struct Busy {
+    backend: Rc<Backend>,
+    afterwards: Afterwards,
+}
+
+/// What becomes of a connection behind an answer.
+enum Afterwards {
+    /// Anybody may have it.
+    Pooled,
+    /// Nobody.
+    Closed,
+    /// One visitor.
+    Pinned(Box<Holder>),
+}
 
 impl Busy {
     fn with(backend: &Rc<Backend>) -> Self {
         backend.in_flight.set(backend.in_flight.get() + 1);
-        Self(Rc::clone(backend))
+        Self { backend: Rc::clone(backend), afterwards: Afterwards::Pooled }
+    }
+
+    /// The connection has been authenticated, or is to be: it is its `holder`'s from now on, and if
+    /// there is none, it is closed.
+    pub(super) fn reserve(&mut self, holder: Option<Holder>) {
+        self.afterwards = holder.map_or(Afterwards::Closed, |holder| Afterwards::Pinned(Box::new(holder)));
     }
 
     /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn give_back(&self, link: Box<Link>) {
-        self.0.put(link);
+    pub(super) fn give_back(&mut self, link: Box<Link>) {
+        match std::mem::replace(&mut self.afterwards, Afterwards::Closed) {
+            Afterwards::Pooled => self.backend.put(link),
+            Afterwards::Closed => {}
+            Afterwards::Pinned(holder) => holder.keep(link),
+        }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.backend.in_flight.set(self.backend.in_flight.get().saturating_sub(1));
     }
 }

@@ -9,12 +9,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
+use http::header::{UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
-use super::backend::{Answered, Backend, Message, Source, Undelivered};
+use super::backend::{Answered, Backend, Manner, Message, Source, Undelivered};
 use super::patience::{Patient, may_be_silent};
+use super::pin::{Holder, Pin};
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
@@ -28,6 +29,7 @@ use crate::domain::session::LiveSession;
 use crate::http::body::{Body, BodyError};
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
+use crate::http::connection_auth;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::request_id::RequestId;
@@ -54,6 +56,8 @@ pub struct Errand<'a> {
     pub cookie_names: &'a CookieNames,
     /// The worker's connections to its upstream.
     pub pool: &'a Rc<Pool>,
+    /// Where a connection that was authenticated for this visitor is kept, if it may be.
+    pub pin: Option<Rc<Pin>>,
     /// The client.
     pub client: &'a Client,
     /// The Host that the client asked for, with its port.
@@ -88,7 +92,15 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         return Err(ProxyError::BodyTooLong);
     }
     let now = errand.clock.now();
-    let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
+    let visitor = permit.visitor();
+    let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, visitor));
+    let was_pinned = pinned.is_some();
+    let (first, link) = pinned.map_or((None, None), |(index, link)| (Some(index), Some(link)));
+    let first = first.and_then(|index| Some((index, errand.pool.backend(index)?)));
+    let chosen = first.or_else(|| errand.pool.choose(&[], now));
+    let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
+    let authenticates = connection_auth::is_asked(&came.headers);
+    let manner = Manner { pinned: link, authenticates };
     // Who streams questions may have none for a while.
     let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
     let session = permit.visitor();
@@ -96,7 +108,8 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
-    let mut exchange = pin!(exchange(message, &came.method, &errand, (&under_way, backend, now), &progress));
+    let begin = (&under_way, backend, manner, now);
+    let mut exchange = pin!(exchange(message, &came.method, &errand, begin, &progress));
     let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
         _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
         Poll::Ready(answered) => Poll::Ready(answered),
@@ -107,11 +120,20 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             errand.pool.failed(under_way.get(), errand.clock.now());
         }
     });
-    let Answered { status, mut headers, source, busy } = answered?;
+    let Answered { status, mut headers, source, mut busy } = answered?;
     errand.pool.answered(under_way.get());
     progress.answered();
+    if was_pinned || authenticates || connection_auth::is_spoken_of(&headers) {
+        let pin = errand.pin.as_ref();
+        let holder = |pin| Holder::new(pin, errand.pool, under_way.get(), session, errand.watch);
+        busy.reserve(pin.map(holder));
+    }
     // First: what comes of it is looked at as if the upstream had said it.
     relocate::relocate(&mut headers, &errand);
+    // What browsers would then ask people for does not get as far as the upstream.
+    if errand.site.identity.authorize() {
+        headers.remove(WWW_AUTHENTICATE);
+    }
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -131,6 +153,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         },
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
+            connection_auth::remove(&mut headers);
             let has_none = came.method == Method::HEAD || answers_without_body(status);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = has_none || stream.is_end_stream();
@@ -177,12 +200,13 @@ async fn exchange(
     mut message: Message,
     method: &Method,
     errand: &Errand<'_>,
-    (under_way, mut backend, mut now): (&Cell<usize>, &Rc<Backend>, Timestamp),
+    (under_way, mut backend, mut manner, mut now): (&Cell<usize>, &Rc<Backend>, Manner, Timestamp),
     progress: &Progress,
 ) -> Result<Answered, ProxyError> {
     let mut tried = Vec::new();
     loop {
-        let failure = match backend.carry(message, method, now).await {
+        let next_time = Manner { pinned: None, authenticates: manner.authenticates };
+        let failure = match backend.carry(message, method, manner, now).await {
             Ok(answered) => return Ok(answered),
             Err(Undelivered::Lost(error)) => return Err(progress.blame(error)),
             Err(Undelivered::Unsent(unsent, error)) => {
@@ -190,6 +214,7 @@ async fn exchange(
                 error
             }
         };
+        manner = next_time;
         now = errand.clock.now();
         tried.push(under_way.get());
         let Some((next, another)) = errand.pool.choose(&tried, now) else { return Err(failure) };

@@ -12,7 +12,9 @@
 mod api_session;
 mod api_v1;
 mod balancing;
+mod basic_auth;
 mod capacity;
+mod connection_auth;
 mod cookies;
 mod directory;
 mod durability;
