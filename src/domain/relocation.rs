@@ -63,14 +63,14 @@ impl Relocations {
             path => path,
         };
         let is_own = place.as_ref().is_some_and(|place| self.is_own(place, at));
-        let is_here = place.as_ref().is_none_or(|place| is_own || place.is(at.home));
+        let on_site = place.as_ref().is_none_or(|place| is_own || place.is(at.home));
         let fits = |one: &&Move| {
-            let is_there = match (&one.origin, &place) {
-                (None, _) => is_here,
+            let lies_there = match (&one.origin, &place) {
+                (None, _) => on_site,
                 (Some(origin), Some(place)) => place.is(origin),
                 (Some(_), None) => false,
             };
-            is_there && one.from.matches(path)
+            lies_there && one.from.matches(path)
         };
         let (to, rest) = match self.moves.iter().find(fits) {
             Some(one) => (bare(&one.to), rest.get(one.from.len()..).unwrap_or_default()),

@@ -217,12 +217,12 @@ impl Gateway {
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
-        let pinned = site.connection_auth;
+        let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
             pool: &address.pool,
-            pin: pinned.then(|| self.pin(connection, client, request.version())).flatten(),
+            pin,
             client,
             host: &address.host,
             origin: &address.origin,

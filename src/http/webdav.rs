@@ -1,4 +1,4 @@
-//! Names of WebDAV (RFC 4918).
+//! Names out of RFC 4918, Web Distributed Authoring and Versioning.
 
 use http::header::HeaderName;
 

@@ -92,18 +92,18 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         return Err(ProxyError::BodyTooLong);
     }
     let now = errand.clock.now();
-    let visitor = permit.visitor();
-    let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, visitor));
+    let session = permit.visitor();
+    let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, session));
     let was_pinned = pinned.is_some();
-    let (first, link) = pinned.map_or((None, None), |(index, link)| (Some(index), Some(link)));
-    let first = first.and_then(|index| Some((index, errand.pool.backend(index)?)));
-    let chosen = first.or_else(|| errand.pool.choose(&[], now));
+    let (chosen, pinned) = match pinned {
+        Some((index, link)) => (errand.pool.backend(index).map(|backend| (index, backend)), Some(link)),
+        None => (errand.pool.choose(&[], now), None),
+    };
     let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
     let authenticates = connection_auth::is_asked(&came.headers);
-    let manner = Manner { pinned: link, authenticates };
+    let manner = Manner { pinned, authenticates };
     // Who streams questions may have none for a while.
     let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
-    let session = permit.visitor();
     let progress = Progress::begin(errand.watch, session, errand.site.upstream_timeout, silence);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);

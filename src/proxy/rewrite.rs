@@ -20,8 +20,9 @@ use crate::http::websocket;
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
-/// forged can come along. The first is the Host: the upstream's own, or the visitor's. The
-/// Destination of WebDAV is left to whoever knows under which name the upstream goes. Returns whether the client takes trailers (RFC 9110 §10.1.4).
+/// forged can come along. The first is the Host: the upstream's own, or the visitor's. A Destination
+/// that was judged is left to whoever knows under which name the upstream goes. Returns whether the
+/// client takes trailers (RFC 9110 §10.1.4).
 pub(super) fn to_upstream(
     came: &HeaderMap,
     permit: &Permit,

@@ -90,7 +90,7 @@ async fn converse(stream: TcpStream, number: usize, seen: &Seen) {
             ["NTLM", _, _] if is_challenged && seen.is_moody.load(Ordering::SeqCst) => return,
             // An answer to the challenge of another connection proves nothing.
             ["NTLM", to, name] if is_challenged && *to == number.to_string() => {
-                who = Some((*name).to_owned())
+                who = Some((*name).to_owned());
             }
             ["Negotiate", name] => who = Some((*name).to_owned()),
             _ => {}
