@@ -2,6 +2,7 @@
 
 use http::header::HeaderName;
 
+use super::basic_auth;
 use super::document::{Place, Read, Reported};
 use super::preset::PRESETS;
 use super::section::Section;
@@ -22,6 +23,8 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
     let preset = preset(&mut section);
     let encoding = section.choice("encoding", ValueEncoding::default(), &ENCODINGS);
     let headers = section.texts_by_name("headers");
+    let basic_auth = basic_auth::read(&mut section);
+    let place_of_basic_auth = section.place_of("basic_auth");
     section.later(&["assertion"]);
     section.finish();
     let mut own: Vec<Read<HeaderRule>> = Vec::new();
@@ -39,7 +42,14 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
         own.push(rule);
     }
     let own: Vec<HeaderRule> = own.into_iter().collect::<Read<_>>()?;
-    Ok(IdentityHeaders::new(preset?.into_iter().chain(own), encoding?))
+    let (preset, basic_auth) = (preset?, basic_auth?);
+    if let Some(rule) = &basic_auth
+        && let Some(other) = own.iter().chain(&preset).find(|other| alike(other.name(), rule.name()))
+    {
+        let problem = format!("the header {} of this site says who is there already", other.written());
+        return Err(place_of_basic_auth.fault(problem, "leave one of them out"));
+    }
+    Ok(IdentityHeaders::new(preset.into_iter().chain(own).chain(basic_auth), encoding?))
 }
 
 fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {

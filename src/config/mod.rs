@@ -6,6 +6,7 @@
 //! and of the disk at certificates alone.
 
 mod api_key;
+mod basic_auth;
 mod certificate;
 mod claims;
 mod control;
@@ -18,6 +19,7 @@ mod listeners;
 mod preset;
 mod redis;
 mod requirement;
+mod rewrite;
 mod route;
 mod section;
 mod server;

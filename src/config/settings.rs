@@ -16,6 +16,7 @@ use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
+use crate::domain::relocation::Relocations;
 use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::SessionCap;
 use crate::domain::site::SiteName;
@@ -261,6 +262,8 @@ pub struct Site {
     pub apis: SiteApis,
     /// Whether the upstream gets the visitor's Host or its own.
     pub preserve_host: bool,
+    /// Whether a connection to the upstream that was authenticated is kept for its visitor.
+    pub connection_auth: bool,
     /// Time for the upstream's response head to arrive.
     pub upstream_timeout: Duration,
     /// Bytes in a request's body; `None` for no limit.
@@ -269,6 +272,8 @@ pub struct Site {
     pub allow_encoded_slash: bool,
     /// Origins whose scripts may read the gateway's own 401 and get a preflight answered.
     pub cors_origins: Vec<Origin>,
+    /// `[site.rewrite]`.
+    pub rewrite: Relocations,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.

@@ -12,7 +12,8 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route, upstream};
+use super::upstream::Upstreams;
+use super::{cookie, identity, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -64,11 +65,14 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let require_state = section.flag("require_state", false);
     let apis = apis(&mut section);
     let preserve_host = section.flag("preserve_host", true);
+    let connection_auth = connection_auth(&mut section, &upstreams);
     let upstream_timeout =
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
+    let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
+    let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
@@ -112,13 +116,26 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         require_state: require_state?,
         apis: apis?,
         preserve_host: preserve_host?,
+        connection_auth: connection_auth?,
         upstream_timeout: upstream_timeout?.unwrap_or(Duration::from_mins(1)),
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        rewrite: rewrite?,
         cookie: cookie?,
         identity: identity?,
     }))
+}
+
+/// `connection_auth`, for which a connection has to be one visitor's.
+fn connection_auth(section: &mut Section<'_>, upstreams: &Read<Upstreams>) -> Read<bool> {
+    let wanted = section.flag("connection_auth", false)?;
+    if wanted && upstreams.as_ref().is_ok_and(Upstreams::speak_http2) {
+        let problem = "cannot be where the upstream speaks HTTP/2, whose connections are many visitors'";
+        let remedy = "speak HTTP/1.1 with the upstream, or leave it out";
+        return Err(section.place_of("connection_auth").fault(problem, remedy));
+    }
+    Ok(wanted)
 }
 
 fn optional<'a, T>(

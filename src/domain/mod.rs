@@ -11,6 +11,7 @@ pub mod identity;
 pub mod opaque;
 pub mod path;
 pub mod query;
+pub mod relocation;
 pub mod return_to;
 pub mod secret;
 pub mod session;

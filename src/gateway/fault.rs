@@ -28,6 +28,10 @@ pub(super) enum Fault {
     BadTarget,
     #[error("{0}")]
     Path(PathFault),
+    #[error("the Destination is not one")]
+    BadDestination,
+    #[error("the Destination lies elsewhere than on this site")]
+    ForeignDestination,
     #[error("the session cookie was sent twice with different values")]
     DoubledCookie,
     #[error(transparent)]
@@ -58,10 +62,12 @@ impl Fault {
     /// The status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
+            Self::BadHost | Self::BadTarget | Self::BadDestination | Self::Unread(ReadFault::Broken) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
             Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
+            // RFC 4918 §9.8.5 has this status for it.
+            Self::ForeignDestination => (StatusCode::BAD_GATEWAY, "foreign_destination"),
             Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
             Self::Unread(ReadFault::TooSlow) | Self::Proxy(ProxyError::BodyTooSlow) => {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout")
@@ -95,7 +101,7 @@ impl Fault {
 
     /// Whether the operator should hear of it: it is not the client's doing.
     pub(super) fn is_ours(&self) -> bool {
-        self.status_and_code().0.is_server_error()
+        !matches!(self, Self::ForeignDestination) && self.status_and_code().0.is_server_error()
     }
 
     /// The answer.
@@ -144,6 +150,8 @@ impl Fault {
         Page::Problem(match self {
             Self::BadHost
             | Self::BadTarget
+            | Self::BadDestination
+            | Self::ForeignDestination
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
             | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,

@@ -3,6 +3,7 @@
 mod address;
 mod challenge;
 mod cors;
+mod destination;
 mod fault;
 mod forbidden;
 mod front;
@@ -43,6 +44,8 @@ use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
+use address::Pins;
+use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
 use reserved::Endpoint;
@@ -74,6 +77,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     watch: Rc<Watch>,
     revocation: Revocation,
+    pins: Pins,
 }
 
 impl Gateway {
@@ -84,7 +88,8 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
+        let (watch, revocation, pins) = (Rc::default(), Revocation::default(), Pins::default());
+        Self { shared, pools, request_ids, watch, revocation, pins }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -110,6 +115,7 @@ impl Gateway {
         let now = self.shared.clock.now();
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
+        self.pins.sweep();
         if self.watch.is_draining() {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
@@ -184,8 +190,13 @@ impl Gateway {
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 6. Who is it? Open paths do not even ask.
-        let demand = site.rules.demand(&visit.path, request.method());
+        // 6. Who is it? Open paths do not even ask. Where a request has two targets, it asks what
+        //    both of them ask.
+        let destination = Destination::of(request.headers(), &visit, &address.host)?;
+        let demand = match &destination {
+            None => site.rules.demand(&visit.path, request.method()),
+            Some(destination) => destination.demand(&site.rules, &visit.path, request.method())?,
+        };
         let visitor = match demand.level {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
@@ -206,16 +217,20 @@ impl Gateway {
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
+        let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
             pool: &address.pool,
+            pin,
             client,
             host: &address.host,
+            origin: &address.origin,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
             request_id,
             target: &visit.forwarded_target(&target)?,
+            destination: destination.as_ref().map(Destination::target),
             websocket: websocket.as_ref(),
             // A client in HTTP/1.0 understands none (RFC 9110 §15.2), and the library for HTTP/2
             // has no way to send one.

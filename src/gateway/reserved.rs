@@ -9,6 +9,7 @@ use super::redeem::{confirmation, refuse_prefetch, signed_in};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
+use crate::domain::path::{RequestPath, lies_under};
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
 use crate::http::navigation::{is_navigation, is_prefetch};
@@ -50,7 +51,7 @@ impl Endpoint {
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
             // However it is spelled: an upstream must not be able to stand in for the gateway, nor
             // get a token that was meant for it.
-            _ if visit.is_under(PREFIX) => Self::Nowhere,
+            _ if is_reserved(&visit.path) => Self::Nowhere,
             _ if compatible && REDEEMING.iter().any(|own| visit.is_under(own)) => Self::Nowhere,
             _ => return None,
         })
@@ -62,6 +63,11 @@ impl Endpoint {
             Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
         }
     }
+}
+
+/// Whether `path` lies under the gateway's own prefix, however it is read.
+pub(super) fn is_reserved(path: &RequestPath<'_>) -> bool {
+    path.readings().any(|reading| lies_under(&reading, PREFIX))
 }
 
 impl Gateway {

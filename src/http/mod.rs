@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod body;
 pub mod client;
 pub mod connection;
+pub mod connection_auth;
 pub mod cookies;
 pub mod forged;
 pub mod forwarded;
@@ -15,6 +16,7 @@ pub mod reply;
 pub mod request_id;
 pub mod tunnel;
 pub mod watch;
+pub mod webdav;
 pub mod websocket;
 
 /// A request as it came.

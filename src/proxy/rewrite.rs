@@ -15,12 +15,14 @@ use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
 use crate::http::request_id::X_REQUEST_ID;
+use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
-/// forged can come along. The first is the Host: the upstream's own, or the visitor's. Returns
-/// whether the client takes trailers (RFC 9110 §10.1.4).
+/// forged can come along. The first is the Host: the upstream's own, or the visitor's. A Destination
+/// that was judged is left to whoever knows under which name the upstream goes. Returns whether the
+/// client takes trailers (RFC 9110 §10.1.4).
 pub(super) fn to_upstream(
     came: &HeaderMap,
     permit: &Permit,
@@ -42,7 +44,8 @@ pub(super) fn to_upstream(
         let is_ours = *name == HOST
             || *name == CONTENT_LENGTH
             || *name == EXPECT
-            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some();
+            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some()
+            || errand.destination.is_some() && *name == DESTINATION;
         if !is_ours && hop_by_hop.covers(name) {
             takes_trailers |= *name == TE && lists_trailers(value);
             continue;

@@ -7,6 +7,7 @@ mod cookies;
 mod framing;
 mod identity;
 mod paths;
+mod relocation;
 mod return_to;
 mod token_parameter;
 

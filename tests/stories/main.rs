@@ -12,7 +12,9 @@
 mod api_session;
 mod api_v1;
 mod balancing;
+mod basic_auth;
 mod capacity;
+mod connection_auth;
 mod cookies;
 mod directory;
 mod durability;
@@ -46,6 +48,7 @@ mod retry;
 mod return_url;
 mod revocation;
 mod revocation_http2;
+mod rewriting;
 mod secrecy;
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -59,5 +62,6 @@ mod tokens;
 mod upstream_faults;
 mod upstream_poison;
 mod upstreams;
+mod webdav;
 mod websockets;
 mod withdrawal;

@@ -200,7 +200,11 @@ fn own_headers_come_on_top_of_the_preset() {
     ];
     assert_eq!(identity_headers(wiki), preset);
     let [user, email, name, _emptied_role, groups] = preset;
-    assert_eq!(identity_headers(site), [user, email, name, groups, "x-webauth-user: jane@example.com"]);
+    // jane@example.com with the password out of HIDDEN.
+    let basic = "authorization: Basic amFuZUBleGFtcGxlLmNvbTpodW50ZXIy";
+    let own = "x-webauth-user: jane@example.com";
+    assert_eq!(identity_headers(site), [user, email, name, groups, own, basic]);
+    assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
 #[test]

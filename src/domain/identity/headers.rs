@@ -1,10 +1,12 @@
 //! The headers that an upstream learns from, made ready once for each session, and the names that
 //! nobody else may use.
 
-use http::header::HeaderName;
+use std::fmt;
+
+use http::header::{AUTHORIZATION, HeaderName};
 
 use super::template::LINES;
-use super::{HeaderTemplate, Identity, ValueEncoding};
+use super::{Credentials, HeaderTemplate, Identity, ValueEncoding};
 
 /// The headers by which a site's upstream learns who is there.
 #[derive(Clone, Debug)]
@@ -21,14 +23,30 @@ pub struct HeaderRule {
     name: HeaderName,
     /// The name as it was written: there are applications to which case does matter.
     written: Box<str>,
-    template: HeaderTemplate,
+    content: Content,
+}
+
+/// What stands in a header.
+#[derive(Clone, Debug)]
+enum Content {
+    Template(HeaderTemplate),
+    Credentials(Credentials),
 }
 
 impl HeaderRule {
     /// A rule for the header that is `written` like this; `None` if that is no header's name.
     pub fn new(written: &str, template: HeaderTemplate) -> Option<Self> {
         let name = HeaderName::from_bytes(written.as_bytes()).ok()?;
-        Some(Self { name, written: written.into(), template })
+        Some(Self { name, written: written.into(), content: Content::Template(template) })
+    }
+
+    /// The rule for `Authorization` with `credentials`.
+    pub fn basic_auth(credentials: Credentials) -> Self {
+        Self {
+            name: AUTHORIZATION,
+            written: "Authorization".into(),
+            content: Content::Credentials(credentials),
+        }
     }
 
     /// The header's name.
@@ -65,8 +83,15 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
 /// their order, empty where there is no such header, with a NUL between several. The names are with the site's
 /// [`IdentityHeaders`], by which they are read; no value has a line end in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
+
+/// There may be a password among them.
+impl fmt::Debug for ReadyHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadyHeaders(redacted)")
+    }
+}
 
 impl IdentityHeaders {
     /// The given headers; of two rules for one header the later wins.
@@ -87,13 +112,24 @@ impl IdentityHeaders {
         begins_like(name, OWN_PREFIX) || self.reserved.iter().any(|own| reads_like(name, own))
     }
 
+    /// Whether the gateway itself signs in to the upstream.
+    pub fn authorize(&self) -> bool {
+        self.rules.iter().any(|rule| rule.name == AUTHORIZATION)
+    }
+
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
         let mut lines = Vec::new();
         for rule in &self.rules {
-            let filled = rule.template.fill(who, session_id).unwrap_or_default();
             // Whatever else has control characters in it, be it what parts lines, is not sent.
-            let most = if rule.template.makes_lines() { usize::MAX } else { 1 };
+            let (filled, most) = match &rule.content {
+                Content::Template(template) => {
+                    let most = if template.makes_lines() { usize::MAX } else { 1 };
+                    (template.fill(who, session_id), most)
+                }
+                Content::Credentials(credentials) => (credentials.value(who, session_id), 1),
+            };
+            let filled = filled.unwrap_or_default();
             let values = filled.splitn(most, LINES).filter_map(|value| self.encoding.encode(value));
             for (number, value) in values.enumerate() {
                 lines.extend_from_slice(if number == 0 { b"" } else { LINES.as_bytes() });
