@@ -5,6 +5,7 @@ mod challenge;
 mod cors;
 mod fault;
 mod forbidden;
+mod forward_auth;
 mod front;
 mod https;
 mod logout;
@@ -25,8 +26,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderValue, Method};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -155,6 +156,11 @@ impl Gateway {
         now: Timestamp,
         hsts: &mut Option<HeaderValue>,
     ) -> Result<Response, Fault> {
+        // 0. Other proxies ask about requests that they carry themselves.
+        if forward_auth::asks(&request) {
+            let answer = self.inquire(request, connection, client, request_id, now, hsts);
+            return Box::pin(answer).await.map(Response::from);
+        }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
         //    way that servers read differently has not come as far as here.)
         if !forwards(request.method()) {
@@ -184,14 +190,9 @@ impl Gateway {
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 6. Who is it? Open paths do not even ask.
-        let demand = site.rules.demand(&visit.path, request.method());
-        let visitor = match demand.level {
-            AccessLevel::Off => None,
-            AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
-        };
-        // 7. Nothing passes this line without a permit.
-        let permit = match decide(&demand, visitor, client.address) {
+        // 6. Who is it, and
+        // 7. what may they? Nothing passes this line without a permit.
+        let permit = match self.judge(&visit, request.method()).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&request, &visit).await,
             Access::Deny { visitor, alternatives } => {
@@ -227,6 +228,17 @@ impl Gateway {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }
         Ok(response)
+    }
+
+    /// Whether a visit may go on, by the site's rules.
+    async fn judge<'a>(&self, visit: &Visit<'a>, method: &Method) -> Result<Access<'a>, Fault> {
+        let demand = visit.front.site.rules.demand(&visit.path, method);
+        // Open paths do not even ask who it is.
+        let visitor = match demand.level {
+            AccessLevel::Off => None,
+            AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
+        };
+        Ok(decide(&demand, visitor, visit.client.address))
     }
 
     /// The live session that a request comes with.

@@ -17,6 +17,7 @@ mod cookies;
 mod directory;
 mod durability;
 mod forging;
+mod forward_auth;
 mod forwarding;
 mod framing;
 mod grpc;
