@@ -13,6 +13,7 @@ mod api_session;
 mod api_v1;
 mod balancing;
 mod capacity;
+mod carried;
 mod cookies;
 mod directory;
 mod durability;
