@@ -75,7 +75,7 @@ struct Setting<'a> {
 
 impl Setting<'_> {
     fn nginx(&self) -> Command {
-        let site = self.adapted(
+        let site = adapted(
             "# /etc/nginx/",
             &[
                 ("listen 80;", &format!("listen {};", self.own)),
@@ -100,7 +100,7 @@ impl Setting<'_> {
     }
 
     fn caddy(&self) -> Command {
-        let site = self.adapted(
+        let site = adapted(
             "# Caddyfile",
             &[
                 (
@@ -119,7 +119,7 @@ impl Setting<'_> {
     }
 
     fn traefik(&self) -> Command {
-        let site = self.adapted(
+        let site = adapted(
             "# traefik",
             &[
                 ("intranet.example.com", "site.test"),
@@ -136,7 +136,7 @@ impl Setting<'_> {
 
     fn envoy(&self) -> Command {
         let port = |address: SocketAddr| format!("port_value: {}", address.port());
-        let site = self.adapted(
+        let site = adapted(
             "# envoy.yaml",
             &[
                 ("address: 0.0.0.0, port_value: 80 ", &format!("address: 127.0.0.1, {} ", port(self.own))),
@@ -151,26 +151,25 @@ impl Setting<'_> {
         command
     }
 
-    /// The configuration whose first line begins like this, with the addresses of this setting.
-    fn adapted(&self, first: &str, changes: &[(&str, &str)]) -> String {
-        let blocks = DOCUMENT.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
-        let mut found: Vec<&str> =
-            blocks.map(|(_, text)| text).filter(|text| text.starts_with(first)).collect();
-        assert_eq!(found.len(), 1, "{first}");
-        let mut text = found.remove(0).to_owned();
-        for (from, to) in changes {
-            assert!(text.contains(from), "{from} is not in {first}");
-            text = text.replace(from, to);
-        }
-        assert!(!text.contains("example.com"), "{text}");
-        text
-    }
-
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let file = self.folder.join(name);
         std::fs::write(&file, text).unwrap();
         file
     }
+}
+
+/// The configuration whose first line begins like this, with these changes.
+fn adapted(first: &str, changes: &[(&str, &str)]) -> String {
+    let blocks = DOCUMENT.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let mut found: Vec<&str> = blocks.map(|(_, text)| text).filter(|text| text.starts_with(first)).collect();
+    assert_eq!(found.len(), 1, "{first}");
+    let mut text = found.remove(0).to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from} is not in {first}");
+        text = text.replace(from, to);
+    }
+    assert!(!text.contains("example.com"), "{text}");
+    text
 }
 
 /// A program that `tests/run` brought along with the Python environment.

@@ -82,7 +82,7 @@ impl Answer {
     }
 
     /// The same for a proxy that knows three statuses and calls everything else an error.
-    fn as_status(self) -> Self {
+    fn into_status(self) -> Self {
         let status = self.0.status();
         if status.is_redirection() || status == StatusCode::UNAUTHORIZED {
             Self::no(reply::challenging(reply::empty(StatusCode::UNAUTHORIZED)))
@@ -131,7 +131,7 @@ impl Gateway {
         let manner = inquiry.manner;
         let judged = self.judge_meant(inquiry, &at, connection, (client, request_id, now), hsts).await;
         match (manner, judged) {
-            (Manner::Status, Ok(answer)) => Ok(answer.as_status()),
+            (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
             (Manner::Status, Err(fault)) if !fault.is_ours() => {
                 Ok(Answer::no(reply::empty(StatusCode::FORBIDDEN)))
             }
