@@ -18,10 +18,11 @@ pub(crate) enum Kind {
     Caddy,
     Traefik,
     Envoy,
+    Haproxy,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy];
+    pub(crate) const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy, Self::Haproxy];
 }
 
 /// One proxy before a site whose host is `site.test`.
@@ -42,6 +43,7 @@ impl Carrier {
             Kind::Caddy => setting.caddy(),
             Kind::Traefik => setting.traefik(),
             Kind::Envoy => setting.envoy(),
+            Kind::Haproxy => setting.haproxy(),
         };
         let log_file = folder.path().join("log");
         let log = std::fs::File::create(&log_file).unwrap();
@@ -92,9 +94,7 @@ impl Setting<'_> {
             "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr warn;\nevents {{}}\n\
              http {{\naccess_log off;\n{paths}\n{site}\n}}\n"
         );
-        let mut command = Command::new("nginx");
-        // Debian has it where not every user looks.
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut command = installed("nginx");
         command.arg("-p").arg(self.folder).arg("-c").arg(self.file("nginx.conf", &config));
         command
     }
@@ -151,6 +151,23 @@ impl Setting<'_> {
         command
     }
 
+    fn haproxy(&self) -> Command {
+        let gateway = self.gateway.to_string();
+        let script = self.file("tollgate.lua", &adapted("-- /etc/haproxy/", &[("127.0.0.1:8080", &gateway)]));
+        let site = adapted(
+            "# /etc/haproxy/",
+            &[
+                ("/etc/haproxy/tollgate.lua", &script.display().to_string()),
+                ("bind :80", &format!("bind {}", self.own)),
+                ("127.0.0.1:8080", &gateway),
+                ("127.0.0.1:9000", &self.upstream.to_string()),
+            ],
+        );
+        let mut command = installed("haproxy");
+        command.arg("-db").arg("-f").arg(self.file("haproxy.cfg", &site));
+        command
+    }
+
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let file = self.folder.join(name);
         std::fs::write(&file, text).unwrap();
@@ -170,6 +187,15 @@ fn adapted(first: &str, changes: &[(&str, &str)]) -> String {
     }
     assert!(!text.contains("example.com"), "{text}");
     text
+}
+
+/// A program of the system's; Debian has such where not every user looks.
+#[expect(clippy::disallowed_methods, reason = "what is in the PATH comes first")]
+fn installed(name: &str) -> Command {
+    let mut command = Command::new(name);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+    command
 }
 
 /// A program that `tests/run` brought along with the Python environment.
