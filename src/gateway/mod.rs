@@ -158,8 +158,8 @@ impl Gateway {
     ) -> Result<Response, Fault> {
         // 0. Other proxies ask about requests that they carry themselves.
         if forward_auth::asks(&request) {
-            let answer = self.inquire(request, connection, client, request_id, now, hsts);
-            return Box::pin(answer).await.map(Response::from);
+            let answer = self.inquire(request, connection, (client, request_id, now), hsts);
+            return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
         //    way that servers read differently has not come as far as here.)

@@ -224,6 +224,22 @@ async fn no_client_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn no_client_has_a_header_of_the_gateway_taken_away() {
+    for kind in Kind::ALL {
+        let scene = Scene::set(kind, |site| site).await;
+        let mut member = scene.member("jane@example.com").await;
+        for names in
+            ["X-Forwarded-User, X-Forwarded-Email", "X-Forwarded-Role, Upgrade", "Cookie", "X-Forwarded-For"]
+        {
+            let (_, received) = scene.carries(&mut member, page("/a").with("Connection", names)).await;
+            if let Some(received) = received {
+                told(&received, true, &format!("{kind:?}: {names}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_in_a_request_leads_the_question_astray() {
     for kind in Kind::ALL {
         let scene = Scene::set(kind, |site| site).await;
@@ -347,6 +363,12 @@ async fn a_websocket_is_for_the_sites_own_pages() {
         let received = received.expect("passes");
         assert!(received.headers.lists("upgrade", "websocket"), "{kind:?}: {received:?}");
         told(&received, true, &format!("{kind:?}"));
+        // Behind another protocol there could be requests that nobody judges.
+        let tunnel = page("/a").with("Connection", "Upgrade, HTTP2-Settings").with("Upgrade", "h2c");
+        for mut visitor in [scene.visitor(), scene.member("joe@example.com").await] {
+            let (_, received) = scene.carries(&mut visitor, tunnel.clone().with("HTTP2-Settings", "")).await;
+            assert!(received.is_none_or(|it| it.header("upgrade").is_none()), "{kind:?}");
+        }
     }
 }
 

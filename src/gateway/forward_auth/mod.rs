@@ -10,6 +10,8 @@ mod inquiry;
 
 pub(super) use inquiry::Unanswerable;
 
+use std::pin::Pin;
+
 use http::header::{COOKIE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
@@ -113,30 +115,30 @@ fn shown_cookies(visit: &Visit<'_>, came: &HeaderMap) -> Option<HeaderValue> {
 }
 
 impl Gateway {
-    /// Answers a proxy's question.
-    pub(super) async fn inquire(
-        &self,
+    /// Answers a proxy's question. Boxed: other requests are not to make room for all of this.
+    pub(super) fn inquire<'a>(
+        &'a self,
         question: Request,
-        connection: &Connection,
-        client: &Client,
-        request_id: &RequestId,
-        now: Timestamp,
-        hsts: &mut Option<HeaderValue>,
-    ) -> Result<Answer, Fault> {
-        if !client.by_trusted_proxy {
-            return Err(Unanswerable::Stranger.into());
-        }
-        let at = Target::of(&question)?.host;
-        let inquiry = Inquiry::of(question)?;
-        let manner = inquiry.manner;
-        let judged = self.judge_meant(inquiry, &at, connection, (client, request_id, now), hsts).await;
-        match (manner, judged) {
-            (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
-            (Manner::Status, Err(fault)) if !fault.is_ours() => {
-                Ok(Answer::no(reply::empty(StatusCode::FORBIDDEN)))
+        connection: &'a Connection,
+        about: (&'a Client, &'a RequestId, Timestamp),
+        hsts: &'a mut Option<HeaderValue>,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, Fault>> + 'a>> {
+        Box::pin(async move {
+            if !about.0.by_trusted_proxy {
+                return Err(Unanswerable::Stranger.into());
             }
-            (_, judged) => judged,
-        }
+            let at = Target::of(&question)?.host;
+            let inquiry = Inquiry::of(question)?;
+            let manner = inquiry.manner;
+            let judged = self.judge_meant(inquiry, &at, connection, about, hsts).await;
+            match (manner, judged) {
+                (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
+                (Manner::Status, Err(fault)) if !fault.is_ours() => {
+                    Ok(Answer::no(reply::empty(StatusCode::FORBIDDEN)))
+                }
+                (_, judged) => judged,
+            }
+        })
     }
 
     /// Judges the request that is meant. The question itself came to the host `at`.
