@@ -224,6 +224,24 @@ async fn no_client_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn where_a_client_comes_from_is_told_and_not_believed() {
+    for kind in Kind::ALL {
+        let lan = r#"{ networks = ["127.0.9.9"] }"#;
+        let scene = Scene::set(kind, |site| site.route_requiring("/lan/", lan)).await;
+        let inside = scene.member("jane@example.com").await;
+        let mut outside = scene.member("joe@example.com").await;
+        let mut inside = inside.at_address(9, 9);
+        let (answer, received) = scene.carries(&mut inside, page("/lan/")).await;
+        assert!(received.is_some(), "{kind:?}: {answer:?}");
+        for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Envoy-External-Address"] {
+            let claim = if name == "Forwarded" { "for=127.0.9.9" } else { "127.0.9.9" };
+            let (answer, received) = scene.carries(&mut outside, page("/lan/").with(name, claim)).await;
+            assert!(answer.status == 403 && received.is_none(), "{kind:?}: {name} {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_client_has_a_header_of_the_gateway_taken_away() {
     for kind in Kind::ALL {
         let scene = Scene::set(kind, |site| site).await;
