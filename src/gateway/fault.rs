@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
+use super::forward_auth::Unanswerable;
 use super::redeem::LOGIN_PATH;
 use super::visit::Audience;
 use crate::domain::path::PathFault;
@@ -44,6 +45,8 @@ pub(super) enum Fault {
     UnknownHost,
     #[error("the gateway has nothing at this address")]
     NotFound,
+    #[error(transparent)]
+    Inquiry(#[from] Unanswerable),
     #[error("only a page that is opened can redeem a token here")]
     NotANavigation,
     #[error("another site asked for this")]
@@ -77,6 +80,7 @@ impl Fault {
             }
             Self::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Inquiry(fault) => fault.status_and_code(),
             Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
@@ -152,6 +156,7 @@ impl Fault {
             | Self::BadTarget
             | Self::BadDestination
             | Self::ForeignDestination
+            | Self::Inquiry(_)
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
             | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,

@@ -6,6 +6,7 @@ mod cors;
 mod destination;
 mod fault;
 mod forbidden;
+mod forward_auth;
 mod front;
 mod https;
 mod logout;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderValue, Version};
+use http::{HeaderValue, Method, Version};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -161,6 +162,11 @@ impl Gateway {
         now: Timestamp,
         hsts: &mut Option<HeaderValue>,
     ) -> Result<Response, Fault> {
+        // 0. Other proxies ask about requests that they carry themselves.
+        if forward_auth::asks(&request) {
+            let answer = self.inquire(request, connection, (client, request_id, now), hsts);
+            return answer.await.map(Response::from);
+        }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
         //    way that servers read differently has not come as far as here.)
         if !forwards(request.method()) {
@@ -190,19 +196,11 @@ impl Gateway {
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 6. Who is it? Open paths do not even ask. Where a request has two targets, it asks what
-        //    both of them ask.
+        // 6. Who is it, and
+        // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
+        //    passes this line without a permit.
         let destination = Destination::of(request.headers(), &visit, &address.host)?;
-        let demand = match &destination {
-            None => site.rules.demand(&visit.path, request.method()),
-            Some(destination) => destination.demand(&site.rules, &visit.path, request.method())?,
-        };
-        let visitor = match demand.level {
-            AccessLevel::Off => None,
-            AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
-        };
-        // 7. Nothing passes this line without a permit.
-        let permit = match decide(&demand, visitor, client.address) {
+        let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&request, &visit).await,
             Access::Deny { visitor, alternatives } => {
@@ -245,6 +243,26 @@ impl Gateway {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }
         Ok(response)
+    }
+
+    /// Whether a visit may go on, by the site's rules.
+    async fn judge<'a>(
+        &self,
+        visit: &Visit<'a>,
+        method: &Method,
+        destination: Option<&Destination>,
+    ) -> Result<Access<'a>, Fault> {
+        let rules = &visit.front.site.rules;
+        let demand = match destination {
+            None => rules.demand(&visit.path, method),
+            Some(destination) => destination.demand(rules, &visit.path, method)?,
+        };
+        // Open paths do not even ask who it is.
+        let visitor = match demand.level {
+            AccessLevel::Off => None,
+            AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
+        };
+        Ok(decide(&demand, visitor, visit.client.address))
     }
 
     /// The live session that a request comes with.

@@ -25,13 +25,31 @@ const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 /// site whose rules know methods, or read another length than was read here.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
+    site.identity.reserves(bytes) || misleads(bytes, site) || forwards(bytes) || frames(bytes)
+}
+
+/// Whether a client that sends `name` is up to something, where another proxy carries the request and
+/// may not take it away: the same as [`is_forged`], less what proxies say themselves.
+pub fn is_attempt(name: &HeaderName, site: &Site) -> bool {
+    let bytes = name.as_str().as_bytes();
+    let is_plain =
+        bytes.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&bytes) || FRAMING.contains(&bytes);
+    let misspelt = || !is_plain && (forwards(bytes) || frames(bytes));
+    site.identity.reserves(bytes) || misleads(bytes, site) || misspelt()
+}
+
+fn misleads(name: &[u8], site: &Site) -> bool {
+    let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(name, own));
+    name.first() == Some(&b'x')
+        && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES))
+}
+
+fn forwards(name: &[u8]) -> bool {
     // All of these begin with one of two letters, and most fields do not.
-    let may_forward = matches!(bytes.first(), Some(b'f' | b'x'));
-    let forwards = may_forward
-        && (begins_like(bytes, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(bytes, own)));
-    let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(bytes, own));
-    let misleads = bytes.first() == Some(&b'x')
-        && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES));
-    let frames = matches!(bytes.first(), Some(b'c' | b't')) && any_of(&FRAMING);
-    site.identity.reserves(bytes) || misleads || forwards || frames
+    matches!(name.first(), Some(b'f' | b'x'))
+        && (begins_like(name, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(name, own)))
+}
+
+fn frames(name: &[u8]) -> bool {
+    matches!(name.first(), Some(b'c' | b't')) && FRAMING.iter().any(|own| reads_like(name, own))
 }

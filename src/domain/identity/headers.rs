@@ -106,6 +106,11 @@ impl IdentityHeaders {
         Self { rules: unique, encoding, reserved }
     }
 
+    /// The headers' names.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.rules.iter().map(HeaderRule::name)
+    }
+
     /// Whether only the gateway may send the upstream a header called `name`, or one that an
     /// application may take for it.
     pub fn reserves(&self, name: &[u8]) -> bool {
