@@ -6,6 +6,7 @@ mod cors;
 mod fault;
 mod forbidden;
 mod front;
+mod group;
 mod https;
 mod logout;
 mod presented;
