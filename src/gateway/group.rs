@@ -49,8 +49,7 @@ impl Gateway {
         let (sso, site) = (&self.shared.sso, &visit.front.site);
         let next = sso.sites.next_in_group(site, site)?;
         let headers = request.headers();
-        let is_person =
-            *request.method() == Method::GET && is_navigation(headers) && !is_prefetch(headers);
+        let is_person = *request.method() == Method::GET && is_navigation(headers) && !is_prefetch(headers);
         if !is_person || sso.goes_in_rounds(visit.browser()) {
             return None;
         }

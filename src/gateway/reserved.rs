@@ -62,7 +62,9 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Group | Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
+            Self::Group | Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => {
+                "GET, HEAD"
+            }
         }
     }
 }
