@@ -37,6 +37,7 @@ impl SessionId {
     }
 
     /// A new name of kin.
+    #[must_use]
     pub fn mint_kin(self, now: Timestamp, entropy: &dyn Entropy) -> Self {
         let Self(mut id) = Self::mint(now, entropy);
         let (_, shared) = id.split_at_mut(KINSHIP);
