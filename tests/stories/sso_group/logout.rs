@@ -1,5 +1,7 @@
 //! Whoever logs out at one site is logged out at all of the group, on that browser and on no other.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -7,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{House, NAMES, sign_in, travel};
-use crate::support::{HANG, Visitor, seconds};
+use crate::outage::Frail;
+use crate::support::{HANG, Visitor, seconds, settle};
 
 async fn log_out(visitor: &mut Visitor, name: &str) {
     let answer = visitor.get(&format!("http://{name}.test/.tollgate/logout")).await;
@@ -120,6 +123,45 @@ async fn a_browser_that_comes_again_with_its_token_after_a_logout_gets_nothing()
     late.jar = before;
     late.get(&answered).await;
     assert!(!house.opens(&mut late, "books").await);
+    assert_eq!(house.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_session_that_begins_behind_a_logout_is_none() {
+    let (frail, stores) = Frail::stores();
+    let (plan, upstreams) = House::plan(2, |_, site| site).await;
+    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let mut jane = house.reader("art", "jane@example.com").await;
+    let asked = jane.get("http://books.test/closed").await.location();
+    let answered = jane.get(&asked).await.location();
+    let mut other_tab = Visitor::at(&house.gateway);
+    other_tab.jar = jane.jar.clone();
+    let nothing_begins = frail.beginning.write().await;
+    let redeeming = tokio::spawn(async move {
+        let answer = other_tab.get(&answered).await;
+        (answer, other_tab)
+    });
+    settle().await;
+    log_out(&mut jane, "art").await;
+    drop(nothing_begins);
+    let (answer, other_tab) = redeeming.await.expect("comes back");
+    assert!(answer.location().contains("error=token_invalid"), "{answer:?}");
+    assert!(other_tab.jar.cookie("books.test", "tollgate").is_none());
+    assert_eq!(house.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_logout_that_failed_can_be_tried_again() {
+    let (frail, stores) = Frail::stores();
+    let (plan, upstreams) = House::plan(3, |_, site| site).await;
+    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let mut jane = everywhere(&house).await;
+    frail.is_down.store(true, Ordering::SeqCst);
+    let answer = jane.get("http://books.test/.tollgate/logout").await;
+    assert_eq!(answer.status, 503);
+    frail.is_down.store(false, Ordering::SeqCst);
+    assert_eq!(house.sessions().await, 3);
+    log_out(&mut jane, "books").await;
     assert_eq!(house.sessions().await, 0);
 }
 
