@@ -32,9 +32,14 @@ use crate::http::{Request, Response, cookies, reply};
 /// Where a member of a group is asked about another's stranger.
 pub(super) const GROUP_PATH: &str = "/.tollgate/group";
 
+/// Where the browser of somebody who logged out at another leaves its session.
+pub(super) const GROUP_LOGOUT_PATH: &str = "/.tollgate/group/logout";
+
+const LOGOUT_PATH: &str = "/.tollgate/logout";
+
 const REDEEM_PATH: &str = "/.tollgate/redeem";
 
-/// The parameter that says to the login path that all have been asked.
+/// The parameter that says to the paths of login and logout that the browser has been to all others.
 const ASKED: &str = "asked";
 
 impl Gateway {
@@ -89,13 +94,8 @@ impl Gateway {
             return Ok(instead);
         }
         let (sites, own) = (&self.shared.sso.sites, &visit.front.site);
+        let (site, origin) = self.fellow(visit)?;
         let parameter = |name| visit.parameter(name).unwrap_or_default();
-        let named = SiteName::parse(&parameter("site")).and_then(|name| sites.by_name(&name));
-        let is_fellow = |site: &&Arc<Site>| {
-            site.sso_group.is_some() && site.sso_group == own.sso_group && site.name != own.name
-        };
-        let site = named.filter(is_fellow).ok_or(Fault::NotFound)?;
-        let origin = site.public_url.as_ref().ok_or(Fault::NotFound)?;
         let state = LoginState::parse_own(&parameter("state")).ok_or(Fault::NotFound)?;
         // It is the other site's business where its visitors may be sent.
         let return_to = ReturnTo::parse(&parameter("return_url"), origin, &site.hosts);
@@ -112,6 +112,17 @@ impl Gateway {
         Ok(reply::redirect(StatusCode::FOUND, &location))
     }
 
+    /// The other site of the group that sent the visitor here, and where it is found.
+    fn fellow(&self, visit: &Visit<'_>) -> Result<(&Arc<Site>, &Origin), Fault> {
+        let own = &visit.front.site;
+        let name = visit.parameter("site").as_deref().and_then(SiteName::parse).ok_or(Fault::NotFound)?;
+        let site = self.shared.sso.sites.by_name(&name).ok_or(Fault::NotFound)?;
+        if site.sso_group.is_none() || site.sso_group != own.sso_group || site.name == own.name {
+            return Err(Fault::NotFound);
+        }
+        Ok((site, site.public_url.as_ref().ok_or(Fault::NotFound)?))
+    }
+
     /// A token for `site`, if somebody is signed in here who may be handed on.
     async fn hand_on(
         &self,
@@ -125,6 +136,70 @@ impl Gateway {
         }
         let Some(live) = self.visitor(visit).await? else { return Ok(None) };
         Ok(self.shared.sso.hand_on(&live, &visit.front.site, site, state).await?)
+    }
+}
+
+/// Logging out where nobody is known any more. Which sessions at the other sites came from the one that
+/// has run out here cannot be told; but who is told "signed out", and is let in by one of them with the
+/// next click, was lied to. So the browser goes round, and leaves its session at each.
+impl Gateway {
+    /// Sends a browser whose session here is over to log out at the other sites. `None` if there are
+    /// none, if it was there already, or if this is a script, which cannot be sent.
+    pub(super) fn log_out_of_group(
+        &self,
+        request: &Request,
+        visit: &Visit<'_>,
+        return_to: Option<&ReturnTo>,
+    ) -> Option<Response> {
+        let site = &visit.front.site;
+        let next = self.shared.sso.sites.next_in_group(site, site)?;
+        if visit.parameter(ASKED).is_some() || !is_navigation(request.headers()) {
+            return None;
+        }
+        let location = round_of_logout(next, site, return_to)?;
+        Some(reply::redirect(reply::see_other(request.method()), &location))
+    }
+
+    /// `/.tollgate/group/logout`: ends the session here of who logged out at another site of the group.
+    pub(super) async fn group_logout_endpoint(
+        &self,
+        request: &Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        if let Some(instead) = deliberate(request)? {
+            return Ok(instead);
+        }
+        let (sso, own) = (&self.shared.sso, &visit.front.site);
+        let (site, origin) = self.fellow(visit)?;
+        for hash in visit.session_hashes() {
+            sso.log_out(own, hash).await?;
+        }
+        let named = visit.parameter("return_url");
+        let return_to = named.map(|named| ReturnTo::parse(&named, origin, &site.hosts));
+        let next = sso.sites.next_in_group(site, own);
+        let next = next.and_then(|next| round_of_logout(next, site, return_to.as_ref()));
+        let location = next.unwrap_or_else(|| {
+            let back = with_return_url(LOGOUT_PATH, return_to.as_ref());
+            format!("{origin}{back}{ASKED}=1")
+        });
+        let mut response = reply::redirect(StatusCode::FOUND, &location);
+        let forget = cookies::forget_session(visit.cookie_names, &own.cookie, visit.origin.scheme());
+        response.headers_mut().append(SET_COOKIE, forget);
+        Ok(response)
+    }
+}
+
+/// Where the browser of who logged out at `site` leaves its session at `member`.
+fn round_of_logout(member: &Site, site: &Site, return_to: Option<&ReturnTo>) -> Option<String> {
+    let origin = member.public_url.as_ref()?;
+    Some(format!("{origin}{}site={}", with_return_url(GROUP_LOGOUT_PATH, return_to), site.name))
+}
+
+/// `path` with the parameter if there is one, ready for another.
+fn with_return_url(path: &str, return_to: Option<&ReturnTo>) -> String {
+    match return_to {
+        Some(return_to) => format!("{}&", returning(path, return_to)),
+        None => format!("{path}?"),
     }
 }
 

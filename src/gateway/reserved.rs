@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 
 use super::Gateway;
 use super::fault::Fault;
-use super::group::GROUP_PATH;
+use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
 use super::redeem::{confirmation, refuse_prefetch, signed_in};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
@@ -28,6 +28,7 @@ const MAX_FORM: usize = 32 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Group,
+    GroupLogout,
     Login,
     Logout,
     Redeem,
@@ -45,6 +46,7 @@ impl Endpoint {
         let compatible = visit.front.site.apis.session;
         Some(match path {
             GROUP_PATH => Self::Group,
+            GROUP_LOGOUT_PATH => Self::GroupLogout,
             "/.tollgate/login" => Self::Login,
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
@@ -62,9 +64,12 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Group | Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => {
-                "GET, HEAD"
-            }
+            Self::Group
+            | Self::GroupLogout
+            | Self::Login
+            | Self::WhoAmI
+            | Self::RedeemCompatible(_)
+            | Self::Nowhere => "GET, HEAD",
         }
     }
 }
@@ -84,6 +89,7 @@ impl Gateway {
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
             Endpoint::Group => self.group_endpoint(&request, visit).await,
+            Endpoint::GroupLogout => self.group_logout_endpoint(&request, visit).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
                 if let Some(elsewhere) = self.ask_group_at_login(&request, visit, &return_to).await {

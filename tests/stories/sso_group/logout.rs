@@ -7,10 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tollgate::domain::clock::Clock as _;
 
-use super::{House, NAMES, sign_in, travel};
+use super::{House, NAMES, places, sign_in, travel};
 use crate::outage::Frail;
-use crate::support::{HANG, Visitor, seconds, settle};
+use crate::support::{Ask, HANG, Visitor, minutes, seconds, settle};
 
 async fn log_out(visitor: &mut Visitor, name: &str) {
     let answer = visitor.get(&format!("http://{name}.test/.tollgate/logout")).await;
@@ -83,6 +84,97 @@ async fn what_runs_at_another_site_ends_with_it() {
     let mut rest = Vec::new();
     timeout(HANG, browser.read_to_end(&mut rest)).await.expect("an end").expect("reads");
     assert_eq!(rest, b"\x88\x0f\x03\xf0session ended");
+}
+
+#[tokio::test]
+async fn a_logout_where_nobody_is_known_any_more_is_one_all_the_same() {
+    let house = House::of(3, |_, site| site).await;
+    for (link, ends_at) in [
+        ("/.tollgate/logout", "https://login.test/bye"),
+        (
+            "/.tollgate/logout?return_url=/a%26b?c%3Dd",
+            "https://login.test/bye?return_url=http%3A%2F%2Fbooks.test%2Fa%26b%3Fc%3Dd&site=books",
+        ),
+    ] {
+        let mut jane = everywhere(&house).await;
+        let mut at_home = everywhere(&house).await;
+        jane.jar.store("tollgate=; Path=/; Max-Age=0", "books.test", false, house.gateway.clock.now());
+        let (urls, _) = travel(&mut jane, &format!("http://books.test{link}")).await;
+        let round = ["books/.tollgate/logout", "cars/.tollgate/group/logout", "art/.tollgate/group/logout"];
+        assert_eq!(places(&urls)[..3], round);
+        assert_eq!((urls.len(), urls[4].as_str()), (5, ends_at), "{urls:#?}");
+        for name in NAMES {
+            house.upstream(name).forget().await;
+            let (urls, _) = travel(&mut jane, &format!("http://{name}.test/closed")).await;
+            assert!(urls.last().expect("some").starts_with("https://login.test/"), "{urls:?}");
+            house.upstream(name).assert_untouched("who logged out").await;
+        }
+        assert!(house.opens(&mut at_home, "art").await, "another browser is another session");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_has_run_out_still_tells_whose_the_others_are() {
+    let house = House::of(3, |name, site| match name {
+        "books" => site.with("session_idle", "\"5m\""),
+        _ => site,
+    })
+    .await;
+    let mut jane = everywhere(&house).await;
+    house.gateway.advance(minutes(6));
+    travel(&mut jane, "http://books.test/.tollgate/logout").await;
+    for name in NAMES {
+        assert!(!house.opens(&mut jane, name).await, "{name}");
+    }
+    assert_eq!(house.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn only_a_page_that_somebody_goes_to_logs_out_by_way_of_another_site() {
+    let house = House::of_two().await;
+    let mut jane = house.reader("art", "jane@example.com").await;
+    let link = "http://art.test/.tollgate/group/logout?site=books";
+    for (ask, status) in [
+        (Ask::navigate("HEAD", link), 204),
+        (Ask::navigate("GET", link).with("Purpose", "prefetch"), 403),
+        (Ask::navigate("GET", link).with("Sec-Fetch-Dest", "iframe"), 403),
+        (Ask::script("GET", link), 403),
+        (Ask::navigate("GET", &link.replace("books", "nowhere")), 404),
+        (Ask::navigate("GET", &link.replace("books", "art")), 404),
+        (Ask::script("POST", "http://books.test/.tollgate/logout"), 303),
+    ] {
+        let shown = format!("{ask:?}");
+        let answer = jane.send(ask).await;
+        assert_eq!(answer.status, status, "{shown}");
+        assert!(!answer.header("location").unwrap_or_default().contains("art.test"), "{shown}");
+        assert!(house.opens(&mut jane, "art").await, "{shown}");
+    }
+    let foreign = format!("{link}&return_url=https://evil.test/");
+    let location = jane.get(&foreign).await.location();
+    assert_eq!(location, "http://books.test/.tollgate/logout?return_url=/&asked=1");
+    assert!(!house.opens(&mut jane, "art").await);
+}
+
+#[tokio::test]
+async fn a_session_that_a_logout_did_not_see_ends_with_it() {
+    let (frail, stores) = Frail::stores();
+    let (plan, upstreams) = House::plan(2, |_, site| site).await;
+    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let mut jane = house.reader("art", "jane@example.com").await;
+    let asked = jane.get("http://books.test/closed").await.location();
+    let answered = jane.get(&asked).await.location();
+    let mut other_tab = Visitor::at(&house.gateway);
+    other_tab.jar = jane.jar.clone();
+    // The logout has gone over the kin, of which there are none yet, and is about to end the source.
+    let nothing_ends = frail.ending.write().await;
+    let leaving = tokio::spawn(async move { other_tab.get("http://art.test/.tollgate/logout").await });
+    settle().await;
+    assert_eq!(jane.get(&answered).await.status, 302);
+    assert!(house.opens(&mut jane, "books").await);
+    drop(nothing_ends);
+    leaving.await.expect("comes back");
+    assert!(!house.opens(&mut jane, "books").await);
+    assert_eq!(house.sessions().await, 0);
 }
 
 #[tokio::test]
