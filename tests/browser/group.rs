@@ -1,8 +1,9 @@
 //! Two sites on domains of their own that share a login, in a real browser: whether its cookies, with
 //! their `SameSite`, come along is for the browser to say.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -32,11 +33,12 @@ impl House {
         );
         for name in ["art", "books", "cars"] {
             let upstream = serve(name);
-            toml.push_str(&format!(
+            let _infallible = write!(
+                toml,
                 "[[site]]\nname = {name:?}\nhosts = [\"{name}.test\"]\nsso_group = \"house\"\n\
                  public_url = \"http://{name}.test:{port}\"\nupstream = [\"http://127.0.0.1:{upstream}\"]\n\
                  login_url = \"http://login.test:{login}/\"\n"
-            ));
+            );
         }
         let config = folder.path().join("config.toml");
         std::fs::write(&config, toml).unwrap();
@@ -71,7 +73,7 @@ impl House {
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let (_, rest) = answer.split_once("\"token\":\"").unwrap_or_else(|| panic!("{answer}"));
+        let (_, rest) = answer.split_once("\"token\":\"").expect(&answer);
         rest.split('"').next().unwrap().to_owned()
     }
 }
