@@ -248,6 +248,8 @@ pub struct Site {
     pub session_idle: Duration,
     /// How long a session lasts at most.
     pub session_max: Duration,
+    /// The group of sites with which it shares a login, if it does.
+    pub sso_group: Option<String>,
     /// How many sessions of one person there may be at a time; `None` for any number.
     pub session_cap: Option<SessionCap>,
     /// Whether users with a full account reach the back end.

@@ -13,7 +13,7 @@ use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
 use super::upstream::Upstreams;
-use super::{cookie, identity, rewrite, route, upstream};
+use super::{cookie, group, identity, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -33,19 +33,24 @@ const WHEN_FULL: [(&str, WhenFull); 2] =
 const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confirm", RedeemMode::Confirm)];
 
 /// What only one site can have.
-pub(super) struct SiteClaims {
+pub(super) struct SiteClaims<'a> {
     pub(super) names: Claims<SiteName>,
     hosts: Claims<HostPattern>,
+    pub(super) groups: group::Groups<'a>,
 }
 
-impl SiteClaims {
+impl SiteClaims<'_> {
     pub(super) fn new() -> Self {
-        Self { names: Claims::new(), hosts: Claims::new() }
+        Self { names: Claims::new(), hosts: Claims::new(), groups: group::Groups::default() }
     }
 }
 
 /// Reads one `[[site]]`.
-pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Listeners) -> Read<Arc<Site>> {
+pub(super) fn read<'a>(
+    mut section: Section<'a>,
+    taken: &mut SiteClaims<'a>,
+    own: &Listeners,
+) -> Read<Arc<Site>> {
     let name = name(&mut section, taken);
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
@@ -74,6 +79,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
     let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
+    let sso_group = taken.groups.read(&mut section, &public_url, &cookie);
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
     let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
@@ -109,6 +115,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         token_ttl: token_ttl?,
         session_idle,
         session_max,
+        sso_group: sso_group?,
         session_cap: session_cap?,
         allow_backend_login: allow_backend_login?,
         token_param: token_param?,
@@ -146,7 +153,7 @@ fn optional<'a, T>(
     section.text(name)?.map(read).transpose()
 }
 
-fn name(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<SiteName> {
+fn name(section: &mut Section<'_>, taken: &mut SiteClaims<'_>) -> Read<SiteName> {
     let text = section.required_text("name", "\"intranet\"")?;
     let name = text.parse(SiteName::parse, "cannot name a site", "use 1 to 64 letters, digits, ., _ or -")?;
     if let Some(other) = taken.names.owner(&name) {
@@ -157,7 +164,7 @@ fn name(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<SiteName> {
     Ok(name)
 }
 
-fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<Vec<HostPattern>> {
+fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims<'_>) -> Read<Vec<HostPattern>> {
     let owner = section.place().clone();
     section.required_list("hosts", "[\"intranet.example.com\"]", |text| {
         let remedy =

@@ -126,6 +126,12 @@ impl LoginState {
         ((1..=512).contains(&text.len()) && visible).then(|| Self(text.to_owned()))
     }
 
+    /// A state as [`BrowserKey::state_for`] makes them.
+    pub fn parse_own(text: &str) -> Option<Self> {
+        let url_safe = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        (text.len() == ENCODED_LEN && url_safe).then(|| Self(text.to_owned()))
+    }
+
     /// The state as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -160,7 +166,12 @@ mod tests {
         assert_eq!(browser.state_for(&a), again.state_for(&a));
         assert_ne!(browser.state_for(&a), browser.state_for(&b));
         assert_ne!(browser.state_for(&a), other.state_for(&a));
-        assert_eq!(browser.state_for(&a).as_str().len(), 43);
+        let state = browser.state_for(&a);
+        assert_eq!(state.as_str().len(), 43);
+        assert_eq!(LoginState::parse_own(state.as_str()), Some(state.clone()));
+        for foreign in ["", "x", &state.as_str().replacen(|_: char| true, "&", 1), &format!("{state:?}")] {
+            assert_eq!(LoginState::parse_own(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

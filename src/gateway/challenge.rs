@@ -32,8 +32,12 @@ impl Gateway {
         if fate == Some(End::Evicted) {
             return Ok(evicted(visit));
         }
+        let target = visit.clean_url();
+        if let Some(elsewhere) = self.ask_group(request, visit, &target) {
+            return Ok(elsewhere);
+        }
         let status = reply::see_other(request.method());
-        Ok(self.to_login_page(status, visit, &visit.clean_url(), None))
+        Ok(self.to_login_page(status, visit, &target, None))
     }
 
     /// Sends a person to the login page, which is to send them back to `return_to`.

@@ -26,11 +26,15 @@ impl Gateway {
         let site = &visit.front.site;
         // All that are presented, be it unclear which is the visitor's: after "signed out" none of
         // them may be left.
+        let mut knew_somebody = false;
         for hash in visit.session_hashes() {
-            self.shared.sso.log_out(site, hash).await?;
+            knew_somebody |= self.shared.sso.log_out(site, hash).await?;
         }
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
+        if !knew_somebody && let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
+            return Ok(elsewhere);
+        }
         let mut response = match (&site.logout_url, named) {
             (Some(url), None) => reply::redirect(status, url.as_str()),
             (Some(url), Some(target)) => {

@@ -8,6 +8,7 @@ mod fault;
 mod forbidden;
 mod forward_auth;
 mod front;
+mod group;
 mod https;
 mod logout;
 mod presented;

@@ -158,7 +158,8 @@ pub(super) fn logout_path(target: &ReturnTo) -> String {
     returning("/.tollgate/logout", target)
 }
 
-fn returning(path: &str, target: &ReturnTo) -> String {
+/// `path` with `return_url` as its first parameter.
+pub(super) fn returning(path: &str, target: &ReturnTo) -> String {
     /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
     const RESERVED: &AsciiSet =
         &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');

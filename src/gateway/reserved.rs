@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 
 use super::Gateway;
 use super::fault::Fault;
+use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
 use super::redeem::{confirmation, refuse_prefetch, signed_in};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
@@ -27,6 +28,8 @@ const MAX_FORM: usize = 32 * 1024;
 /// An address that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Group,
+    GroupLogout,
     Login,
     Logout,
     Redeem,
@@ -43,6 +46,8 @@ impl Endpoint {
         let path = visit.path.as_str();
         let compatible = visit.front.site.apis.session;
         Some(match path {
+            GROUP_PATH => Self::Group,
+            GROUP_LOGOUT_PATH => Self::GroupLogout,
             "/.tollgate/login" => Self::Login,
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
@@ -60,7 +65,12 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
+            Self::Group
+            | Self::GroupLogout
+            | Self::Login
+            | Self::WhoAmI
+            | Self::RedeemCompatible(_)
+            | Self::Nowhere => "GET, HEAD",
         }
     }
 }
@@ -84,8 +94,13 @@ impl Gateway {
         }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
+            Endpoint::Group => self.group_endpoint(&request, visit).await,
+            Endpoint::GroupLogout => self.group_logout_endpoint(&request, visit).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
+                if let Some(elsewhere) = self.ask_group_at_login(&request, visit, &return_to).await {
+                    return Ok(elsewhere);
+                }
                 Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
             }
             Endpoint::Logout => self.logout(request, visit).await,
@@ -169,7 +184,7 @@ impl Gateway {
 
 /// Whether a GET may change something: a person opened the page. If not, what to answer instead: a
 /// HEAD or a look ahead changes nothing, and what a script fetches is refused.
-fn deliberate(request: &Request) -> Result<Option<Response>, Fault> {
+pub(super) fn deliberate(request: &Request) -> Result<Option<Response>, Fault> {
     if is_prefetch(request.headers()) {
         return Ok(Some(refuse_prefetch()));
     }

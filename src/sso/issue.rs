@@ -153,6 +153,7 @@ impl Sso {
             expires_at,
             session_idle: order.session_idle,
             session_max: order.session_max,
+            source: None,
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
         tracing::info!(target: "tollgate::audit", event = "token_issued", site = %site.name, user, by);

@@ -1,5 +1,6 @@
 //! Redeeming one-time tokens.
 
+use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,10 @@ impl Sso {
             Taken::Now(grant) => grant,
             Taken::Before(earlier) => return self.redeemed_before(&attempt, earlier).await,
         };
+        let source = match grant.source {
+            Some(id) => Some(self.source_of_token(id).await?),
+            None => None,
+        };
         // Name, role and back end are what they are now, not what they were when the token was
         // made.
         let (identity, backend) = match grant.identity.user {
@@ -101,12 +106,17 @@ impl Sso {
             }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
+        // Sites that share a login do not prolong each other's sessions.
+        let expires_at = source.iter().map(|source| source.session.expires_at).fold(now.after(age), min);
         let session = Session {
-            id: SessionId::mint(now, self.entropy()),
+            id: match grant.source {
+                Some(source) => source.mint_kin(now, self.entropy()),
+                None => SessionId::mint(now, self.entropy()),
+            },
             site: site.name.clone(),
             identity,
             role_policy: grant.role_policy,
-            expires_at: now.after(age),
+            expires_at,
             idle: grant.session_idle.unwrap_or(site.session_idle).into(),
             backend,
         };
@@ -127,6 +137,7 @@ impl Sso {
             self.revoke_session(live.session.id).await?;
             return Err(Refusal::Revoked.into());
         }
+        self.confirm_source(&live, grant.source).await?;
         self.confirm_rights(&live).await?;
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
@@ -145,6 +156,7 @@ impl Sso {
         let key = browser.session_key(&attempt.token, &earlier.receipt);
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
+                self.confirm_source(&live, earlier.source).await?;
                 let id = live.session.id;
                 tracing::info!(
                     target: "tollgate::audit", event = "token_redeemed_again", site = %attempt.site.name, session = %id

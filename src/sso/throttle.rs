@@ -6,6 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::session::SessionId;
 use crate::domain::state::BrowserKey;
 
 /// Who is held back.
@@ -15,6 +16,14 @@ pub enum Culprit {
     Address(u128),
     /// A browser, by the hash of its key.
     Browser([u8; 32]),
+    /// A session, by its name.
+    Session(SessionId),
+}
+
+impl From<SessionId> for Culprit {
+    fn from(session: SessionId) -> Self {
+        Self::Session(session)
+    }
 }
 
 impl From<&BrowserKey> for Culprit {

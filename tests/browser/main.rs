@@ -9,6 +9,7 @@
 )]
 
 mod demo;
+mod group;
 mod webdriver;
 
 use demo::{Demo, artifact};

@@ -36,20 +36,34 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a browser that no walk has used before.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, told more on its command line.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         for program in [CHROMIUM, CHROMEDRIVER] {
             assert!(Path::new(program).exists(), "{program} is missing: `tests/run` installs it");
         }
         let profile = TempDir::new().unwrap();
         let driver = Driver::start();
         let data_dir = format!("--user-data-dir={}", profile.path().display());
+        let mut all = vec![
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=900,1000",
+            &data_dir,
+        ];
+        all.extend(arguments);
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"},
-            "goog:chromeOptions": {"binary": CHROMIUM, "args": [
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--window-size=900,1000", data_dir,
-            ]},
+            "goog:chromeOptions": {"binary": CHROMIUM, "args": all},
         }}});
         let answer = driver.call("POST", "/session", &capabilities).unwrap();
         let session = format!("/session/{}", answer["sessionId"].as_str().unwrap());

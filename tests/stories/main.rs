@@ -56,6 +56,7 @@ mod secrecy;
 mod servers;
 mod session_caps;
 mod sessions;
+mod sso_group;
 mod store_faults;
 mod streaming;
 mod support;

@@ -120,6 +120,7 @@ fn the_sites_are_read() {
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(10), Duration::from_hours(8)));
     assert!(site.allow_backend_login && site.require_state && site.allow_encoded_slash);
     assert!(!site.preserve_host);
+    assert_eq!([site, wiki].map(|site| site.sso_group.as_deref()), [Some("houses"); 2]);
     assert_eq!((site.token_param.as_str(), site.redeem), ("ticket", RedeemMode::Confirm));
     assert_eq!(site.apis, SiteApis { session: false, sso_tokens: true });
     assert_eq!(wiki.apis, SiteApis { session: true, sso_tokens: true });
@@ -235,6 +236,7 @@ fn what_is_left_out_has_its_default() {
     assert!(site.preserve_host);
     assert_eq!(site.apis, SiteApis { session: true, sso_tokens: false });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
+    assert_eq!(site.sso_group, None);
     assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);
