@@ -12,7 +12,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route, upstream};
+use super::{cookie, embedding, identity, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -69,7 +69,9 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
-    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
+    let embed_origins = embedding::read(&mut section, &public_url);
+    let embeds = embed_origins.as_ref().is_ok_and(|origins| !origins.is_empty());
+    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url, embeds));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
     let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
@@ -89,7 +91,6 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         }
         Ok(page)
     });
-    section.later(&["embed_origins"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
     Ok(Arc::new(Site {
@@ -116,6 +117,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        embed_origins: embed_origins?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -31,7 +31,9 @@ impl Gateway {
         }
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
-        let mut response = match (&site.logout_url, named) {
+        // Pages elsewhere rarely let themselves be framed.
+        let logout_url = site.logout_url.as_ref().filter(|_| !visit.framed);
+        let mut response = match (logout_url, named) {
             (Some(url), None) => reply::redirect(status, url.as_str()),
             (Some(url), Some(target)) => {
                 let return_url = target.absolute(visit.origin);
