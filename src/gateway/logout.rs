@@ -50,6 +50,11 @@ impl Gateway {
         };
         let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
         response.headers_mut().append(SET_COOKIE, forget);
+        if visit.presented.cookies.chromeless {
+            let (names, scheme) = (visit.cookie_names, visit.origin.scheme());
+            let forget = cookies::set_chromeless(names, &site.cookie, scheme, false);
+            response.headers_mut().append(SET_COOKIE, forget);
+        }
         Ok(response)
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod ancestors;
 mod challenge;
+mod chromeless;
 mod cors;
 mod cross_site;
 mod embedding;
@@ -227,6 +228,7 @@ impl Gateway {
             host: &address.host,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
+            chromeless: chromeless::is_on(&visit),
             request_id,
             target: &visit.forwarded_target(&target)?,
             websocket: websocket.as_ref(),
@@ -238,7 +240,8 @@ impl Gateway {
             clock: &self.shared.clock,
         };
         let with_session = permit.visitor().is_some();
-        let response = forward(permit, request, errand).await?;
+        let mut response = forward(permit, request, errand).await?;
+        chromeless::remember(&visit, &mut response);
         if with_session {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }

@@ -13,6 +13,7 @@ mod api_session;
 mod api_v1;
 mod balancing;
 mod capacity;
+mod chromeless;
 mod cookies;
 mod cross_site;
 mod directory;
