@@ -30,8 +30,8 @@ pub(super) struct FrameAncestors(HeaderValue);
 impl FrameAncestors {
     /// For a site with these `embed_origins`; `None` if there are none, and the answers are left alone.
     pub(super) fn new(origins: &[Origin]) -> Option<Self> {
-        let sources = origins.iter().map(|origin| format!(" {origin}")).collect::<String>();
-        let policy = format!("frame-ancestors 'self'{sources}");
+        let sources: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        let policy = format!("frame-ancestors 'self' {}", sources.join(" "));
         (!origins.is_empty()).then(|| HeaderValue::from_str(&policy).ok().map(Self)).flatten()
     }
 

@@ -39,10 +39,14 @@ pub(super) fn remember<B>(visit: &Visit<'_>, response: &mut Response<B>) {
         response.headers_mut().append(VARY, HeaderValue::from_static("Cookie"));
     }
     if let Some(wanted) = asked.filter(|wanted| *wanted != known) {
-        let (names, cookie) = (visit.cookie_names, &visit.front.site.cookie);
-        let cookie = cookies::set_chromeless(names, cookie, visit.origin.scheme(), wanted);
-        response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie(visit, wanted));
     }
+}
+
+/// `Set-Cookie` that remembers it, or forgets it.
+pub(super) fn cookie(visit: &Visit<'_>, is_on: bool) -> HeaderValue {
+    let cookie = &visit.front.site.cookie;
+    cookies::set_chromeless(visit.cookie_names, cookie, visit.origin.scheme(), is_on)
 }
 
 #[cfg(test)]

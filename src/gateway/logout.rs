@@ -3,10 +3,10 @@
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
-use super::Gateway;
 use super::fault::Fault;
 use super::redeem::login_path;
 use super::visit::Visit;
+use super::{Gateway, chromeless};
 use crate::domain::return_to::ReturnTo;
 use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
 use crate::http::{Request, Response, cookies, reply};
@@ -51,9 +51,7 @@ impl Gateway {
         let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
         response.headers_mut().append(SET_COOKIE, forget);
         if visit.presented.cookies.chromeless {
-            let (names, scheme) = (visit.cookie_names, visit.origin.scheme());
-            let forget = cookies::set_chromeless(names, &site.cookie, scheme, false);
-            response.headers_mut().append(SET_COOKIE, forget);
+            response.headers_mut().append(SET_COOKIE, chromeless::cookie(visit, false));
         }
         Ok(response)
     }

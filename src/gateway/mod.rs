@@ -212,11 +212,12 @@ impl Gateway {
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
         let websocket = upgrade::websocket_key(&request, request_id);
-        if websocket.is_some() && permit.visitor().is_some() {
-            upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
-        }
         if permit.visitor().is_some() {
-            cross_site::check(request.method(), request.headers(), &visit)?;
+            if websocket.is_some() {
+                upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+            } else {
+                cross_site::check(request.method(), request.headers(), &visit)?;
+            }
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
