@@ -93,9 +93,11 @@ impl ReturnTo {
         Some(Self(format!("{}://{host}{port}{path}", url.scheme())))
     }
 
-    /// Where a tab comes back to that was opened for a login within a frame, which goes on to `target`.
+    /// Where a tab comes back to that was opened for a login within a frame, which goes on to `target`. The
+    /// frame itself knows where; a long target is left out, since it has to find room in other URLs.
     pub fn handover(target: &Self) -> Self {
-        Self(target.as_parameter_of(HANDOVER))
+        let page = target.as_parameter_of(HANDOVER);
+        Self(if page.len() > MAX_LEN / 2 { HANDOVER.to_owned() } else { page })
     }
 
     /// Whether this is such a place.
@@ -202,6 +204,10 @@ mod tests {
         let handover = ReturnTo::handover(&parse("/a?b=c&d=%20#e"));
         assert_eq!(handover.as_str(), "/.tollgate/embed?return_url=/a%3Fb%3Dc%26d%3D%2520%23e");
         assert!(handover.is_handover() && parse(&handover.absolute(&origin)).is_handover());
+        assert_eq!(
+            ReturnTo::handover(&parse(&format!("/{}", "a".repeat(5000)))).as_str(),
+            "/.tollgate/embed"
+        );
         for input in
             ["/.tollgate/embed", "/.tollgate/embed#a", "https://a.pages.example/.tollgate/embed?a=/b"]
         {
