@@ -136,6 +136,35 @@ async fn links_from_elsewhere_arrive_and_parts_of_other_pages_do_not() {
 }
 
 #[tokio::test]
+async fn a_websocket_is_for_the_sites_own_pages_as_everywhere() {
+    let upstream = FakeUpstream::start().await;
+    for plan in exposed(&upstream) {
+        let gateway = plan.start().await;
+        let mut jane = jane(&gateway).await;
+        for (origin, may) in [
+            ("https://site.test", true),
+            ("https://app.test", true),
+            ("https://partner.test", false),
+            ("https://evil.test", false),
+            ("null", false),
+        ] {
+            upstream.forget().await;
+            let handshake = Ask::bare("GET", &format!("{SITE}/closed"))
+                .with("Connection", "Upgrade")
+                .with("Upgrade", "websocket")
+                .with("Sec-WebSocket-Version", "13")
+                .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+                .with("Sec-Fetch-Site", "cross-site")
+                .with("Sec-Fetch-Mode", "websocket")
+                .with("Origin", origin);
+            // The upstream of this story speaks no WebSocket, and says hello.
+            let status = jane.send(handshake).await.status;
+            assert_eq!((status, upstream.count()), if may { (200, 1) } else { (403, 0) }, "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_signed_out_or_in_again_by_another_sites_form() {
     let upstream = FakeUpstream::start().await;
     for plan in exposed(&upstream) {

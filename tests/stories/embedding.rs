@@ -274,6 +274,37 @@ async fn the_handover_is_a_page_for_people_and_for_nobody_else() {
 }
 
 #[tokio::test]
+async fn the_token_api_leads_a_login_to_where_it_began() {
+    let upstream = FakeUpstream::start().await;
+    let hosts = "[\"site.test\", \"www.site.test\"]";
+    let embedding = framed(&upstream).site(|site| site.with("hosts", hosts)).start().await;
+    let plain = Plan::new(&upstream).site(|site| site.with("public_url", &format!("{SITE:?}"))).start().await;
+    for (gateway, return_url, start) in [
+        (&embedding, "/a", "https://site.test/.tollgate/redeem?sso="),
+        (&embedding, "/.tollgate/embed", "https://site.test/.tollgate/embed?sso="),
+        (&embedding, "/.tollgate/embed#x", "https://site.test/.tollgate/embed?sso="),
+        (
+            &embedding,
+            "/.tollgate/embed?return_url=/b",
+            "https://site.test/.tollgate/embed?return_url=/b&sso=",
+        ),
+        (
+            &embedding,
+            "https://www.site.test/.tollgate/embed?return_url=/b",
+            "https://www.site.test/.tollgate/embed?return_url=/b&sso=",
+        ),
+        (&embedding, "https://evil.test/.tollgate/embed", "https://site.test/.tollgate/redeem?sso="),
+        (&embedding, "/.tollgate/embedded", "https://site.test/.tollgate/redeem?sso="),
+        (&plain, "/.tollgate/embed?return_url=/b", "https://site.test/.tollgate/redeem?sso="),
+    ] {
+        let person = json!({ "email": "jane@example.com", "full_name": "Jane", "return_url": return_url });
+        let issued = gateway.login_page().issue(person).await;
+        let token = issued["token"].as_str().expect("a token");
+        assert_eq!(issued["redeem_url"], format!("{start}{token}"), "{return_url}");
+    }
+}
+
+#[tokio::test]
 async fn signing_out_in_a_frame_ends_there() {
     let upstream = FakeUpstream::start().await;
     let gateway = framed(&upstream).start().await;
