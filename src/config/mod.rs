@@ -12,6 +12,7 @@ mod claims;
 mod control;
 mod cookie;
 mod document;
+mod embedding;
 mod environment;
 mod faults;
 mod group;

@@ -276,6 +276,8 @@ pub struct Site {
     pub cors_origins: Vec<Origin>,
     /// `[site.rewrite]`.
     pub rewrite: Relocations,
+    /// Origins whose pages may show the site in a frame.
+    pub embed_origins: Vec<Origin>,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.
@@ -306,6 +308,11 @@ impl RemoteUrl {
     pub(super) fn destination(&self) -> (&str, u16, &str) {
         let port = self.0.port_or_known_default().unwrap_or_default();
         (self.0.host_str().unwrap_or_default(), port, self.0.path())
+    }
+
+    /// Its origin, as browsers write it.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     /// The URL as it is.

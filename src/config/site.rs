@@ -13,7 +13,7 @@ use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
 use super::upstream::Upstreams;
-use super::{cookie, group, identity, rewrite, route, upstream};
+use super::{cookie, embedding, group, identity, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -78,7 +78,9 @@ pub(super) fn read<'a>(
     let cors_origins = section.list("cors_origins", |text| origin(&text));
     let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
     let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
-    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
+    let embed_origins = embedding::read(&mut section, &public_url);
+    let embeds = embed_origins.as_ref().is_ok_and(|origins| !origins.is_empty());
+    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url, embeds));
     let sso_group = taken.groups.read(&mut section, &public_url, &cookie);
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
@@ -99,7 +101,6 @@ pub(super) fn read<'a>(
         }
         Ok(page)
     });
-    section.later(&["embed_origins"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
     Ok(Arc::new(Site {
@@ -129,6 +130,7 @@ pub(super) fn read<'a>(
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
         rewrite: rewrite?,
+        embed_origins: embed_origins?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -1,7 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
 use http::StatusCode;
-use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -10,8 +10,7 @@ use super::visit::Visit;
 use super::{Gateway, cors};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::session::End;
-use crate::domain::state::LoginState;
-use crate::http::navigation::is_navigation;
+use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 
@@ -22,7 +21,7 @@ impl Gateway {
         if cors::is_preflight(request.method(), headers) {
             return Ok(visit.front.cors.answer_preflight(headers));
         }
-        if !is_navigation(headers) {
+        if !visit.is_navigation(headers) {
             return Ok(self.login_required(headers, visit));
         }
         let fate = match visit.session_key()? {
@@ -48,6 +47,9 @@ impl Gateway {
         return_to: &ReturnTo,
         error: Option<&str>,
     ) -> Response {
+        if visit.framed {
+            return self.login_from_frame(visit, return_to, error);
+        }
         let browser = visit.browser_or_new(self.shared.sso.entropy());
         if error.is_some() {
             self.shared.sso.note_bounce(&browser, visit.client.address);
@@ -56,8 +58,7 @@ impl Gateway {
         let location = login_url(visit, return_to, Some(&state), error);
         let mut response = reply::redirect(status, &location);
         if visit.browser().is_none() {
-            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
-            response.headers_mut().append(SET_COOKIE, cookie);
+            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
         }
         response
     }
@@ -82,8 +83,7 @@ impl Gateway {
         let mut response =
             reply::challenging(reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error })));
         if let Some(browser) = browser.filter(|_| visit.browser().is_none()) {
-            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
-            response.headers_mut().append(SET_COOKIE, cookie);
+            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
         }
         visit.front.cors.readable(headers, response)
     }
@@ -101,7 +101,13 @@ fn evicted(visit: &Visit<'_>) -> Response {
     response
 }
 
-fn login_url(
+/// `Set-Cookie` that gives the visitor's browser its key.
+pub(super) fn set_browser(visit: &Visit<'_>, browser: &BrowserKey) -> HeaderValue {
+    let cookie = &visit.front.site.cookie;
+    cookies::set_browser(visit.cookie_names, cookie, visit.origin.scheme(), browser)
+}
+
+pub(super) fn login_url(
     visit: &Visit<'_>,
     return_to: &ReturnTo,
     state: Option<&LoginState>,

@@ -26,7 +26,7 @@ impl Refusal<'_> {
         let session = self.visitor.map(|live| &live.session);
         let unmet = self.alternatives.iter().map(|one| one.unmet(session, visit.client.address).collect());
         let unmet: Vec<Vec<Condition<'_>>> = unmet.collect();
-        let mut response = match Audience::of(request.headers()) {
+        let mut response = match visit.audience(request.headers()) {
             Audience::Person => self.page(visit, &unmet, name),
             Audience::Program => {
                 let missing: Vec<Value> = unmet.iter().map(|unmet| missing(unmet)).collect();

@@ -16,8 +16,9 @@ use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
 use super::Gateway;
+use super::challenge::set_browser;
 use super::fault::Fault;
-use super::redeem::{LOGIN_PATH, returning};
+use super::redeem::LOGIN_PATH;
 use super::reserved::deliberate;
 use super::visit::Visit;
 use crate::config::Site;
@@ -62,8 +63,7 @@ impl Gateway {
         let question = Question { site, return_to, state: &browser.state_for(&site.name) };
         let mut response = reply::redirect(StatusCode::FOUND, &question.put_to(next)?);
         if visit.browser().is_none() {
-            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
-            response.headers_mut().append(SET_COOKIE, cookie);
+            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
         }
         Some(response)
     }
@@ -90,7 +90,7 @@ impl Gateway {
         request: &Request,
         visit: &Visit<'_>,
     ) -> Result<Response, Fault> {
-        if let Some(instead) = deliberate(request)? {
+        if let Some(instead) = deliberate_at_top(request, visit)? {
             return Ok(instead);
         }
         let (sites, own) = (&self.shared.sso.sites, &visit.front.site);
@@ -166,7 +166,7 @@ impl Gateway {
         request: &Request,
         visit: &Visit<'_>,
     ) -> Result<Response, Fault> {
-        if let Some(instead) = deliberate(request)? {
+        if let Some(instead) = deliberate_at_top(request, visit)? {
             return Ok(instead);
         }
         let (sso, own) = (&self.shared.sso, &visit.front.site);
@@ -189,6 +189,16 @@ impl Gateway {
     }
 }
 
+/// Whether a person opened the page, and in no frame: there cookies and ways are others. If not, what to
+/// answer instead.
+fn deliberate_at_top(request: &Request, visit: &Visit<'_>) -> Result<Option<Response>, Fault> {
+    let instead = deliberate(request, visit)?;
+    if instead.is_none() && !is_navigation(request.headers()) {
+        return Err(Fault::NotANavigation);
+    }
+    Ok(instead)
+}
+
 /// Where the browser of who logged out at `site` leaves its session at `member`.
 fn round_of_logout(member: &Site, site: &Site, return_to: Option<&ReturnTo>) -> Option<String> {
     let origin = member.public_url.as_ref()?;
@@ -198,7 +208,7 @@ fn round_of_logout(member: &Site, site: &Site, return_to: Option<&ReturnTo>) -> 
 /// `path` with the parameter if there is one, ready for another.
 fn with_return_url(path: &str, return_to: Option<&ReturnTo>) -> String {
     match return_to {
-        Some(return_to) => format!("{}&", returning(path, return_to)),
+        Some(return_to) => format!("{}&", return_to.as_parameter_of(path)),
         None => format!("{path}?"),
     }
 }
@@ -216,17 +226,17 @@ impl Question<'_> {
         let origin = member.public_url.as_ref()?;
         let (site, state) = (&self.site.name, self.state.as_str());
         // Neither has a character in it that means something in a query.
-        Some(format!("{origin}{}&site={site}&state={state}", returning(GROUP_PATH, self.return_to)))
+        Some(format!("{origin}{}&site={site}&state={state}", self.return_to.as_parameter_of(GROUP_PATH)))
     }
 
     /// Where the browser is sent with the answer; `origin` is where the site is found.
     fn answered(&self, origin: &Origin, token: &LoginToken) -> String {
         let (parameter, token) = (&self.site.token_param, token.expose());
-        format!("{origin}{}&{parameter}={token}", returning(REDEEM_PATH, self.return_to))
+        format!("{origin}{}&{parameter}={token}", self.return_to.as_parameter_of(REDEEM_PATH))
     }
 
     /// Where the browser is sent whom nobody knows.
     fn answered_by_nobody(&self, origin: &Origin) -> String {
-        format!("{origin}{}&{ASKED}=1", returning(LOGIN_PATH, self.return_to))
+        format!("{origin}{}&{ASKED}=1", self.return_to.as_parameter_of(LOGIN_PATH))
     }
 }

@@ -3,10 +3,10 @@
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
-use super::Gateway;
 use super::fault::Fault;
 use super::redeem::login_path;
 use super::visit::Visit;
+use super::{Gateway, chromeless};
 use crate::domain::return_to::ReturnTo;
 use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
 use crate::http::{Request, Response, cookies, reply};
@@ -35,7 +35,9 @@ impl Gateway {
         if !knew_somebody && let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
             return Ok(elsewhere);
         }
-        let mut response = match (&site.logout_url, named) {
+        // Pages elsewhere rarely let themselves be framed.
+        let logout_url = site.logout_url.as_ref().filter(|_| !visit.framed);
+        let mut response = match (logout_url, named) {
             (Some(url), None) => reply::redirect(status, url.as_str()),
             (Some(url), Some(target)) => {
                 let return_url = target.absolute(visit.origin);
@@ -52,6 +54,9 @@ impl Gateway {
         };
         let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
         response.headers_mut().append(SET_COOKIE, forget);
+        if visit.presented.cookies.chromeless {
+            response.headers_mut().append(SET_COOKIE, chromeless::cookie(visit, false));
+        }
         Ok(response)
     }
 }

@@ -1,9 +1,13 @@
 //! The life of a public request, top to bottom: see [`Gateway::handle`].
 
 mod address;
+mod ancestors;
 mod challenge;
+mod chromeless;
 mod cors;
+mod cross_site;
 mod destination;
+mod embedding;
 mod fault;
 mod forbidden;
 mod forward_auth;
@@ -29,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderValue, Method, Version};
+use http::{Method, Version};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -41,12 +45,13 @@ use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::connection::forwards;
+use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
-use address::Pins;
+use address::{Address, Pins};
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
@@ -132,21 +137,26 @@ impl Gateway {
         let trusted = &self.shared.trusted_proxies;
         let client = Client::of(&connection.peer, request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let audience = Audience::of(request.headers());
+        let opening = opening(request.headers());
         let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let mut hsts = None;
-        let answered = self.answer(request, connection, &client, &request_id, began, &mut hsts).await;
+        let mut found = None;
+        let answered = self.answer(request, connection, &client, &request_id, began, &mut found).await;
+        let found = found.as_deref();
+        let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
         let mut response = answered.unwrap_or_else(|fault| {
             // Of a store that is lost the store itself tells, once and not with each request.
             if fault.is_ours() && !matches!(fault, Fault::Unavailable(_)) {
                 let request_id = request_id.as_str();
                 tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
             }
-            fault.into_response(audience, &request_id)
+            fault.into_response(Audience::of(opening, ancestors.is_some()), &request_id)
         });
         // Whatever was answered, and whatever the upstream says of it.
-        if let Some(hsts) = hsts {
+        if let Some(hsts) = found.and_then(|address| address.hsts.clone()) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
+        if let Some(ancestors) = ancestors {
+            ancestors.allow_on(&mut response);
         }
         line.write(&response, self.shared.clock.now());
         response
@@ -161,11 +171,11 @@ impl Gateway {
         client: &Client,
         request_id: &RequestId,
         now: Timestamp,
-        hsts: &mut Option<HeaderValue>,
+        found: &mut Option<Rc<Address>>,
     ) -> Result<Response, Fault> {
         // 0. Other proxies ask about requests that they carry themselves.
         if forward_auth::asks(&request) {
-            let answer = self.inquire(request, connection, (client, request_id, now), hsts);
+            let answer = self.inquire(request, connection, (client, request_id, now), found);
             return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
@@ -175,16 +185,15 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
-        let address = self.address(connection, &target, client.scheme)?;
+        let address = &**found.insert(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
-        hsts.clone_from(&address.hsts);
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
         //    a token that came in the open is not to be used in the open as well.
-        if let Some(instead) = self.to_https(&address, client.scheme, &target) {
+        if let Some(instead) = self.to_https(address, client.scheme, &target) {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), &address, client, &target, now)?;
+        let visit = Visit::of(request.headers(), address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             return self.reserved(endpoint, request, &visit).await;
@@ -209,10 +218,15 @@ impl Gateway {
                 return Ok(refusal.into_response(&request, &visit, request_id));
             }
         };
-        // 8. A session's WebSocket is not for other sites' pages.
+        // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
+        //    that changes anything where browsers would let them.
         let websocket = upgrade::websocket_key(&request, request_id);
-        if websocket.is_some() && permit.visitor().is_some() {
-            upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+        if permit.visitor().is_some() {
+            if websocket.is_some() {
+                upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+            } else {
+                cross_site::check(request.method(), request.headers(), &visit)?;
+            }
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
@@ -227,6 +241,7 @@ impl Gateway {
             origin: &address.origin,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
+            chromeless: chromeless::is_on(&visit),
             request_id,
             target: &visit.forwarded_target(&target)?,
             destination: destination.as_ref().map(Destination::target),
@@ -239,7 +254,8 @@ impl Gateway {
             clock: &self.shared.clock,
         };
         let with_session = permit.visitor().is_some();
-        let response = forward(permit, request, errand).await?;
+        let mut response = forward(permit, request, errand).await?;
+        chromeless::remember(&visit, &mut response);
         if with_session {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }

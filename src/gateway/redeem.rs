@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use http::header::{REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Gateway;
+use super::ancestors::unframeable;
 use super::fault::Fault;
 use super::visit::Visit;
-use crate::config::{RedeemMode, SameSite};
+use crate::config::SameSite;
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::token::{Refusal, TokenKind};
-use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 use crate::sso::{RedeemError, Redeemed, Redemption};
@@ -28,7 +28,7 @@ impl Gateway {
         visit: &Visit<'_>,
     ) -> Result<Option<Response>, Fault> {
         let Some(extracted) = &visit.token else { return Ok(None) };
-        if *request.method() != Method::GET || !is_navigation(request.headers()) {
+        if *request.method() != Method::GET || !visit.is_navigation(request.headers()) {
             return Ok(None);
         }
         if is_prefetch(request.headers()) {
@@ -38,7 +38,7 @@ impl Gateway {
         let Some(token) = &extracted.token else {
             return self.token_invalid(visit, &target, StatusCode::FOUND).await.map(Some);
         };
-        if visit.front.site.redeem == RedeemMode::Confirm {
+        if visit.has_to_confirm() {
             return Ok(Some(confirmation(visit, token, Some(&target))));
         }
         let outcome = match self.redeem(visit, token, None).await {
@@ -67,6 +67,7 @@ impl Gateway {
             kind,
             browser: visit.browser().cloned(),
             current: visit.session_hash(),
+            bound: visit.framed,
         };
         match sso.redeem(attempt).await {
             Ok(redeemed) => Ok(Ok(redeemed)),
@@ -119,7 +120,12 @@ pub(super) fn signed_in(
         SameSite::Strict if !visit.began_here => moving_on(target),
         SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
     };
-    let cookie = cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
+    let scheme = visit.origin.scheme();
+    if site.cookie.same_site == SameSite::None {
+        let forget = cookies::forget_unpartitioned_session(visit.cookie_names, scheme);
+        response.headers_mut().append(SET_COOKIE, forget);
+    }
+    let cookie = cookies::set_session(visit.cookie_names, &site.cookie, scheme, &redeemed.key);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
@@ -136,7 +142,7 @@ pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option
         return_to: target,
         site: site.name.as_str(),
     };
-    reply::page(page.status(), page.render(None), page.content_security_policy())
+    unframeable(reply::page(page.status(), page.render(None), page.content_security_policy()))
 }
 
 /// A look ahead at a URL with a token. A browser might keep a good answer, or a redirect, and use
@@ -150,20 +156,17 @@ pub(super) const LOGIN_PATH: &str = "/.tollgate/login";
 
 /// The path at which a login for `target` begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
-    returning(LOGIN_PATH, target)
+    target.as_parameter_of(LOGIN_PATH)
 }
 
 /// The path at which a session ends, to begin another one for `target`.
 pub(super) fn logout_path(target: &ReturnTo) -> String {
-    returning("/.tollgate/logout", target)
+    target.as_parameter_of("/.tollgate/logout")
 }
 
-/// `path` with `return_url` as its first parameter.
-pub(super) fn returning(path: &str, target: &ReturnTo) -> String {
-    /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
-    const RESERVED: &AsciiSet =
-        &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
-    format!("{path}?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
+/// The path at which a token is redeemed, to go on to `target`.
+pub(super) fn redeem_path(target: &ReturnTo) -> String {
+    target.as_parameter_of("/.tollgate/redeem")
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

@@ -4,16 +4,16 @@
 use http::{Method, StatusCode};
 
 use super::Gateway;
+use super::embedding::handover;
 use super::fault::Fault;
 use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
 use super::redeem::{confirmation, refuse_prefetch, signed_in};
 use super::visit::{Visit, first_value};
-use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
 use crate::domain::path::{RequestPath, lies_under};
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
-use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, reply};
 
 /// The prefix of the gateway's own paths.
@@ -34,6 +34,8 @@ pub(super) enum Endpoint {
     Logout,
     Redeem,
     WhoAmI,
+    /// Where a tab hands a token to the frame that opened it.
+    Handover,
     /// The browser's step of the 23-compatible API for this kind of token.
     RedeemCompatible(TokenKind),
     /// Under the prefix, but nothing there.
@@ -52,6 +54,7 @@ impl Endpoint {
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
             "/.tollgate/session" => Self::WhoAmI,
+            "/.tollgate/embed" if visit.front.ancestors.is_some() => Self::Handover,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
             // However it is spelled: an upstream must not be able to stand in for the gateway, nor
@@ -69,6 +72,7 @@ impl Endpoint {
             | Self::GroupLogout
             | Self::Login
             | Self::WhoAmI
+            | Self::Handover
             | Self::RedeemCompatible(_)
             | Self::Nowhere => "GET, HEAD",
         }
@@ -92,6 +96,9 @@ impl Gateway {
         if !allowed.split(", ").any(|method| request.method().as_str() == method) {
             return Err(Fault::MethodNotAllowed(allowed));
         }
+        if *request.method() == Method::POST {
+            self.check_own_post(request.headers(), visit).await?;
+        }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
             Endpoint::Group => self.group_endpoint(&request, visit).await,
@@ -104,6 +111,7 @@ impl Gateway {
                 Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
             }
             Endpoint::Logout => self.logout(request, visit).await,
+            Endpoint::Handover => Ok(deliberate(&request, visit)?.unwrap_or_else(|| handover(visit))),
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
@@ -114,10 +122,10 @@ impl Gateway {
     /// under the site's own parameter name.
     async fn redeem_endpoint(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         let by_post = *request.method() == Method::POST;
-        if !by_post && let Some(instead) = deliberate(&request)? {
+        if !by_post && let Some(instead) = deliberate(&request, visit)? {
             return Ok(instead);
         }
-        if !is_navigation(request.headers()) {
+        if !visit.is_navigation(request.headers()) {
             return Err(Fault::NotANavigation);
         }
         let status = reply::see_other(request.method());
@@ -133,7 +141,7 @@ impl Gateway {
         let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
             return self.token_invalid(visit, &target, status).await;
         };
-        if !by_post && visit.front.site.redeem == RedeemMode::Confirm {
+        if !by_post && visit.has_to_confirm() {
             let named = named.is_some().then_some(&target);
             return Ok(confirmation(visit, &token, named));
         }
@@ -155,7 +163,7 @@ impl Gateway {
         visit: &Visit<'_>,
         kind: TokenKind,
     ) -> Result<Response, Fault> {
-        if let Some(instead) = deliberate(request)? {
+        if let Some(instead) = deliberate(request, visit)? {
             return Ok(instead);
         }
         let name = match kind {
@@ -166,7 +174,7 @@ impl Gateway {
         let Some(token) = LoginToken::parse(text.as_bytes()) else {
             return Ok(reply::text(StatusCode::FORBIDDEN, format!("The {name} is missing or malformed.\n")));
         };
-        if visit.front.site.redeem == RedeemMode::Confirm {
+        if visit.has_to_confirm() {
             return Ok(confirmation(visit, &token, None));
         }
         match self.redeem(visit, &token, Some(kind)).await? {
@@ -184,12 +192,12 @@ impl Gateway {
 
 /// Whether a GET may change something: a person opened the page. If not, what to answer instead: a
 /// HEAD or a look ahead changes nothing, and what a script fetches is refused.
-pub(super) fn deliberate(request: &Request) -> Result<Option<Response>, Fault> {
+pub(super) fn deliberate(request: &Request, visit: &Visit<'_>) -> Result<Option<Response>, Fault> {
     if is_prefetch(request.headers()) {
         return Ok(Some(refuse_prefetch()));
     }
     if *request.method() != Method::GET {
         return Ok(Some(reply::empty(StatusCode::NO_CONTENT)));
     }
-    if is_navigation(request.headers()) { Ok(None) } else { Err(Fault::NotANavigation) }
+    if visit.is_navigation(request.headers()) { Ok(None) } else { Err(Fault::NotANavigation) }
 }

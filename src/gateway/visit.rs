@@ -10,6 +10,7 @@ use super::Front;
 use super::address::Address;
 use super::fault::Fault;
 use super::presented::Presented;
+use crate::config::RedeemMode;
 use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::host::{Authority, Origin, Scheme};
@@ -20,7 +21,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
-use crate::http::navigation::{began_here, is_navigation};
+use crate::http::navigation::{Opening, began_here, is_navigation, opening};
 use crate::proxy::{ShownCookies, origin_form};
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
@@ -31,8 +32,13 @@ pub(super) enum Audience {
 }
 
 impl Audience {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        if is_navigation(headers) { Self::Person } else { Self::Program }
+    /// Whoever sees what a request opens, on a site that others may frame or not.
+    pub(super) fn of(opening: Opening, embeds: bool) -> Self {
+        match opening {
+            Opening::Page => Self::Person,
+            Opening::Frame if embeds => Self::Person,
+            Opening::Frame | Opening::Nothing => Self::Program,
+        }
     }
 }
 
@@ -82,6 +88,8 @@ pub(super) struct Visit<'a> {
     pub(super) cookie_names: &'a CookieNames,
     /// Whether the browser says that no other site sent the visitor here.
     pub(super) began_here: bool,
+    /// Whether a frame is being opened, on a site that others may frame.
+    pub(super) framed: bool,
     query: Option<&'a str>,
     pub(super) presented: Rc<Presented>,
 }
@@ -106,9 +114,26 @@ impl<'a> Visit<'a> {
             token: query.and_then(|query| extract_token(query, &site.token_param)),
             cookie_names: address.cookie_names(),
             began_here: began_here(headers),
+            framed: address.front.ancestors.is_some() && opening(headers) == Opening::Frame,
             query,
             presented: address.presented(headers),
         })
+    }
+
+    /// Whether a person goes to a page, in a frame as well where that is meant to be.
+    pub(super) fn is_navigation(&self, headers: &HeaderMap) -> bool {
+        self.framed || is_navigation(headers)
+    }
+
+    /// For whom the answer is.
+    pub(super) fn audience(&self, headers: &HeaderMap) -> Audience {
+        if self.is_navigation(headers) { Audience::Person } else { Audience::Program }
+    }
+
+    /// Whether a GET with a token only shows a page with a button. Not in a frame, where a button can be
+    /// pressed by who does not see what it is, and where a token that works has been asked for.
+    pub(super) fn has_to_confirm(&self) -> bool {
+        self.front.site.redeem == RedeemMode::Confirm && !self.framed
     }
 
     /// Which cookies the upstream may see.

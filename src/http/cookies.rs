@@ -11,6 +11,7 @@ use crate::domain::state::BrowserKey;
 
 const HOST_PREFIX: &str = "__Host-";
 const STATE_SUFFIX: &str = "_state";
+const CHROMELESS_SUFFIX: &str = "_chromeless";
 
 /// The names under which a site's cookies travel.
 ///
@@ -20,8 +21,9 @@ const STATE_SUFFIX: &str = "_state";
 pub struct CookieNames {
     session: String,
     state: String,
+    chromeless: String,
     /// All spellings, lower-case: no browser but some servers compare without case.
-    hidden: [String; 4],
+    hidden: [String; 6],
 }
 
 impl CookieNames {
@@ -33,11 +35,12 @@ impl CookieNames {
         };
         let name = &cookie.name;
         let hidden = ["", HOST_PREFIX]
-            .map(|prefix| ["", STATE_SUFFIX].map(|suffix| format!("{prefix}{name}{suffix}")));
+            .map(|prefix| ["", STATE_SUFFIX, CHROMELESS_SUFFIX].map(|end| format!("{prefix}{name}{end}")));
         let hidden = hidden.as_flattened().iter().map(|name| name.to_ascii_lowercase());
         Self {
             session: format!("{prefix}{name}"),
             state: format!("{prefix}{name}{STATE_SUFFIX}"),
+            chromeless: format!("{prefix}{name}{CHROMELESS_SUFFIX}"),
             hidden: std::array::from_fn({
                 let mut hidden = hidden;
                 move |_| hidden.next().unwrap_or_default()
@@ -69,6 +72,8 @@ pub struct GatewayCookies {
     pub session: SessionCookie,
     /// The browser, for [`crate::domain::state`].
     pub browser: Option<BrowserKey>,
+    /// Whether the visitor asked for pages without the site's own frame around them.
+    pub chromeless: bool,
     /// Whether there is any that has to be hidden from the upstream.
     pub any: bool,
     /// Whether there are others.
@@ -79,7 +84,7 @@ impl GatewayCookies {
     /// Reads them.
     pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
         let (mut sessions, mut browsers): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
-        let (mut any, mut others) = (false, false);
+        let (mut any, mut others, mut chromeless) = (false, false, false);
         for (name, value) in pairs(headers) {
             let hides = names.hides(name);
             any |= hides;
@@ -88,6 +93,8 @@ impl GatewayCookies {
                 sessions.push(value);
             } else if name == names.state.as_bytes() {
                 browsers.push(value);
+            } else if name == names.chromeless.as_bytes() {
+                chromeless = true;
             }
         }
         sessions.dedup();
@@ -104,7 +111,7 @@ impl GatewayCookies {
             [only] => BrowserKey::parse(only),
             _ => None,
         };
-        Self { session, browser, any, others }
+        Self { session, browser, chromeless, any, others }
     }
 }
 
@@ -188,10 +195,45 @@ pub fn forget_session(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme) 
     value_of(&session)
 }
 
+/// `Set-Cookie` that takes away a session of the time before the site's cookies were partitioned.
+/// Browsers would send it beside the new one, and nobody could tell which of them counts.
+pub fn forget_unpartitioned_session(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+    let mut session = built(&names.session, String::new(), scheme, CookieSameSite::Lax);
+    session.make_removal();
+    value_of(&session)
+}
+
 /// `Set-Cookie` that gives a browser its key. It has to come along on the way back from the login
-/// page, so it is `Lax` whatever the session cookie is.
-pub fn set_browser(names: &CookieNames, scheme: Scheme, key: &BrowserKey) -> HeaderValue {
-    value_of(&built(&names.state, key.expose(), scheme, CookieSameSite::Lax))
+/// page.
+pub fn set_browser(
+    names: &CookieNames,
+    cookie: &SiteCookie,
+    scheme: Scheme,
+    key: &BrowserKey,
+) -> HeaderValue {
+    value_of(&companion(&names.state, key.expose(), cookie, scheme))
+}
+
+/// `Set-Cookie` that remembers, or forgets, that the visitor wants chromeless pages.
+pub fn set_chromeless(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme, is_on: bool) -> HeaderValue {
+    let mut chromeless = companion(&names.chromeless, "1".to_owned(), cookie, scheme);
+    if !is_on {
+        chromeless.make_removal();
+    }
+    value_of(&chromeless)
+}
+
+/// A cookie beside the session: `Lax` even where the session is `Strict`, and wherever the session
+/// comes along in frames of other sites, it does too.
+fn companion<'a>(name: &'a str, value: String, cookie: &SiteCookie, scheme: Scheme) -> Cookie<'a> {
+    match cookie.same_site {
+        SameSite::Lax | SameSite::Strict => built(name, value, scheme, CookieSameSite::Lax),
+        SameSite::None => {
+            let mut cookie = built(name, value, scheme, CookieSameSite::None);
+            cookie.set_partitioned(true);
+            cookie
+        }
+    }
 }
 
 fn built(name: &str, value: String, scheme: Scheme, same_site: CookieSameSite) -> Cookie<'_> {
@@ -301,6 +343,17 @@ mod tests {
         assert_eq!(
             set(SameSite::None, Scheme::Https),
             "__Host-tollgate=KEY; HttpOnly; SameSite=None; Partitioned; Secure; Path=/"
+        );
+        let browser = BrowserKey::mint(&SeededEntropy::new(9));
+        let set = |same_site, scheme| {
+            let value = set_browser(&names(scheme), &cookie(same_site), scheme, &browser);
+            value.to_str().unwrap().replace(&browser.expose(), "KEY")
+        };
+        let lax = "tollgate_state=KEY; HttpOnly; SameSite=Lax; Path=/";
+        assert_eq!(set(SameSite::Strict, Scheme::Http), lax);
+        assert_eq!(
+            set(SameSite::None, Scheme::Https),
+            "__Host-tollgate_state=KEY; HttpOnly; SameSite=None; Partitioned; Secure; Path=/"
         );
     }
 }

@@ -68,6 +68,24 @@ pub enum Page<'a> {
         /// Where to sign in as somebody else, if that could help.
         switch_url: Option<&'a str>,
     },
+    /// A stranger came to a closed page within a frame of another site.
+    FramedSignIn {
+        /// The login page, which is opened in a tab of its own.
+        login_url: &'a str,
+        /// Where the frame redeems the token that is put behind this.
+        redeem_url: &'a str,
+        /// The closed page.
+        page_url: &'a str,
+        /// Whether the visitor has tried it before.
+        failed: bool,
+    },
+    /// The login page came back to the tab that the frame has opened.
+    Handover {
+        /// The parameter with the token.
+        token_param: &'a str,
+        /// The page in the frame.
+        page_url: &'a str,
+    },
     /// Too many requests came from the visitor's address.
     SlowDown {
         /// After how many seconds the next one is welcome.
@@ -82,7 +100,11 @@ impl Page<'_> {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInFailed { reason, .. } => reason.status(),
-            Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
+            Self::ConfirmSignIn { .. }
+            | Self::SignedIn { .. }
+            | Self::SignedOut { .. }
+            | Self::Handover { .. } => StatusCode::OK,
+            Self::FramedSignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
@@ -99,11 +121,13 @@ impl Page<'_> {
         sheet.render().unwrap_or_else(|_| title.clone().into_owned())
     }
 
-    /// The `Content-Security-Policy` under which the page works: its own style and nothing else,
-    /// in nobody's frame.
+    /// The `Content-Security-Policy` under which the page works: its own style and script and nothing
+    /// else, in nobody's frame.
     pub fn content_security_policy(&self) -> &'static str {
         match self {
             Self::ConfirmSignIn { .. } => &policy::WITH_FORM,
+            Self::FramedSignIn { .. } => &policy::WITH_FRAME_SCRIPT,
+            Self::Handover { .. } => &policy::WITH_HANDOVER_SCRIPT,
             _ => &policy::WITHOUT_FORM,
         }
     }
@@ -115,6 +139,8 @@ impl Page<'_> {
             Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
             Self::Forbidden { .. } => "This is not open to you",
+            Self::FramedSignIn { .. } => "Sign in to go on",
+            Self::Handover { .. } => "One last step",
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
         })
@@ -135,7 +161,16 @@ struct Sheet<'a> {
 impl Sheet<'_> {
     /// The gate in the picture stands open where the way on is.
     fn gate_is_open(&self) -> bool {
-        matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. })
+        matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. } | Page::Handover { .. })
+    }
+
+    /// The page's script, if it has one.
+    fn script(&self) -> &'static str {
+        match self.page {
+            Page::FramedSignIn { .. } => policy::FRAME_SCRIPT,
+            Page::Handover { .. } => policy::HANDOVER_SCRIPT,
+            _ => "",
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The style of the pages, and the Content-Security-Policy that allows this one style by its hash
-//! and nothing else.
+//! The style of the pages, the scripts of the two that have one, and the Content-Security-Policy that
+//! allows each by its hash and nothing else.
 
 use std::sync::LazyLock;
 
@@ -18,6 +18,24 @@ pub(super) static WITHOUT_FORM: LazyLock<String> =
 /// every redirect that follows the POST, and the answer may lead to another host of the site or
 /// to the login page. What the form does is decided by the template alone.
 pub(super) static WITH_FORM: LazyLock<String> = LazyLock::new(|| COMMON.clone());
+
+/// The script by which a frame opens the login page and takes what comes back from it.
+pub(super) const FRAME_SCRIPT: &str = include_str!("../../templates/pages/framed_sign_in.js");
+
+/// The script by which the tab hands it over.
+pub(super) const HANDOVER_SCRIPT: &str = include_str!("../../templates/pages/handover.js");
+
+/// For the page with the first of these scripts, and with no other. Who may frame it is said for the site
+/// as a whole.
+pub(super) static WITH_FRAME_SCRIPT: LazyLock<String> = LazyLock::new(|| with_script(FRAME_SCRIPT));
+
+/// For the page with the second.
+pub(super) static WITH_HANDOVER_SCRIPT: LazyLock<String> = LazyLock::new(|| with_script(HANDOVER_SCRIPT));
+
+fn with_script(script: &str) -> String {
+    let hash = STANDARD.encode(Sha256::digest(script));
+    format!("{}; script-src 'sha256-{hash}'", *WITHOUT_FORM)
+}
 
 static COMMON: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));

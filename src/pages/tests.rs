@@ -1,3 +1,7 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
@@ -121,15 +125,45 @@ fn the_policy_allows_the_style_by_its_hash() {
     let page = Page::Problem(Problem::NotFound);
     let html = page.render(None);
     let style = html.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).unwrap().0;
-    let hash = {
-        use base64::Engine as _;
-        use sha2::Digest as _;
-        base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style))
-    };
+    let hash = STANDARD.encode(Sha256::digest(style));
     let expected = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
     );
     assert_eq!(page.content_security_policy(), expected);
+}
+
+/// The two pages with a script, with `text` wherever they take text, and the script of each.
+fn scripted(text: &str) -> [(Page<'_>, &'static str); 2] {
+    let sign_in = Page::FramedSignIn { login_url: text, redeem_url: text, page_url: text, failed: true };
+    let handover = Page::Handover { token_param: text, page_url: text };
+    [(sign_in, policy::FRAME_SCRIPT), (handover, policy::HANDOVER_SCRIPT)]
+}
+
+#[test]
+fn a_page_with_a_script_allows_this_one_and_puts_nothing_into_it() {
+    for (page, script) in scripted(HOSTILE) {
+        let html = page.render(None);
+        let [before, rest] = &html.split("<script").collect::<Vec<_>>()[..] else { panic!("{html}") };
+        let (inside, after) = rest.split_once("</script>").unwrap();
+        assert_eq!(inside.split_once('>').unwrap().1, script);
+        for outside in [before, &after] {
+            for markup in ["<img", "'&'", "=\"\"", ">\""] {
+                assert!(!outside.contains(markup), "{markup} in {html}");
+            }
+        }
+        let hash = STANDARD.encode(Sha256::digest(script));
+        let policy = page.content_security_policy();
+        assert!(policy.ends_with(&format!("; script-src 'sha256-{hash}'")), "{policy}");
+        for part in ["default-src 'none'; ", "frame-ancestors 'none'; ", "form-action 'none'; "] {
+            assert!(policy.contains(part), "{policy}");
+        }
+    }
+}
+
+#[test]
+fn a_page_for_strangers_is_no_success_wherever_it_is_shown() {
+    let [(sign_in, _), (handover, _)] = scripted("plain");
+    assert_eq!((sign_in.status(), handover.status()), (StatusCode::UNAUTHORIZED, StatusCode::OK));
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Errand<'a> {
     pub whereabouts: &'a Whereabouts,
     /// Which cookies the upstream may see.
     pub cookies: ShownCookies,
+    /// Whether the visitor asked for pages without the site's own frame around them.
+    pub chromeless: bool,
     /// The request's name.
     pub request_id: &'a RequestId,
     /// The target in origin-form, less the token.

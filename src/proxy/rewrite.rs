@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER, SEC_WEBSOCKET_KEY, TE, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, REFERER, SEC_WEBSOCKET_KEY,
+    TE, UPGRADE,
 };
 use http::{HeaderMap, Uri};
 
@@ -17,6 +18,9 @@ use crate::http::h1::Fields;
 use crate::http::request_id::X_REQUEST_ID;
 use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
+
+/// Tells the upstream that the visitor wants pages without its own head and foot.
+static X_TOLLGATE_CHROMELESS: HeaderName = HeaderName::from_static("x-tollgate-chromeless");
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
@@ -71,6 +75,9 @@ pub(super) fn to_upstream(
     }
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
+    if errand.chromeless {
+        fields.put_text(&X_TOLLGATE_CHROMELESS, b"1");
+    }
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {
             fields.put_as(rule.name(), rule.written(), value);

@@ -28,6 +28,8 @@ pub struct Redemption {
     pub browser: Option<BrowserKey>,
     /// The session that the browser has now, which ends if the token is good.
     pub current: Option<SessionHash>,
+    /// Whether the token has to have been issued for this browser, be the site content without.
+    pub bound: bool,
 }
 
 /// A new session.
@@ -79,7 +81,7 @@ impl Sso {
             kind: attempt.kind,
             site: site.name.clone(),
             state: attempt.browser.as_ref().map(|browser| browser.state_for(&site.name)),
-            require_state: site.require_state,
+            require_state: site.require_state || attempt.bound,
             receipt: receipt.clone(),
         };
         let taken = self.stores.tokens.take(attempt.token.hash(), claim, now).await?;

@@ -122,7 +122,8 @@ fn answer(mut stream: TcpStream, title: &str) {
 #[test]
 fn a_login_and_a_logout_at_one_site_count_at_all_of_the_group() {
     let house = House::start();
-    let browser = Browser::start_with(&["--host-resolver-rules=MAP *.test 127.0.0.1"]);
+    let browser =
+        Browser::start_with(&["--host-resolver-rules=MAP *.test 127.0.0.1"], &serde_json::json!({}));
     let page = house.url("books", "/shelf?page=2&from=x#chapter");
 
     browser.open(&page);

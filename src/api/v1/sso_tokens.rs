@@ -41,12 +41,11 @@ impl Api {
         };
         let issued = self.sso.issue_for_member(&site, member, order, &key.name).await?;
         let token = issued.token.expose();
-        let home = self.home_for(&site, via, return_url.as_deref()).map(|home| home.to_string());
-        let home = home.unwrap_or_default();
+        let redeem_url = self.redeem_url(&site, via, return_url.as_deref(), &token);
         let document = json!({
             "token": token,
             "user_created": issued.user_created,
-            "redeem_url": format!("{home}/.tollgate/redeem?{}={token}", site.token_param),
+            "redeem_url": redeem_url,
             "expires_at": issued.expires_at.to_rfc3339(),
         });
         Ok(reply::json(StatusCode::CREATED, &document))

@@ -126,6 +126,7 @@ fn the_sites_are_read() {
     assert_eq!(wiki.apis, SiteApis { session: true, sso_tokens: true });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
+    assert_eq!(shown(&site.embed_origins), ["https://partner.example", "https://b.example:8443"]);
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
 }
 
@@ -237,6 +238,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(site.apis, SiteApis { session: true, sso_tokens: false });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
     assert_eq!(site.sso_group, None);
+    assert!(site.embed_origins.is_empty());
     assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);
@@ -266,6 +268,17 @@ fn what_looks_like_a_mistake_and_is_none_is_valid() {
     ] {
         let file = site(&more);
         read(&file).unwrap_or_else(|faults| panic!("{file}\n{faults}"));
+    }
+}
+
+#[test]
+fn whoever_may_frame_a_site_gets_cookies_that_come_along() {
+    let file = format!(
+        "{SITE}public_url = \"https://demo.example.com\"\nembed_origins = [\"https://partner.example\"]\n"
+    );
+    for more in ["", "[site.cookie]\nname = \"a\"", "[site.cookie]\nsame_site = \"none\""] {
+        let settings = read(&format!("{file}{more}")).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(settings.sites[0].cookie.same_site, SameSite::None, "{more}");
     }
 }
 

@@ -11,11 +11,12 @@ mod inquiry;
 pub(super) use inquiry::Unanswerable;
 
 use std::pin::Pin;
+use std::rc::Rc;
 
 use http::header::{COOKIE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
-use super::address::Connection;
+use super::address::{Address, Connection};
 use super::destination::Destination;
 use super::fault::Fault;
 use super::forbidden::Refusal;
@@ -23,7 +24,7 @@ use super::redeem::refuse_prefetch;
 use super::reserved::Endpoint;
 use super::upgrade::check_origin;
 use super::visit::{Target, Visit};
-use super::{Gateway, cors};
+use super::{Gateway, cors, cross_site};
 use crate::api::answers_at;
 use crate::domain::access::{Access, Permit};
 use crate::domain::clock::Timestamp;
@@ -122,7 +123,7 @@ impl Gateway {
         question: Request,
         connection: &'a Connection,
         about: (&'a Client, &'a RequestId, Timestamp),
-        hsts: &'a mut Option<HeaderValue>,
+        found: &'a mut Option<Rc<Address>>,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Fault>> + 'a>> {
         Box::pin(async move {
             if !about.0.by_trusted_proxy {
@@ -131,7 +132,7 @@ impl Gateway {
             let at = Target::of(&question)?.host;
             let inquiry = Inquiry::of(question)?;
             let manner = inquiry.manner;
-            let judged = self.judge_meant(inquiry, &at, connection, about, hsts).await;
+            let judged = self.judge_meant(inquiry, &at, connection, about, found).await;
             match (manner, judged) {
                 (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
                 (Manner::Status, Err(fault)) if !fault.is_ours() => {
@@ -149,13 +150,13 @@ impl Gateway {
         at: &HeaderValue,
         connection: &Connection,
         (client, request_id, now): (&Client, &RequestId, Timestamp),
-        hsts: &mut Option<HeaderValue>,
+        found: &mut Option<Rc<Address>>,
     ) -> Result<Answer, Fault> {
         if !forwards(inquiry.meant.method()) {
             return Err(Fault::MethodRefused);
         }
         let target = Target::of(&inquiry.meant)?;
-        let address = self.address(connection, &target, client.scheme)?;
+        let address = &**found.insert(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         // A client may have added the host of a site that is more open. Proxies that keep the Host tell
         // the truth there; with others it is the gateway's own name.
@@ -164,14 +165,13 @@ impl Gateway {
         if asked.is_some_and(|asked| asked.name != site.name) {
             return Err(Unanswerable::Host.into());
         }
-        hsts.clone_from(&address.hsts);
-        if let Some(instead) = self.to_https(&address, client.scheme, &target) {
+        if let Some(instead) = self.to_https(address, client.scheme, &target) {
             return Ok(Answer::no(instead));
         }
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let visit = Visit::of(meant.headers(), &address, client, &target, now)?;
+        let visit = Visit::of(meant.headers(), address, client, &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }
@@ -181,8 +181,12 @@ impl Gateway {
         let destination = Destination::of(meant.headers(), &visit, &address.host)?;
         match self.judge(&visit, meant.method(), destination.as_ref()).await? {
             Access::Allow(permit) => {
-                if wants_websocket && permit.visitor().is_some() {
-                    check_origin(meant.headers(), &address.origin, &address.front.cors)?;
+                if permit.visitor().is_some() {
+                    if wants_websocket {
+                        check_origin(meant.headers(), &address.origin, &address.front.cors)?;
+                    } else {
+                        cross_site::check(meant.method(), meant.headers(), &visit)?;
+                    }
                 }
                 Ok(Answer::yes(permit, &visit, meant.headers(), manner))
             }
