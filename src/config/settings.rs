@@ -269,6 +269,10 @@ pub struct Site {
     pub allow_encoded_slash: bool,
     /// Origins whose scripts may read the gateway's own 401 and get a preflight answered.
     pub cors_origins: Vec<Origin>,
+    /// Whether a POST that was interrupted by a login is sent again after it.
+    pub resume_posts: bool,
+    /// Whether a visitor comes back from the login page to the very place on the page.
+    pub keep_fragment: bool,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.

@@ -68,6 +68,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
+    let resume_posts = section.flag("resume_posts", true);
+    let keep_fragment = section.flag("keep_fragment", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
@@ -116,6 +118,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        resume_posts: resume_posts?,
+        keep_fragment: keep_fragment?,
         cookie: cookie?,
         identity: identity?,
     }))

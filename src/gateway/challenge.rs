@@ -17,11 +17,16 @@ use crate::pages::{Page, SignInFailure};
 
 impl Gateway {
     /// Answers a request that needs a session first.
-    pub(super) async fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Result<Response, Fault> {
-        let headers = request.headers();
-        if cors::is_preflight(request.method(), headers) {
-            return Ok(visit.front.cors.answer_preflight(headers));
+    pub(super) async fn challenge(
+        &self,
+        request: &mut Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        if cors::is_preflight(request.method(), request.headers()) {
+            return Ok(visit.front.cors.answer_preflight(request.headers()));
         }
+        self.park(request, &page_of(request.headers(), visit), visit).await;
+        let headers = request.headers();
         if !is_navigation(headers) {
             return Ok(self.login_required(headers, visit));
         }
@@ -33,7 +38,8 @@ impl Gateway {
             return Ok(evicted(visit));
         }
         let status = reply::see_other(request.method());
-        Ok(self.to_login_page(status, visit, &visit.clean_url(), None))
+        let answer = self.to_login_page(status, visit, &visit.clean_url(), None);
+        Ok(self.keeping_fragment(answer, request.method(), visit))
     }
 
     /// Sends a person to the login page, which is to send them back to `return_to`.
@@ -60,16 +66,16 @@ impl Gateway {
 
     /// Tells a program that it needs a session, and where a person could get one.
     pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
-        // A script wants to come back to the page that it runs on; a program that says of none, to
-        // what it asked for.
-        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-        let return_to = page.map_or_else(|| visit.clean_url(), |page| visit.return_to(page));
+        let return_to = page_of(headers, visit);
         // The state belongs to this browser: a script of another origin has no business with it.
         let own =
             headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());
         let browser = own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
         let state = browser.as_ref().map(|browser| browser.state_for(&visit.front.site.name));
-        let details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        let mut details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        if let (true, Some(details)) = (visit.is_parked.get(), details.as_object_mut()) {
+            details.insert("resumes".to_owned(), true.into());
+        }
         let error = json!({
             "code": "login_required",
             "message": "This needs a session: open login_url in a browser to get one.",
@@ -95,6 +101,16 @@ fn evicted(visit: &Visit<'_>) -> Response {
     let forget = cookies::forget_session(visit.cookie_names, &visit.front.site.cookie, visit.origin.scheme());
     response.headers_mut().append(SET_COOKIE, forget);
     response
+}
+
+/// Where a visitor is to come back to. A person wants to see what was asked for; a script, the page that
+/// it runs on; a program that says of none, what it asked for.
+fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
+    let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+    match page.filter(|_| !is_navigation(headers)) {
+        Some(page) => visit.return_to(page),
+        None => visit.clean_url(),
+    }
 }
 
 fn login_url(

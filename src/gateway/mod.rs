@@ -8,6 +8,7 @@ mod forbidden;
 mod front;
 mod https;
 mod logout;
+mod paused;
 mod presented;
 mod redeem;
 mod reserved;
@@ -148,7 +149,7 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        request: Request,
+        mut request: Request,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
@@ -193,7 +194,7 @@ impl Gateway {
         // 7. Nothing passes this line without a permit.
         let permit = match decide(&demand, visitor, client.address) {
             Access::Allow(permit) => permit,
-            Access::Challenge => return self.challenge(&request, &visit).await,
+            Access::Challenge => return self.challenge(&mut request, &visit).await,
             Access::Deny { visitor, alternatives } => {
                 let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
                 return Ok(refusal.into_response(&request, &visit, request_id));

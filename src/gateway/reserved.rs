@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 
 use super::Gateway;
 use super::fault::Fault;
-use super::redeem::{confirmation, refuse_prefetch, signed_in};
+use super::redeem::{confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
@@ -29,6 +29,7 @@ pub(super) enum Endpoint {
     Login,
     Logout,
     Redeem,
+    Resume,
     WhoAmI,
     /// The browser's step of the 23-compatible API for this kind of token.
     RedeemCompatible(TokenKind),
@@ -45,6 +46,7 @@ impl Endpoint {
             "/.tollgate/login" => Self::Login,
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
+            "/.tollgate/resume" => Self::Resume,
             "/.tollgate/session" => Self::WhoAmI,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
@@ -59,7 +61,9 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
+            Self::Login | Self::Resume | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => {
+                "GET, HEAD"
+            }
         }
     }
 }
@@ -85,6 +89,10 @@ impl Gateway {
             Endpoint::Logout => self.logout(request, visit).await,
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
+            Endpoint::Resume => match deliberate(&request)? {
+                Some(instead) => Ok(instead),
+                None => self.resume(visit).await,
+            },
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
         }
     }
@@ -120,7 +128,7 @@ impl Gateway {
             Ok(redeemed) => {
                 let stored = named.or_else(|| redeemed.return_url.clone());
                 let target = visit.return_to(stored.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, status))
+                Ok(self.signed_in(visit, &redeemed, &target, status).await)
             }
             Err(_) => self.token_invalid(visit, &target, status).await,
         }
@@ -151,7 +159,7 @@ impl Gateway {
         match self.redeem(visit, &token, Some(kind)).await? {
             Ok(redeemed) => {
                 let target = visit.return_to(redeemed.return_url.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, StatusCode::FOUND))
+                Ok(self.signed_in(visit, &redeemed, &target, StatusCode::FOUND).await)
             }
             Err(refusal) => {
                 let text = format!("The {name} cannot be redeemed: {refusal}.\n");

@@ -6,6 +6,7 @@ pub mod client;
 pub mod connection;
 pub mod cookies;
 pub mod forged;
+pub mod form;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;

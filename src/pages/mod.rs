@@ -4,6 +4,7 @@
 //! A page is plain data until it is rendered, so that whoever decides on one need not know the
 //! request's reference; the edge that answers adds it.
 
+mod paused;
 mod policy;
 mod problem;
 mod sign_in;
@@ -15,7 +16,9 @@ use http::StatusCode;
 
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::http::form::Field;
 
+pub use paused::{PausedPage, What, base64};
 pub use problem::{Problem, Side};
 pub use sign_in::SignInFailure;
 
@@ -68,6 +71,20 @@ pub enum Page<'a> {
         /// Where to sign in as somebody else, if that could help.
         switch_url: Option<&'a str>,
     },
+    /// A closed page whose URL may have a fragment, which browsers do not send: a script keeps it until
+    /// the visitor is back.
+    KeepFragment {
+        /// Where the visitor signs in.
+        login_url: &'a str,
+        /// The cookie that keeps it.
+        cookie: &'a str,
+        /// What it is kept with.
+        tag: &'a str,
+        /// Whether the cookie is for https alone.
+        secure: bool,
+    },
+    /// A request that was paused for a login.
+    Paused(PausedPage<'a>),
     /// Too many requests came from the visitor's address.
     SlowDown {
         /// After how many seconds the next one is welcome.
@@ -84,6 +101,9 @@ impl Page<'_> {
             Self::SignInFailed { reason, .. } => reason.status(),
             Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            // Nobody who asks whether the page is open is to take this for a yes, nor is a cache.
+            Self::KeepFragment { .. } => StatusCode::UNAUTHORIZED,
+            Self::Paused(_) => StatusCode::OK,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }
@@ -104,6 +124,8 @@ impl Page<'_> {
     pub fn content_security_policy(&self) -> &'static str {
         match self {
             Self::ConfirmSignIn { .. } => &policy::WITH_FORM,
+            Self::KeepFragment { .. } => &policy::FRAGMENT,
+            Self::Paused(_) => &policy::RESUME,
             _ => &policy::WITHOUT_FORM,
         }
     }
@@ -115,6 +137,8 @@ impl Page<'_> {
             Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
             Self::Forbidden { .. } => "This is not open to you",
+            Self::KeepFragment { .. } => "Please sign in",
+            Self::Paused(paused) => paused.title(),
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
         })

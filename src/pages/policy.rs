@@ -1,5 +1,5 @@
-//! The style of the pages, and the Content-Security-Policy that allows this one style by its hash
-//! and nothing else.
+//! The style and the scripts of the pages, and the Content-Security-Policy that allows these by their
+//! hashes and nothing else.
 
 use std::sync::LazyLock;
 
@@ -9,6 +9,20 @@ use sha2::{Digest, Sha256};
 
 /// The style sheet, which each page carries inline.
 pub(super) const STYLE: &str = include_str!("../../templates/pages/style.css");
+
+/// The script of the page that keeps a fragment.
+pub(super) const FRAGMENT_SCRIPT: &str = include_str!("../../templates/pages/fragment.js");
+
+/// The script of the page that sends something again.
+pub(super) const RESUME_SCRIPT: &str = include_str!("../../templates/pages/resume.js");
+
+/// For the page that keeps a fragment.
+pub(super) static FRAGMENT: LazyLock<String> =
+    LazyLock::new(|| format!("{}; script-src '{}'; form-action 'none'", *COMMON, hash_of(FRAGMENT_SCRIPT)));
+
+/// For the page that sends something again: to the site itself, by its form or by its script.
+pub(super) static RESUME: LazyLock<String> =
+    LazyLock::new(|| format!("{}; script-src '{}'; connect-src 'self'", *COMMON, hash_of(RESUME_SCRIPT)));
 
 /// For pages that have no form.
 pub(super) static WITHOUT_FORM: LazyLock<String> =
@@ -20,6 +34,10 @@ pub(super) static WITHOUT_FORM: LazyLock<String> =
 pub(super) static WITH_FORM: LazyLock<String> = LazyLock::new(|| COMMON.clone());
 
 static COMMON: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'")
+    let style = hash_of(STYLE);
+    format!("default-src 'none'; style-src '{style}'; base-uri 'none'; frame-ancestors 'none'")
 });
+
+fn hash_of(inline: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)))
+}

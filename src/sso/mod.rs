@@ -5,6 +5,7 @@
 
 mod authenticate;
 mod issue;
+mod paused;
 mod redeem;
 mod sessions;
 pub mod sites;
