@@ -9,6 +9,8 @@
 )]
 
 mod demo;
+mod newsroom;
+mod paused;
 mod webdriver;
 
 use demo::{Demo, artifact};

@@ -32,6 +32,8 @@ mod navigation;
 mod oauth1;
 mod outage;
 mod paths;
+mod paused;
+mod paused_attacks;
 mod presets;
 mod proxy_protocol;
 mod redeem_race;
