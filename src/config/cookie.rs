@@ -42,7 +42,7 @@ fn is_https(origin: &Origin) -> bool {
     origin.scheme() == Scheme::Https
 }
 
-/// A token (RFC 6265 §4.1.1) that leaves the prefixes and the state cookie's name alone. Browsers
+/// A token (RFC 6265 §4.1.1) that leaves the prefixes and the names of the other cookies alone. Browsers
 /// compare the prefixes without case.
 fn is_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -50,7 +50,7 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(token)
         && !["__host-", "__secure-"].iter().any(|prefix| lower.starts_with(prefix))
-        && !lower.ends_with("_state")
+        && !["_state", "_person", "_fragment"].iter().any(|suffix| lower.ends_with(suffix))
 }
 
 #[cfg(test)]
@@ -75,6 +75,8 @@ mod tests {
             "__host-a",
             "__SECURE-a",
             "a_state",
+            "a_Person",
+            "a_fragment",
             &long,
         ] {
             assert!(!is_name(name), "{name}");

@@ -81,6 +81,7 @@ impl ReturnTo {
 
     /// The same page at `fragment`, which has to be what RFC 3986 §3.5 allows, unless it names a place on
     /// the page already.
+    #[must_use]
     pub fn at_fragment(self, fragment: &str) -> Self {
         let is_fragment = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
         let may = !self.0.contains('#') && fragment.bytes().all(is_fragment);

@@ -46,6 +46,7 @@ use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
 use forbidden::Refusal;
+use paused::Arrivals;
 use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
@@ -75,6 +76,8 @@ pub struct Gateway {
     request_ids: RequestIds,
     watch: Rc<Watch>,
     revocation: Revocation,
+    /// Who is just bringing something that is to be kept.
+    arrivals: Arrivals,
 }
 
 impl Gateway {
@@ -85,7 +88,14 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
+        Self {
+            shared,
+            pools,
+            request_ids,
+            watch: Rc::default(),
+            revocation: Revocation::default(),
+            arrivals: Arrivals::default(),
+        }
     }
 
     /// A new connection from `peer` over `scheme`.

@@ -99,11 +99,12 @@ impl Page<'_> {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInFailed { reason, .. } => reason.status(),
-            Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
+            Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } | Self::Paused(_) => {
+                StatusCode::OK
+            }
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             // Nobody who asks whether the page is open is to take this for a yes, nor is a cache.
             Self::KeepFragment { .. } => StatusCode::UNAUTHORIZED,
-            Self::Paused(_) => StatusCode::OK,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }

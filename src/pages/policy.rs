@@ -38,6 +38,6 @@ static COMMON: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src '{style}'; base-uri 'none'; frame-ancestors 'none'")
 });
 
-fn hash_of(inline: &str) -> String {
+pub(super) fn hash_of(inline: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)))
 }

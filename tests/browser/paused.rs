@@ -41,13 +41,11 @@ fn sign_in(browser: &Browser, email: &str) {
 /// Waits until the page has this heading.
 #[track_caller]
 fn await_heading(browser: &Browser, heading: &str) {
-    for _ in 0..500 {
-        if browser.evaluate("document.querySelector('h1')?.textContent") == heading {
-            return;
-        }
+    let has_come = (0..500).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("no {heading:?} at {}: {:?}", browser.url(), browser.console());
+        browser.evaluate("document.querySelector('h1')?.textContent") == heading
+    });
+    assert!(has_come, "no {heading:?} at {}: {:?}", browser.url(), browser.console());
 }
 
 #[test]

@@ -443,3 +443,21 @@ async fn a_fragment_that_was_planted_or_is_none_is_left_out() {
         gateway.advance(minutes(31));
     }
 }
+
+#[tokio::test]
+async fn with_a_redis_whichever_node_takes_the_login_has_what_another_one_kept() {
+    let upstream = FakeUpstream::start().await;
+    let server = crate::servers::redis::Server::start();
+    let [first, second] = crate::redis::two(&upstream, &server.url(), |site| site).await;
+    let mut visitor = Visitor::at(&first);
+    let to_login = visitor.send(own_form(&format!("{SITE}/save"), "a=1")).await.location();
+    let mut moved = crate::redis::moved(&visitor, &second);
+    let back = come_back(&second, &mut moved, &to_login, "jane@example.com").await;
+    let page = resumed(&mut moved, &back).await;
+    assert!(goes_by_itself(&page));
+    send_form(&mut moved, &page).await;
+    assert_eq!(upstream.last().body, b"a=1");
+    let mut again = crate::redis::moved(&moved, &first);
+    let again = again.get(&format!("{SITE}{}", local(&back.location()))).await;
+    assert_eq!(again.location(), "/save", "it is gone everywhere");
+}

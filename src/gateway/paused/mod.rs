@@ -5,9 +5,12 @@
 //! more by the visitor's own browser ([`resume`]), to live the ordinary life of a request. A fragment
 //! never leaves the browser, and is kept there ([`fragment`]).
 
+mod arrivals;
 mod fragment;
 mod park;
 mod resume;
+
+pub(super) use arrivals::Arrivals;
 
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

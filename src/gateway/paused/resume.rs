@@ -86,13 +86,11 @@ fn page_for(
         Manner::Form => Form::of(&post.content_type, &post.body),
         Manner::Script => None,
     };
-    Some(match &form {
-        Some(form) => show(What::Form { form, action: &action }),
-        None => {
-            let body = base64(&post.body);
-            show(What::Body { url: &action, content_type: &post.content_type, body: &body })
-        }
-    })
+    let Some(form) = &form else {
+        let body = base64(&post.body);
+        return Some(show(What::Body { url: &action, content_type: &post.content_type, body: &body }));
+    };
+    Some(show(What::Form { form, action: &action }))
 }
 
 /// Where a request went, judged as it was then.
