@@ -278,7 +278,7 @@ mod tests {
                 "UTF-8",
                 vec![text("t", "one\r\ntwo +%"), text("ä", "€")],
             ),
-            ("t=%E4%80%81&x=%C3%A4", "windows-1252", vec![text("t", "ä€\u{81}"), text("x", "Ã¤")]),
+            ("t=%E4%80%81%FF&x=%C3%A4", "windows-1252", vec![text("t", "ä€\u{81}ÿ"), text("x", "Ã¤")]),
             ("_charset_=UTF-8", "UTF-8", vec![text("_charset_", "UTF-8")]),
         ] {
             let read = form(URLENCODED, body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
@@ -294,7 +294,7 @@ mod tests {
             "a=1&",
             "&",
             "a=%7e",
-            "a=%7E",
+            "a=~",
             "a=%2f",
             "a= ",
             "a=%20",

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use serde_json::json;
 
+use crate::support::jar::Jar;
 use crate::support::{
     Ask, FakeUpstream, Plan, Response, SITE, TestGateway, Visitor, encoded, local, minutes, parameter,
 };
@@ -287,7 +288,7 @@ async fn a_form_from_a_page_in_an_old_charset_and_files_are_sent_again_as_they_w
         Content-Type: text/plain\r\n\r\n</script>\0\r\n------Xy--\r\n";
     let ask =
         own_form(&format!("{SITE}/save"), body).with("Content-Type", "multipart/form-data; boundary=----Xy");
-    visitor.jar = Default::default();
+    visitor.jar = Jar::default();
     let to_login = visitor.send(ask.clone()).await.location();
     let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
     let html = resumed(&mut visitor, &back).await.text();
@@ -296,7 +297,7 @@ async fn a_form_from_a_page_in_an_old_charset_and_files_are_sent_again_as_they_w
 
     let mut ask = ask;
     ask.body = Some(body.replace("\\u{e4}", "ä").into_bytes());
-    visitor.jar = Default::default();
+    visitor.jar = Jar::default();
     let to_login = visitor.send(ask).await.location();
     let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
     let html = resumed(&mut visitor, &back).await.text();
@@ -350,7 +351,7 @@ async fn a_script_that_wishes_so_has_its_request_sent_again_on_the_way_back_to_i
         } else {
             assert_eq!(local(&back.location()), "/editor?doc=7");
             visitor.get(&format!("{SITE}/.tollgate/logout")).await;
-            visitor.jar = Default::default();
+            visitor.jar = Jar::default();
         }
     }
     upstream.assert_untouched("nothing was sent again").await;
