@@ -64,7 +64,7 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(token)
         && !["__host-", "__secure-"].iter().any(|prefix| lower.starts_with(prefix))
-        && !["_state", "_chromeless"].iter().any(|suffix| lower.ends_with(suffix))
+        && !["_state", "_person", "_fragment", "_chromeless"].iter().any(|suffix| lower.ends_with(suffix))
 }
 
 #[cfg(test)]
@@ -90,6 +90,8 @@ mod tests {
             "__SECURE-a",
             "a_state",
             "a_Chromeless",
+            "a_Person",
+            "a_fragment",
             &long,
         ] {
             assert!(!is_name(name), "{name}");

@@ -278,6 +278,10 @@ pub struct Site {
     pub rewrite: Relocations,
     /// Origins whose pages may show the site in a frame.
     pub embed_origins: Vec<Origin>,
+    /// Whether a POST that was interrupted by a login is sent again after it.
+    pub resume_posts: bool,
+    /// Whether a visitor comes back from the login page to the very place on the page.
+    pub keep_fragment: bool,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.

@@ -75,6 +75,8 @@ pub(super) fn read<'a>(
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
+    let resume_posts = section.flag("resume_posts", true);
+    let keep_fragment = section.flag("keep_fragment", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
     let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
     let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
@@ -131,6 +133,8 @@ pub(super) fn read<'a>(
         cors_origins: cors_origins?.unwrap_or_default(),
         rewrite: rewrite?,
         embed_origins: embed_origins?,
+        resume_posts: resume_posts?,
+        keep_fragment: keep_fragment?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -112,6 +112,25 @@ impl ReturnTo {
         format!("{path}?return_url={}", percent_encoding::utf8_percent_encode(&self.0, RESERVED))
     }
 
+    /// The same page at `fragment`, which has to be what RFC 3986 §3.5 allows, unless it names a place on
+    /// the page already.
+    #[must_use]
+    pub fn at_fragment(self, fragment: &str) -> Self {
+        let is_fragment = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+        let may = !self.0.contains('#') && fragment.bytes().all(is_fragment);
+        if may { Self(format!("{}#{fragment}", self.0)) } else { self }
+    }
+
+    /// The one spelling of the page's URL at `origin`, by which it is known again when it comes back from
+    /// a login page; `None` if it is on another host. What a browser would encode is encoded, and there
+    /// is no fragment.
+    pub fn own_page(&self, origin: &Origin) -> Option<String> {
+        let absolute = self.absolute(origin);
+        let own = absolute.strip_prefix(&origin.to_string()).is_some_and(|rest| rest.starts_with('/'));
+        let page = absolute.split('#').next().unwrap_or_default();
+        own.then(|| percent_encoding::utf8_percent_encode(page, UNSAFE).to_string())
+    }
+
     /// The target as a `Location` value.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -217,6 +236,34 @@ mod tests {
             ["/.tollgate/embedded", "/.tollgate/embed/x", "/a?x=/.tollgate/embed", "//.tollgate/embed"]
         {
             assert!(!parse(input).is_handover(), "{input}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_again_when_it_comes_back() {
+        let origin = Origin::parse("https://site.example").unwrap();
+        let page = |target: &str| ReturnTo(target.to_owned()).own_page(&origin);
+        for (went, came) in [
+            ("/a?b=1", "/a?b=1#x"),
+            ("/a|b?c={d}", "/a%7Cb?c=%7Bd%7D"),
+            ("/a", "https://site.example/a"),
+            ("https://site.example//a", "https://site.example//a"),
+        ] {
+            assert_eq!(page(went), page(came), "{went}");
+            assert!(page(went).is_some());
+        }
+        for other in ["https://a.pages.example/x", "https://site.example.evil/", "https://site.example:1/"] {
+            assert_eq!(page(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_fragment_can_become_one() {
+        let at = |target: &str, fragment| ReturnTo(target.to_owned()).at_fragment(fragment).to_string();
+        assert_eq!(at("/a?b", "c%20d/?"), "/a?b#c%20d/?");
+        assert_eq!(at("/a#b", "c"), "/a#b");
+        for evil in ["a#b", "a\r\nSet-Cookie: x=y", "a b", "a\"b", "<", "ä", "a\\b"] {
+            assert_eq!(at("/a", evil), "/a", "{evil:?}");
         }
     }
 

@@ -60,7 +60,8 @@ impl BrowserKey {
         self.tag([b"tollgate session\0", token.hash().as_bytes(), &receipt.salt]).into()
     }
 
-    fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
+    /// An HMAC-SHA256 of `parts` under this key.
+    pub(super) fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
         // RFC 2104 §2: a key shorter than the hash's block of 64 bytes is padded with zeros.
         let mut block = [0; 64];
         let (key, _padding) = block.split_at_mut(self.0.len());

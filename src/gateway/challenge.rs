@@ -16,7 +16,21 @@ use crate::pages::{Page, SignInFailure};
 
 impl Gateway {
     /// Answers a request that needs a session first.
-    pub(super) async fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Result<Response, Fault> {
+    pub(super) async fn challenge(
+        &self,
+        request: &mut Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        self.park(request, &page_of(request.headers(), visit), visit).await;
+        self.challenge_bare(request, visit).await
+    }
+
+    /// The same where there is no body to be kept.
+    pub(super) async fn challenge_bare(
+        &self,
+        request: &Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
         let headers = request.headers();
         if cors::is_preflight(request.method(), headers) {
             return Ok(visit.front.cors.answer_preflight(headers));
@@ -32,11 +46,10 @@ impl Gateway {
             return Ok(evicted(visit));
         }
         let target = visit.clean_url();
-        if let Some(elsewhere) = self.ask_group(request, visit, &target) {
-            return Ok(elsewhere);
-        }
         let status = reply::see_other(request.method());
-        Ok(self.to_login_page(status, visit, &target, None))
+        let elsewhere = self.ask_group(request, visit, &target);
+        let answer = elsewhere.unwrap_or_else(|| self.to_login_page(status, visit, &target, None));
+        Ok(self.keeping_fragment(answer, request.method(), visit))
     }
 
     /// Sends a person to the login page, which is to send them back to `return_to`.
@@ -65,16 +78,16 @@ impl Gateway {
 
     /// Tells a program that it needs a session, and where a person could get one.
     pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
-        // A script wants to come back to the page that it runs on; a program that says of none, to
-        // what it asked for.
-        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-        let return_to = page.map_or_else(|| visit.clean_url(), |page| visit.return_to(page));
+        let return_to = page_of(headers, visit);
         // The state belongs to this browser: a script of another origin has no business with it.
         let own =
             headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());
         let browser = own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
         let state = browser.as_ref().map(|browser| browser.state_for(&visit.front.site.name));
-        let details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        let mut details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        if let (true, Some(details)) = (visit.is_parked.get(), details.as_object_mut()) {
+            details.insert("resumes".to_owned(), true.into());
+        }
         let error = json!({
             "code": "login_required",
             "message": "This needs a session: open login_url in a browser to get one.",
@@ -99,6 +112,16 @@ fn evicted(visit: &Visit<'_>) -> Response {
     let forget = cookies::forget_session(visit.cookie_names, &visit.front.site.cookie, visit.origin.scheme());
     response.headers_mut().append(SET_COOKIE, forget);
     response
+}
+
+/// Where a visitor is to come back to. A person wants to see what was asked for; a script, the page that
+/// it runs on; a program that says of none, what it asked for.
+fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
+    let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+    match page.filter(|_| !visit.is_navigation(headers)) {
+        Some(page) => visit.return_to(page),
+        None => visit.clean_url(),
+    }
 }
 
 /// `Set-Cookie` that gives the visitor's browser its key.

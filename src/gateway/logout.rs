@@ -30,6 +30,12 @@ impl Gateway {
         for hash in visit.session_hashes() {
             knew_somebody |= self.shared.sso.log_out(site, hash).await?;
         }
+        // Nor is what this person was about to do left to the next one. The store has just answered.
+        if site.resume_posts
+            && let Some(browser) = visit.browser()
+        {
+            self.shared.sso.forget_parked(browser, &site.name).await?;
+        }
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
         if !knew_somebody && let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {

@@ -15,6 +15,7 @@ mod front;
 mod group;
 mod https;
 mod logout;
+mod paused;
 mod presented;
 mod redeem;
 mod reserved;
@@ -55,6 +56,7 @@ use address::{Address, Pins};
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
+use paused::Arrivals;
 use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
@@ -85,6 +87,8 @@ pub struct Gateway {
     watch: Rc<Watch>,
     revocation: Revocation,
     pins: Pins,
+    /// Who is just bringing something that is to be kept.
+    arrivals: Arrivals,
 }
 
 impl Gateway {
@@ -95,8 +99,15 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        let (watch, revocation, pins) = (Rc::default(), Revocation::default(), Pins::default());
-        Self { shared, pools, request_ids, watch, revocation, pins }
+        Self {
+            shared,
+            pools,
+            request_ids,
+            watch: Rc::default(),
+            revocation: Revocation::default(),
+            pins: Pins::default(),
+            arrivals: Arrivals::default(),
+        }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -166,7 +177,7 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        request: Request,
+        mut request: Request,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
@@ -212,7 +223,7 @@ impl Gateway {
         let destination = Destination::of(request.headers(), &visit, &address.host)?;
         let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
             Access::Allow(permit) => permit,
-            Access::Challenge => return self.challenge(&request, &visit).await,
+            Access::Challenge => return self.challenge(&mut request, &visit).await,
             Access::Deny { visitor, alternatives } => {
                 let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
                 return Ok(refusal.into_response(&request, &visit, request_id));

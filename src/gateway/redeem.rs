@@ -47,7 +47,7 @@ impl Gateway {
             outcome => outcome?,
         };
         let answer = match outcome {
-            Ok(redeemed) => signed_in(visit, &redeemed, &target, StatusCode::FOUND),
+            Ok(redeemed) => self.signed_in(visit, &redeemed, &target, StatusCode::FOUND).await,
             Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND).await?,
         };
         Ok(Some(answer))
@@ -103,31 +103,37 @@ impl Gateway {
         }
         Ok(self.to_login_page(status, visit, target, Some("token_invalid")))
     }
-}
 
-/// Hands out the session cookie and sends the visitor on.
-pub(super) fn signed_in(
-    visit: &Visit<'_>,
-    redeemed: &Redeemed,
-    target: &ReturnTo,
-    status: StatusCode,
-) -> Response {
-    let site = &visit.front.site;
-    let mut response = match site.cookie.same_site {
-        // A strict cookie is not sent along a chain of redirects that began on another site, and
-        // the visitor would be sent to the login page again and again; a page of this site that
-        // moves on by itself begins a new chain.
-        SameSite::Strict if !visit.began_here => moving_on(target),
-        SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
-    };
-    let scheme = visit.origin.scheme();
-    if site.cookie.same_site == SameSite::None {
-        let forget = cookies::forget_unpartitioned_session(visit.cookie_names, scheme);
-        response.headers_mut().append(SET_COOKIE, forget);
+    /// Hands out the session cookie and sends the visitor on.
+    pub(super) async fn signed_in(
+        &self,
+        visit: &Visit<'_>,
+        redeemed: &Redeemed,
+        target: &ReturnTo,
+        status: StatusCode,
+    ) -> Response {
+        let site = &visit.front.site;
+        let onward = self.onward(visit, redeemed, target).await;
+        let target = &onward.target;
+        let mut response = match site.cookie.same_site {
+            // A strict cookie is not sent along a chain of redirects that began on another site, and
+            // the visitor would be sent to the login page again and again; a page of this site that
+            // moves on by itself begins a new chain.
+            SameSite::Strict if !visit.began_here => moving_on(target),
+            SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
+        };
+        let scheme = visit.origin.scheme();
+        if site.cookie.same_site == SameSite::None {
+            let forget = cookies::forget_unpartitioned_session(visit.cookie_names, scheme);
+            response.headers_mut().append(SET_COOKIE, forget);
+        }
+        let cookie = cookies::set_session(visit.cookie_names, &site.cookie, scheme, &redeemed.key);
+        response.headers_mut().append(SET_COOKIE, cookie);
+        for cookie in onward.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
     }
-    let cookie = cookies::set_session(visit.cookie_names, &site.cookie, scheme, &redeemed.key);
-    response.headers_mut().append(SET_COOKIE, cookie);
-    response
 }
 
 /// The page whose button redeems the token: scanners that open every link do not press buttons.

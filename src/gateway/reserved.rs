@@ -7,7 +7,7 @@ use super::Gateway;
 use super::embedding::handover;
 use super::fault::Fault;
 use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
-use super::redeem::{confirmation, refuse_prefetch, signed_in};
+use super::redeem::{confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::domain::opaque::LoginToken;
 use crate::domain::path::{RequestPath, lies_under};
@@ -33,6 +33,7 @@ pub(super) enum Endpoint {
     Login,
     Logout,
     Redeem,
+    Resume,
     WhoAmI,
     /// Where a tab hands a token to the frame that opened it.
     Handover,
@@ -53,6 +54,7 @@ impl Endpoint {
             "/.tollgate/login" => Self::Login,
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
+            "/.tollgate/resume" => Self::Resume,
             "/.tollgate/session" => Self::WhoAmI,
             "/.tollgate/embed" if visit.front.ancestors.is_some() => Self::Handover,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
@@ -71,6 +73,7 @@ impl Endpoint {
             Self::Group
             | Self::GroupLogout
             | Self::Login
+            | Self::Resume
             | Self::WhoAmI
             | Self::Handover
             | Self::RedeemCompatible(_)
@@ -114,6 +117,10 @@ impl Gateway {
             Endpoint::Handover => Ok(deliberate(&request, visit)?.unwrap_or_else(|| handover(visit))),
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
+            Endpoint::Resume => match deliberate(&request, visit)? {
+                Some(instead) => Ok(instead),
+                None => self.resume(visit).await,
+            },
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
         }
     }
@@ -149,7 +156,7 @@ impl Gateway {
             Ok(redeemed) => {
                 let stored = named.or_else(|| redeemed.return_url.clone());
                 let target = visit.return_to(stored.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, status))
+                Ok(self.signed_in(visit, &redeemed, &target, status).await)
             }
             Err(_) => self.token_invalid(visit, &target, status).await,
         }
@@ -180,7 +187,7 @@ impl Gateway {
         match self.redeem(visit, &token, Some(kind)).await? {
             Ok(redeemed) => {
                 let target = visit.return_to(redeemed.return_url.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, StatusCode::FOUND))
+                Ok(self.signed_in(visit, &redeemed, &target, StatusCode::FOUND).await)
             }
             Err(refusal) => {
                 let text = format!("The {name} cannot be redeemed: {refusal}.\n");

@@ -1,5 +1,6 @@
 //! What a request says, read once and proven: its target, its path, its cookies.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use http::header::{HOST, HeaderMap};
@@ -92,6 +93,10 @@ pub(super) struct Visit<'a> {
     pub(super) framed: bool,
     query: Option<&'a str>,
     pub(super) presented: Rc<Presented>,
+    /// The key that the browser gets now.
+    new_browser: OnceCell<BrowserKey>,
+    /// Whether the request is kept until the visitor has signed in.
+    pub(super) is_parked: Cell<bool>,
 }
 
 impl<'a> Visit<'a> {
@@ -117,6 +122,8 @@ impl<'a> Visit<'a> {
             framed: address.front.ancestors.is_some() && opening(headers) == Opening::Frame,
             query,
             presented: address.presented(headers),
+            new_browser: OnceCell::new(),
+            is_parked: Cell::new(false),
         })
     }
 
@@ -211,9 +218,10 @@ impl<'a> Visit<'a> {
         self.presented.cookies.browser.as_ref()
     }
 
-    /// The browser's key, new if it has none.
+    /// The browser's key, new if it has none, and then the same for all of the answer.
     pub(super) fn browser_or_new(&self, entropy: &dyn Entropy) -> BrowserKey {
-        self.browser().cloned().unwrap_or_else(|| BrowserKey::mint(entropy))
+        let new = || self.new_browser.get_or_init(|| BrowserKey::mint(entropy));
+        self.browser().unwrap_or_else(new).clone()
     }
 }
 

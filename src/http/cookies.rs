@@ -11,7 +11,12 @@ use crate::domain::state::BrowserKey;
 
 const HOST_PREFIX: &str = "__Host-";
 const STATE_SUFFIX: &str = "_state";
+const PERSON_SUFFIX: &str = "_person";
+const FRAGMENT_SUFFIX: &str = "_fragment";
 const CHROMELESS_SUFFIX: &str = "_chromeless";
+
+/// What follows the site's own name in each cookie.
+const SUFFIXES: [&str; 5] = ["", STATE_SUFFIX, PERSON_SUFFIX, FRAGMENT_SUFFIX, CHROMELESS_SUFFIX];
 
 /// The names under which a site's cookies travel.
 ///
@@ -21,9 +26,11 @@ const CHROMELESS_SUFFIX: &str = "_chromeless";
 pub struct CookieNames {
     session: String,
     state: String,
+    person: String,
+    fragment: String,
     chromeless: String,
     /// All spellings, lower-case: no browser but some servers compare without case.
-    hidden: [String; 6],
+    hidden: [String; 10],
 }
 
 impl CookieNames {
@@ -34,18 +41,29 @@ impl CookieNames {
             Scheme::Https => HOST_PREFIX,
         };
         let name = &cookie.name;
-        let hidden = ["", HOST_PREFIX]
-            .map(|prefix| ["", STATE_SUFFIX, CHROMELESS_SUFFIX].map(|end| format!("{prefix}{name}{end}")));
+        let hidden = ["", HOST_PREFIX].map(|prefix| SUFFIXES.map(|suffix| format!("{prefix}{name}{suffix}")));
         let hidden = hidden.as_flattened().iter().map(|name| name.to_ascii_lowercase());
         Self {
             session: format!("{prefix}{name}"),
             state: format!("{prefix}{name}{STATE_SUFFIX}"),
             chromeless: format!("{prefix}{name}{CHROMELESS_SUFFIX}"),
+            person: format!("{prefix}{name}{PERSON_SUFFIX}"),
+            fragment: format!("{prefix}{name}{FRAGMENT_SUFFIX}"),
             hidden: std::array::from_fn({
                 let mut hidden = hidden;
                 move |_| hidden.next().unwrap_or_default()
             }),
         }
+    }
+
+    /// The cookie by which a browser remembers who was signed in last.
+    pub fn person(&self) -> &str {
+        &self.person
+    }
+
+    /// The cookie in which a page's script keeps the fragment of its URL during a login.
+    pub fn fragment(&self) -> &str {
+        &self.fragment
     }
 
     fn hides(&self, name: &[u8]) -> bool {
@@ -116,8 +134,19 @@ impl GatewayCookies {
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let crumbs = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
-    crumbs.map(split_crumb)
+    headers.get_all(COOKIE).into_iter().flat_map(|line| pairs_in(line.as_bytes()))
+}
+
+fn pairs_in(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.split(|b| *b == b';').map(split_crumb)
+}
+
+/// The value of the cookie `name` in a `Cookie` header of these lines, if there is one such cookie.
+pub fn only_value<'a>(lines: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
+    let all = lines.into_iter().flat_map(pairs_in);
+    let mut values = all.filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 fn split_crumb(crumb: &[u8]) -> (&[u8], &[u8]) {
@@ -234,6 +263,18 @@ fn companion<'a>(name: &'a str, value: String, cookie: &SiteCookie, scheme: Sche
             cookie
         }
     }
+}
+
+/// `Set-Cookie` by which a browser remembers who was signed in last, as long as it runs.
+pub fn set_person(names: &CookieNames, scheme: Scheme, tag: String) -> HeaderValue {
+    value_of(&built(&names.person, tag, scheme, CookieSameSite::Lax))
+}
+
+/// `Set-Cookie` that makes the browser forget a fragment.
+pub fn forget_fragment(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+    let mut cookie = built(&names.fragment, String::new(), scheme, CookieSameSite::Lax);
+    cookie.make_removal();
+    value_of(&cookie)
 }
 
 fn built(name: &str, value: String, scheme: Scheme, same_site: CookieSameSite) -> Cookie<'_> {

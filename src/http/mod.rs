@@ -7,6 +7,7 @@ pub mod connection;
 pub mod connection_auth;
 pub mod cookies;
 pub mod forged;
+pub mod form;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;

@@ -4,6 +4,7 @@
 //! A page is plain data until it is rendered, so that whoever decides on one need not know the
 //! request's reference; the edge that answers adds it.
 
+mod paused;
 mod policy;
 mod problem;
 mod sign_in;
@@ -15,7 +16,9 @@ use http::StatusCode;
 
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::http::form::Field;
 
+pub use paused::{PausedPage, What, base64};
 pub use problem::{Problem, Side};
 pub use sign_in::SignInFailure;
 
@@ -86,6 +89,20 @@ pub enum Page<'a> {
         /// The page in the frame.
         page_url: &'a str,
     },
+    /// A closed page whose URL may have a fragment, which browsers do not send: a script keeps it until
+    /// the visitor is back.
+    KeepFragment {
+        /// Where the visitor signs in.
+        login_url: &'a str,
+        /// The cookie that keeps it.
+        cookie: &'a str,
+        /// What it is kept with.
+        tag: &'a str,
+        /// Whether the cookie is for https alone.
+        secure: bool,
+    },
+    /// A request that was paused for a login.
+    Paused(PausedPage<'a>),
     /// Too many requests came from the visitor's address.
     SlowDown {
         /// After how many seconds the next one is welcome.
@@ -103,9 +120,12 @@ impl Page<'_> {
             Self::ConfirmSignIn { .. }
             | Self::SignedIn { .. }
             | Self::SignedOut { .. }
-            | Self::Handover { .. } => StatusCode::OK,
+            | Self::Handover { .. }
+            | Self::Paused(_) => StatusCode::OK,
             Self::FramedSignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            // Nobody who asks whether the page is open is to take this for a yes, nor is a cache.
+            Self::KeepFragment { .. } => StatusCode::UNAUTHORIZED,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }
@@ -128,6 +148,8 @@ impl Page<'_> {
             Self::ConfirmSignIn { .. } => &policy::WITH_FORM,
             Self::FramedSignIn { .. } => &policy::WITH_FRAME_SCRIPT,
             Self::Handover { .. } => &policy::WITH_HANDOVER_SCRIPT,
+            Self::KeepFragment { .. } => &policy::FRAGMENT,
+            Self::Paused(_) => &policy::RESUME,
             _ => &policy::WITHOUT_FORM,
         }
     }
@@ -141,6 +163,8 @@ impl Page<'_> {
             Self::Forbidden { .. } => "This is not open to you",
             Self::FramedSignIn { .. } => "Sign in to go on",
             Self::Handover { .. } => "One last step",
+            Self::KeepFragment { .. } => "Please sign in",
+            Self::Paused(paused) => paused.title(),
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
         })

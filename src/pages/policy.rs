@@ -1,5 +1,5 @@
-//! The style of the pages, the scripts of the two that have one, and the Content-Security-Policy that
-//! allows each by its hash and nothing else.
+//! The style and the scripts of the pages, and the Content-Security-Policy that allows these by their
+//! hashes and nothing else.
 
 use std::sync::LazyLock;
 
@@ -9,6 +9,20 @@ use sha2::{Digest, Sha256};
 
 /// The style sheet, which each page carries inline.
 pub(super) const STYLE: &str = include_str!("../../templates/pages/style.css");
+
+/// The script of the page that keeps a fragment.
+pub(super) const FRAGMENT_SCRIPT: &str = include_str!("../../templates/pages/fragment.js");
+
+/// The script of the page that sends something again.
+pub(super) const RESUME_SCRIPT: &str = include_str!("../../templates/pages/resume.js");
+
+/// For the page that keeps a fragment.
+pub(super) static FRAGMENT: LazyLock<String> =
+    LazyLock::new(|| format!("{}; script-src '{}'; form-action 'none'", *COMMON, hash_of(FRAGMENT_SCRIPT)));
+
+/// For the page that sends something again: to the site itself, by its form or by its script.
+pub(super) static RESUME: LazyLock<String> =
+    LazyLock::new(|| format!("{}; script-src '{}'; connect-src 'self'", *COMMON, hash_of(RESUME_SCRIPT)));
 
 /// For pages that have no form.
 pub(super) static WITHOUT_FORM: LazyLock<String> =
@@ -33,11 +47,14 @@ pub(super) static WITH_FRAME_SCRIPT: LazyLock<String> = LazyLock::new(|| with_sc
 pub(super) static WITH_HANDOVER_SCRIPT: LazyLock<String> = LazyLock::new(|| with_script(HANDOVER_SCRIPT));
 
 fn with_script(script: &str) -> String {
-    let hash = STANDARD.encode(Sha256::digest(script));
-    format!("{}; script-src 'sha256-{hash}'", *WITHOUT_FORM)
+    format!("{}; script-src '{}'", *WITHOUT_FORM, hash_of(script))
 }
 
 static COMMON: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'")
+    let style = hash_of(STYLE);
+    format!("default-src 'none'; style-src '{style}'; base-uri 'none'; frame-ancestors 'none'")
 });
+
+pub(super) fn hash_of(inline: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)))
+}

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
+use crate::http::form::Form;
 
 const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Used,
@@ -206,4 +207,55 @@ fn a_wait_is_told_as_people_tell_it() {
     ] {
         assert_eq!(wait_in_words(seconds), words);
     }
+}
+
+/// The pages that have a script, each with `text` wherever it takes text.
+fn pages_with_a_script(text: &str) -> Vec<(String, &'static str)> {
+    let next = return_to("/a?b=1&c=%22");
+    let fields = vec![
+        Field::Text { name: text.to_owned(), value: text.to_owned() },
+        Field::NoFile { name: text.to_owned() },
+        Field::File {
+            name: text.to_owned(),
+            filename: text.to_owned(),
+            content_type: text.to_owned(),
+            content: HOSTILE.into(),
+        },
+    ];
+    let form = Form { encoding: "multipart/form-data", charset: "UTF-8", fields };
+    let paused = |what, by_itself| Page::Paused(PausedPage { what, by_itself, who: Some(text), next: &next });
+    let body = base64(HOSTILE.as_bytes());
+    let pages = [
+        paused(What::Form { form: &form, action: &next }, true),
+        paused(What::Form { form: &form, action: &next }, false),
+        paused(What::Body { url: &next, content_type: text, body: &body }, true),
+        Page::KeepFragment { login_url: text, cookie: text, tag: text, secure: true },
+    ];
+    pages.iter().map(|page| (page.render(None), page.content_security_policy())).collect()
+}
+
+#[test]
+fn a_script_in_a_page_is_the_one_that_its_policy_allows_whatever_else_stands_there() {
+    for (html, policy) in pages_with_a_script(HOSTILE) {
+        let scripts: Vec<&str> = html.split("<script>").skip(1).collect();
+        assert_eq!(
+            (scripts.len(), html.matches("<script").count(), html.matches("<img").count()),
+            (1, 1, 0),
+            "{html}"
+        );
+        let script = scripts[0].split_once("</script>").unwrap().0;
+        let hash = policy::hash_of(script);
+        assert!(policy.contains(&format!("script-src '{hash}'")), "{policy}");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+        assert!(html.contains("&#34;&#62;&#60;script&#62;"), "{html}");
+        assert!(!html.contains("\n\n"), "{html}");
+    }
+}
+
+#[test]
+fn what_is_lost_needs_no_script_to_say_so() {
+    let next = return_to("/a");
+    let page = Page::Paused(PausedPage { what: What::Lost, by_itself: true, who: None, next: &next });
+    let html = page.render(None);
+    assert!(!html.contains("<script") && !html.contains("<form") && html.contains("href=\"/a\""), "{html}");
 }

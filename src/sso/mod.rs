@@ -6,6 +6,7 @@
 mod authenticate;
 mod group;
 mod issue;
+mod paused;
 mod redeem;
 mod sessions;
 pub mod sites;

@@ -41,6 +41,8 @@ pub struct Redeemed {
     pub live: Arc<LiveSession>,
     /// Where the login page wanted the visitor to go: not yet proven.
     pub return_url: Option<String>,
+    /// Whether this very browser is known to have asked for the token: it came with its state.
+    pub was_asked_for: bool,
 }
 
 /// Why there is no new session.
@@ -144,7 +146,8 @@ impl Sso {
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
-        Ok(Redeemed { key, live, return_url: grant.return_url })
+        let was_asked_for = grant.state.is_some();
+        Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
     }
 
     /// What a browser gets that has taken the token a moment ago, and whose answer may have been
@@ -163,7 +166,8 @@ impl Sso {
                 tracing::info!(
                     target: "tollgate::audit", event = "token_redeemed_again", site = %attempt.site.name, session = %id
                 );
-                return Ok(Redeemed { key, live, return_url: earlier.return_url });
+                // Whether it came with the state is not remembered.
+                return Ok(Redeemed { key, live, return_url: earlier.return_url, was_asked_for: false });
             }
             tokio::time::sleep(wait).await;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::network::network_of;
 use crate::domain::session::SessionId;
 use crate::domain::state::BrowserKey;
 
@@ -34,10 +35,7 @@ impl From<&BrowserKey> for Culprit {
 
 impl From<IpAddr> for Culprit {
     fn from(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
-        })
+        Self::Address(network_of(address))
     }
 }
 

@@ -12,6 +12,8 @@
 mod demo;
 mod embedding;
 mod group;
+mod newsroom;
+mod paused;
 mod stage;
 mod webdriver;
 

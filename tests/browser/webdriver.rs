@@ -197,6 +197,17 @@ impl Browser {
         }
     }
 
+    /// Runs no scripts of pages from now on.
+    pub(crate) fn switch_scripts_off(&self) {
+        let parameters = json!({"cmd": "Emulation.setScriptExecutionDisabled", "params": {"value": true}});
+        self.command("/goog/cdp/execute", &parameters);
+    }
+
+    /// Types into the field that `css` selects, behind what stands there.
+    pub(crate) fn type_into(&self, css: &str, text: &str) {
+        self.on_element("css selector", css, "value", &json!({"text": text}));
+    }
+
     /// What the browser wrote to its console since the last call.
     pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.command("/se/log", &json!({"type": "browser"}));

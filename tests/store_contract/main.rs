@@ -9,6 +9,7 @@
 
 mod directory;
 mod model;
+mod parked;
 mod protocol;
 mod races;
 mod restart;

@@ -40,6 +40,8 @@ mod oauth1;
 mod openapi;
 mod outage;
 mod paths;
+mod paused;
+mod paused_attacks;
 mod presets;
 mod proxy_protocol;
 mod redeem_race;

@@ -119,7 +119,7 @@ fn the_sites_are_read() {
     assert_eq!(site.token_ttl, Some(Duration::from_mins(5)));
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(10), Duration::from_hours(8)));
     assert!(site.allow_backend_login && site.require_state && site.allow_encoded_slash);
-    assert!(!site.preserve_host);
+    assert!(!site.preserve_host && !site.resume_posts && site.keep_fragment);
     assert_eq!([site, wiki].map(|site| site.sso_group.as_deref()), [Some("houses"); 2]);
     assert_eq!((site.token_param.as_str(), site.redeem), ("ticket", RedeemMode::Confirm));
     assert_eq!(site.apis, SiteApis { session: false, sso_tokens: true });
@@ -234,7 +234,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((site.token_ttl, site.token_param.as_str()), (None, "sso"));
     assert_eq!(site.redeem, RedeemMode::Direct);
     assert!(!site.allow_backend_login && !site.require_state && !site.allow_encoded_slash);
-    assert!(site.preserve_host);
+    assert!(site.preserve_host && site.resume_posts && !site.keep_fragment);
     assert_eq!(site.apis, SiteApis { session: true, sso_tokens: false });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
     assert_eq!(site.sso_group, None);

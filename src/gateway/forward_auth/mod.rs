@@ -194,7 +194,8 @@ impl Gateway {
             Access::Challenge if cors::is_preflight(meant.method(), meant.headers()) => {
                 Ok(Answer::no(self.login_required(meant.headers(), &visit)))
             }
-            Access::Challenge => self.challenge(&meant, &visit).await.map(Answer::no),
+            // The body is with the proxy.
+            Access::Challenge => self.challenge_bare(&meant, &visit).await.map(Answer::no),
             Access::Deny { visitor, alternatives } => {
                 let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
                 Ok(Answer::no(refusal.into_response(&meant, &visit, request_id)))

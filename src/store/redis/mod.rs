@@ -14,6 +14,7 @@ mod link;
 mod lists;
 mod near;
 mod nonces;
+mod parked;
 mod scripts;
 mod seal;
 mod seen;
@@ -23,7 +24,7 @@ mod trouble;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::redis::Value;
@@ -33,8 +34,9 @@ use self::link::Way;
 use self::near::Near;
 use self::seal::Seal;
 use self::trouble::Trouble;
+use super::memory::Lot;
 use super::record::{Damaged, Recorded};
-use super::{Directory, NonceStore, SessionStore, Stores, TokenStore};
+use super::{Directory, NonceStore, ParkedStore, SessionStore, Stores, TokenStore};
 use crate::config::{RedisSettings, Site};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::{Entropy as _, SystemEntropy};
@@ -60,6 +62,7 @@ pub(super) fn open(
         seal: Seal::new(settings.secret.as_ref()),
         sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
         clock,
+        brought: Mutex::default(),
     });
     let node = random_name();
     driver.spawn(feed::follow(way, Arc::clone(&driver.exchange), near, node));
@@ -70,7 +73,8 @@ pub(super) fn open(
         tokens: Arc::clone(&store) as Arc<dyn TokenStore>,
         sessions: Arc::clone(&store) as Arc<dyn SessionStore>,
         directory: Arc::clone(&store) as Arc<dyn Directory>,
-        nonces: store as Arc<dyn NonceStore>,
+        nonces: Arc::clone(&store) as Arc<dyn NonceStore>,
+        parked: store as Arc<dyn ParkedStore>,
     })
 }
 
@@ -89,6 +93,8 @@ struct Inner {
     seal: Seal,
     sites: HashMap<SiteName, Arc<Site>>,
     clock: Arc<dyn Clock>,
+    /// Which paused requests this node has brought, and how much that is.
+    brought: Mutex<Lot<()>>,
 }
 
 impl Inner {

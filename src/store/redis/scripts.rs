@@ -37,6 +37,8 @@ scripts! {
     CHANGE = "lua/change.lua";
     SEEN = "lua/seen.lua";
     ADMIT = "lua/admit.lua";
+    PARK = "lua/park.lua";
+    UNPARK = "lua/unpark.lua";
 }
 
 impl Script {
