@@ -69,6 +69,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
+    let access_class = section.flag("access_class", true);
+    let paywall_url = optional(&mut section, "paywall_url", |text| remote_url(&text));
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
@@ -116,6 +118,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        access_class: access_class?,
+        paywall_url: paywall_url?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -8,6 +8,7 @@ mod forbidden;
 mod front;
 mod https;
 mod logout;
+mod paywall;
 mod presented;
 mod redeem;
 mod reserved;
@@ -41,7 +42,7 @@ use crate::http::connection::forwards;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
-use crate::proxy::{Errand, Pool, forward};
+use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
 use fault::Fault;
 use forbidden::Refusal;
@@ -195,7 +196,8 @@ impl Gateway {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&request, &visit).await,
             Access::Deny { visitor, alternatives } => {
-                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                let refusal =
+                    Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(&request, &visit, request_id));
             }
         };
@@ -222,7 +224,11 @@ impl Gateway {
             clock: &self.shared.clock,
         };
         let with_session = permit.visitor().is_some();
-        let response = forward(permit, request, errand).await?;
+        let response = match forward(permit, request, errand).await? {
+            Forwarded::Answer(response) => response,
+            // 10. The upstream may find that its answer is not for this visitor.
+            Forwarded::Withheld(withheld) => return self.withheld(*withheld, &visit, request_id).await,
+        };
         if with_session {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }

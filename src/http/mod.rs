@@ -10,6 +10,7 @@ pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
 pub mod navigation;
+pub mod remarks;
 pub mod reply;
 pub mod request_id;
 pub mod tunnel;

@@ -13,7 +13,7 @@ const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Evicted,
 ];
 
-const PROBLEMS: [Problem; 12] = [
+const PROBLEMS: [Problem; 13] = [
     Problem::Malformed,
     Problem::AmbiguousPath,
     Problem::DoubledCookie,
@@ -26,6 +26,7 @@ const PROBLEMS: [Problem; 12] = [
     Problem::SessionsUnavailable,
     Problem::SessionEnded,
     Problem::UpstreamTooSlow,
+    Problem::UpstreamUnclear,
 ];
 
 const HOSTILE: &str = r#""><script>alert('&')</script><img src=//evil.example>"#;

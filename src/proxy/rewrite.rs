@@ -14,6 +14,7 @@ use crate::http::connection::HopByHop;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
+use crate::http::remarks::X_ACCESS_CLASS;
 use crate::http::request_id::X_REQUEST_ID;
 use crate::http::websocket;
 
@@ -68,6 +69,9 @@ pub(super) fn to_upstream(
     }
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
+    if let Some(class) = permit.class().filter(|_| errand.site.access_class) {
+        fields.put_text(&X_ACCESS_CLASS, class);
+    }
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {
             fields.put_as(rule.name(), rule.written(), value);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::config::{Site, StoreSettings};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{AccessClass, Identity};
 use crate::domain::opaque::{SessionHash, TokenHash};
 use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing};
 use crate::domain::site::SiteName;
@@ -197,6 +197,10 @@ pub(crate) fn live_session(
     last_seen: Timestamp,
 ) -> LiveSession {
     let headers = site.identity.render(&session.identity, &session.id.to_string());
+    let headers = match site.access_class {
+        true => headers.of_class(AccessClass::of(&session.identity, session.backend)),
+        false => headers,
+    };
     LiveSession::new(hash, session, headers, last_seen)
 }
 

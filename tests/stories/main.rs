@@ -31,6 +31,7 @@ mod navigation;
 mod oauth1;
 mod outage;
 mod paths;
+mod paywall;
 mod presets;
 mod proxy_protocol;
 mod redeem_race;
