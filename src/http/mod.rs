@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod body;
+pub mod caching;
 pub mod client;
 pub mod connection;
 pub mod cookies;

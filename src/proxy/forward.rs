@@ -25,6 +25,7 @@ use crate::domain::access::{Label, Permit};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::session::LiveSession;
 use crate::http::body::{Body, BodyError, Incoming};
+use crate::http::caching;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::cookies::CookieNames;
@@ -139,6 +140,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         }
         remarks::remove_label(&mut headers);
     }
+    caching::restrict(&mut headers, remarks, permit.sharing());
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
