@@ -38,6 +38,8 @@ mod redeem_race;
 mod redis;
 mod redis_faults;
 mod redis_topologies;
+#[path = "../reference/mod.rs"]
+mod reference;
 mod renewal;
 mod requirements;
 mod restart;
@@ -50,6 +52,7 @@ mod secrecy;
 mod servers;
 mod session_caps;
 mod sessions;
+mod spellings;
 mod store_faults;
 mod streaming;
 mod support;
