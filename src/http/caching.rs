@@ -58,15 +58,12 @@ fn vary_by_cookie(headers: &mut HeaderMap, remarks: Remarks) {
     let names = || headers.get_all(VARY).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
     let is = |name: &[u8], own: &[u8]| name.trim_ascii().eq_ignore_ascii_case(own);
     let class = X_ACCESS_CLASS.as_str().as_bytes();
+    let has_cookie = || names().any(|name| is(name, b"cookie")) && !names().any(|name| is(name, class));
     let value = if !remarks.vary {
         BY_COOKIE.clone()
-    } else if names().any(|name| is(name, b"*")) {
+    } else if names().any(|name| is(name, b"*")) || has_cookie() {
         return;
-    } else if names().any(|name| is(name, b"cookie")) && !names().any(|name| is(name, class)) {
-        return;
-    } else if headers.get(VARY).is_some_and(|only| is(only.as_bytes(), b"accept-encoding"))
-        && names().count() == 1
-    {
+    } else if names().all(|name| is(name, b"accept-encoding")) {
         BY_ENCODING_AND_COOKIE.clone()
     } else {
         // In one line: there are caches that read the last one only.

@@ -17,6 +17,7 @@ const TARGETED: [&[u8]; 3] = [b"surrogate-control", b"x-accel-expires", b"edge-c
 
 /// What there is in a head, found in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
 pub struct Remarks {
     /// `X-Access-Required`, in whatever spelling.
     pub has_label: bool,

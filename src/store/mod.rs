@@ -197,10 +197,8 @@ pub(crate) fn live_session(
     last_seen: Timestamp,
 ) -> LiveSession {
     let headers = site.identity.render(&session.identity, &session.id.to_string());
-    let headers = match site.access_class {
-        true => headers.of_class(AccessClass::of(&session.identity, session.backend)),
-        false => headers,
-    };
+    let class = site.access_class.then(|| AccessClass::of(&session.identity, session.backend));
+    let headers = headers.of_class(class.unwrap_or(AccessClass::Registered));
     LiveSession::new(hash, session, headers, last_seen)
 }
 

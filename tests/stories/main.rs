@@ -11,6 +11,7 @@
 
 mod api_session;
 mod api_v1;
+mod applications;
 mod balancing;
 mod capacity;
 mod cookies;
@@ -52,6 +53,7 @@ mod secrecy;
 mod servers;
 mod session_caps;
 mod sessions;
+mod shared_caches;
 mod spellings;
 mod store_faults;
 mod streaming;
