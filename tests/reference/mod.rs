@@ -70,7 +70,7 @@ impl House {
         };
         Self {
             default: dice.pick(&LEVELS),
-            exceptions: (0..1 + dice.roll(5)).map(|_| exception(dice)).collect(),
+            exceptions: (0..=dice.roll(5)).map(|_| exception(dice)).collect(),
             allow_encoded_slash: dice.roll(2) == 0,
         }
     }
@@ -172,6 +172,7 @@ fn separator(dice: &mut Dice) -> String {
 }
 
 fn spell(word: &str, dice: &mut Dice, to: &mut String) {
+    const TAILS: [&str; 8] = [";", ";x=1", "%3bx", ";%2f", ".", "%20", "%00", ";/.."];
     let habit = dice.roll(3);
     for byte in word.bytes() {
         let must = !(byte.is_ascii_alphanumeric() || byte == b'.');
@@ -185,15 +186,17 @@ fn spell(word: &str, dice: &mut Dice, to: &mut String) {
             _ => write!(to, "{}", char::from(byte)),
         };
     }
-    const TAILS: [&str; 8] = [";", ";x=1", "%3bx", ";%2f", ".", "%20", "%00", ";/.."];
     if dice.roll(6) == 0 {
         to.push_str(dice.pick(&TAILS));
     }
 }
 
+/// One thing that a server may do with a path.
+type Step = fn(&[u8]) -> Vec<u8>;
+
 /// Whatever servers are known to make of a path: each of these done or not, in any order.
 fn readings(path: &[u8]) -> BTreeSet<Vec<u8>> {
-    const STEPS: [fn(&[u8]) -> Vec<u8>; 5] = [decoded, folded, cut, resolved, turned];
+    const STEPS: [Step; 5] = [decoded, folded, cut, resolved, turned];
     // None of these steps changes a path without one of these.
     let is_plain = |pair: &[u8]| !matches!(pair, [b'%' | b';' | b'\\', _] | [b'/', b'/' | b'.']);
     if path.windows(2).all(is_plain) && !matches!(path.last(), Some(b';' | b'\\')) {

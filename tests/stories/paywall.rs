@@ -379,8 +379,8 @@ async fn whatever_kind_of_answer_it_is_it_is_withheld() {
         );
         let said = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut heard = [0; 8192];
-            let read = stream.read(&mut heard).await.unwrap();
+            let mut request_bytes = [0; 8192];
+            let read = stream.read(&mut request_bytes).await.unwrap();
             assert!(read > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream

@@ -109,11 +109,11 @@ const SAYINGS: [(&str, &str); 12] = [
 ];
 
 async fn greet(mut stream: TcpStream) {
-    let mut heard = Vec::new();
-    while stream.read_buf(&mut heard).await.is_ok_and(|read| read > 0) {
-        let Some(head) = heard.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&heard[..head]).into_owned();
-        heard.clear();
+    let mut buffer = Vec::new();
+    while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        let Some(head) = buffer.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&buffer[..head]).into_owned();
+        buffer.clear();
         let field = |name: &str| {
             let lines = head.lines().filter_map(|line| line.split_once(": "));
             let mut values = lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
@@ -161,10 +161,8 @@ async fn a_cache_in_front_shows_nobody_what_was_made_for_another() {
                     let closed = folder == "closed" || folder == "paid";
                     let paid = folder.ends_with("paid");
                     let expected = match who {
-                        0 => 200,
                         1 if paid => 403,
-                        1 => 200,
-                        _ if closed || paid => 302,
+                        2.. if closed || paid => 302,
                         _ => 200,
                     };
                     assert_eq!(answer.status, expected, "{what}");
