@@ -27,7 +27,7 @@ pub struct Remarks {
     pub expires: bool,
     /// `Vary`.
     pub vary: bool,
-    /// Any of the [`TARGETED`].
+    /// What speaks to some caches alone.
     pub targeted: bool,
 }
 
