@@ -77,7 +77,7 @@ impl Permit {
         self.level != AccessLevel::Off
     }
 
-    /// The visitor's [`AccessClass`] as one word; `None` where nobody asked.
+    /// Of what class the visitor is, as one word; `None` where nobody asked.
     pub fn class(&self) -> Option<&[u8]> {
         let class = || self.visitor.as_ref().map_or(ANONYMOUS.as_bytes(), |live| live.headers.class());
         self.asked_who().then(class)
