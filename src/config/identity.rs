@@ -137,7 +137,7 @@ fn owner(name: &str) -> Option<Owner> {
         _ if name.starts_with("proxy-") || name.starts_with("content-") => Owner::Framing,
         "cookie" | "set-cookie" => Owner::Cookies,
         "forwarded" | "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
-        | "x-real-ip" | "x-request-id" => Owner::Forwarding,
+        | "x-real-ip" | "x-request-id" | "x-access-class" | "x-access-required" => Owner::Forwarding,
         _ => return None,
     })
 }
@@ -159,6 +159,8 @@ mod tests {
             ("X.Forwarded.For", Some(Owner::Forwarding)),
             ("X_Real_IP", Some(Owner::Forwarding)),
             ("X-Request-Id", Some(Owner::Forwarding)),
+            ("X_Access_Class", Some(Owner::Forwarding)),
+            ("X-Access-Required", Some(Owner::Forwarding)),
             ("Authorization", None),
             ("X-Forwarded-User", None),
             ("X-WEBAUTH-USER", None),

@@ -282,6 +282,10 @@ pub struct Site {
     pub resume_posts: bool,
     /// Whether a visitor comes back from the login page to the very place on the page.
     pub keep_fragment: bool,
+    /// Whether the upstream is told what kind of visitor somebody is.
+    pub access_class: bool,
+    /// Where visitors are sent who have a session, and not what the upstream asks for an answer.
+    pub paywall_url: Option<RemoteUrl>,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.
@@ -309,7 +313,7 @@ impl RemoteUrl {
     }
 
     /// Its lower-case host (an IPv6 address in brackets), its port and its path.
-    pub(super) fn destination(&self) -> (&str, u16, &str) {
+    pub fn destination(&self) -> (&str, u16, &str) {
         let port = self.0.port_or_known_default().unwrap_or_default();
         (self.0.host_str().unwrap_or_default(), port, self.0.path())
     }

@@ -84,6 +84,8 @@ pub(super) fn read<'a>(
     let embeds = embed_origins.as_ref().is_ok_and(|origins| !origins.is_empty());
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url, embeds));
     let sso_group = taken.groups.read(&mut section, &public_url, &cookie);
+    let access_class = section.flag("access_class", true);
+    let paywall_url = optional(&mut section, "paywall_url", |text| remote_url(&text));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
     let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
@@ -135,6 +137,8 @@ pub(super) fn read<'a>(
         embed_origins: embed_origins?,
         resume_posts: resume_posts?,
         keep_fragment: keep_fragment?,
+        access_class: access_class?,
+        paywall_url: paywall_url?,
         cookie: cookie?,
         identity: identity?,
     }))

@@ -55,6 +55,10 @@ pub(super) enum Fault {
     TooManySessions,
     #[error("too many tokens from this address were wrong")]
     SlowDown(Duration),
+    #[error("the site asks who may see its answer on a path where nobody is asked who is there")]
+    MisplacedLabel,
+    #[error("what the site asks for its answer cannot be read")]
+    UnreadableLabel,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(transparent)]
@@ -86,6 +90,8 @@ impl Fault {
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::MisplacedLabel => (StatusCode::BAD_GATEWAY, "misplaced_requirement"),
+            Self::UnreadableLabel => (StatusCode::BAD_GATEWAY, "unreadable_requirement"),
             Self::Proxy(ProxyError::SessionEnded) => (StatusCode::UNAUTHORIZED, "session_ended"),
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -170,6 +176,7 @@ impl Fault {
                 return Page::SignInFailed { reason: SignInFailure::TooManySessions, retry_url: LOGIN_PATH };
             }
             Self::Unavailable(_) => Problem::SessionsUnavailable,
+            Self::MisplacedLabel | Self::UnreadableLabel => Problem::UpstreamUnclear,
             Self::Proxy(ProxyError::SessionEnded) => Problem::SessionEnded,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,

@@ -16,6 +16,7 @@ mod group;
 mod https;
 mod logout;
 mod paused;
+mod paywall;
 mod presented;
 mod redeem;
 mod reserved;
@@ -50,7 +51,7 @@ use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
-use crate::proxy::{Errand, Pool, forward};
+use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
 use address::{Address, Pins};
 use destination::Destination;
@@ -225,7 +226,8 @@ impl Gateway {
             Access::Allow(permit) => permit,
             Access::Challenge => return self.challenge(&mut request, &visit).await,
             Access::Deny { visitor, alternatives } => {
-                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                let refusal =
+                    Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(&request, &visit, request_id));
             }
         };
@@ -241,6 +243,7 @@ impl Gateway {
         }
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
+        let with_session = permit.visitor().is_some();
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
@@ -258,14 +261,19 @@ impl Gateway {
             destination: destination.as_ref().map(Destination::target),
             websocket: websocket.as_ref(),
             // A client in HTTP/1.0 understands none (RFC 9110 §15.2), and the library for HTTP/2
-            // has no way to send one.
-            interim: (request.version() == Version::HTTP_11).then_some(&connection.interim),
+            // has no way to send one. Strangers wait for the upstream's last word: it may want them
+            // to sign in first.
+            interim: (request.version() == Version::HTTP_11 && (with_session || !permit.asked_who()))
+                .then_some(&connection.interim),
             body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,
         };
-        let with_session = permit.visitor().is_some();
-        let mut response = forward(permit, request, errand).await?;
+        let mut response = match forward(permit, request, errand).await? {
+            Forwarded::Answer(response) => response,
+            // 10. The upstream may find that its answer is not for this visitor.
+            Forwarded::Withheld(withheld) => return self.withheld(*withheld, &visit, request_id).await,
+        };
         chromeless::remember(&visit, &mut response);
         if with_session {
             address.front.cors.learn(origin_header.as_ref(), response.headers());

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod body;
+pub mod caching;
 pub mod client;
 pub mod connection;
 pub mod connection_auth;
@@ -13,6 +14,7 @@ pub mod h1;
 pub mod h2_head;
 pub mod interim;
 pub mod navigation;
+pub mod remarks;
 pub mod reply;
 pub mod request_id;
 pub mod tunnel;

@@ -18,7 +18,7 @@ const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Evicted,
 ];
 
-const PROBLEMS: [Problem; 12] = [
+const PROBLEMS: [Problem; 13] = [
     Problem::Malformed,
     Problem::AmbiguousPath,
     Problem::DoubledCookie,
@@ -31,6 +31,7 @@ const PROBLEMS: [Problem; 12] = [
     Problem::SessionsUnavailable,
     Problem::SessionEnded,
     Problem::UpstreamTooSlow,
+    Problem::UpstreamUnclear,
 ];
 
 const HOSTILE: &str = r#""><script>alert('&')</script><img src=//evil.example>"#;

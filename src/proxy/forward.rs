@@ -13,7 +13,7 @@ use http::header::{UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
-use super::backend::{Answered, Backend, Manner, Message, Source, Undelivered};
+use super::backend::{Answered, Backend, Busy, Manner, Message, Source, Undelivered};
 use super::patience::{Patient, may_be_silent};
 use super::pin::{Holder, Pin};
 use super::pool::Pool;
@@ -22,17 +22,19 @@ use super::response_body::ResponseBody;
 use super::streamed_body::StreamedBody;
 use super::{ProxyError, relocate, rewrite, tunnel};
 use crate::config::Site;
-use crate::domain::access::Permit;
+use crate::domain::access::{Label, Permit};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Origin;
 use crate::domain::session::LiveSession;
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Incoming};
+use crate::http::caching;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::connection_auth;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::interim::Interim;
+use crate::http::remarks::{self, Remarks};
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
 use crate::http::websocket;
@@ -89,8 +91,26 @@ pub struct Errand<'a> {
     pub clock: &'a Arc<dyn Clock>,
 }
 
+/// What comes of a request that was forwarded.
+pub enum Forwarded {
+    /// The answer for the visitor.
+    Answer(Response),
+    /// An answer that the upstream has for others.
+    Withheld(Box<Withheld>),
+}
+
+/// A request whose answer is not for whoever made it. Of that answer nothing is left.
+pub struct Withheld {
+    /// The request, whose body is gone.
+    pub request: Request,
+    /// With what right it was forwarded.
+    pub permit: Permit,
+    /// What the upstream asks; `None` if that cannot be read.
+    pub label: Option<Label>,
+}
+
 /// Forwards a request that has a permit. The response streams.
-pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Response, ProxyError> {
+pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Forwarded, ProxyError> {
     let (came, body) = request.into_parts();
     let announced = body.size_hint().exact();
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
@@ -113,18 +133,22 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
-    let begin = (&under_way, backend, manner, now);
-    let mut exchange = pin!(exchange(message, &came.method, &errand, begin, &progress));
-    let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-        _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
-        Poll::Ready(answered) => Poll::Ready(answered),
-        Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
-    });
-    let answered = answered.await.inspect_err(|error| {
-        if error.is_upstreams() {
-            errand.pool.failed(under_way.get(), errand.clock.now());
-        }
-    });
+    let answered = {
+        let mut exchange =
+            pin!(exchange(message, &came.method, &errand, (&under_way, backend, manner, now), &progress));
+        let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
+            Poll::Ready(answered) => Poll::Ready(answered),
+            Poll::Pending => {
+                progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
+            }
+        });
+        answered.await.inspect_err(|error| {
+            if error.is_upstreams() {
+                errand.pool.failed(under_way.get(), errand.clock.now());
+            }
+        })
+    };
     let Answered { status, mut headers, source, mut busy } = answered?;
     errand.pool.answered(under_way.get());
     progress.answered();
@@ -133,6 +157,17 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         let holder = |pin| Holder::new(pin, errand.pool, under_way.get(), session, errand.watch);
         busy.reserve(pin.map(holder));
     }
+    let remarks = Remarks::of(&headers);
+    if remarks.has_label {
+        let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
+        if !label.as_ref().is_some_and(|label| label.admits(&permit, errand.client.address)) {
+            throw_away(status, source, &mut busy);
+            let request = Request::from_parts(came, Incoming::None);
+            return Ok(Forwarded::Withheld(Box::new(Withheld { request, permit, label })));
+        }
+        remarks::remove_label(&mut headers);
+    }
+    caching::restrict(&mut headers, remarks, permit.sharing());
     // First: what comes of it is looked at as if the upstream had said it.
     relocate::relocate(&mut headers, &errand);
     // What browsers would then ask people for does not get as far as the upstream.
@@ -166,7 +201,18 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
         }
     };
-    Ok(answered_with(status, headers, body))
+    Ok(Forwarded::Answer(answered_with(status, headers, body)))
+}
+
+/// Leaves an answer unread. A connection whose answer is there as a whole can be used again; any other
+/// is closed, and a stream is reset.
+fn throw_away(status: StatusCode, source: Source, busy: &mut Busy) {
+    if let Source::Link(mut link) = source
+        && status != StatusCode::SWITCHING_PROTOCOLS
+        && link.take_whole().is_some()
+    {
+        busy.give_back(link);
+    }
 }
 
 /// `body`, between whose pieces no more time may pass than the operator allows, and which ends

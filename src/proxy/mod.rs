@@ -33,7 +33,7 @@ use std::fmt;
 
 pub use checkup::Checkups;
 pub use fleet::Fleet;
-pub use forward::{Errand, ShownCookies, forward};
+pub use forward::{Errand, Forwarded, ShownCookies, Withheld, forward};
 pub use pin::Pin;
 pub use pool::Pool;
 pub use rewrite::origin_form;

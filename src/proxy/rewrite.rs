@@ -15,6 +15,7 @@ use crate::http::connection::HopByHop;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
+use crate::http::remarks::X_ACCESS_CLASS;
 use crate::http::request_id::X_REQUEST_ID;
 use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
@@ -77,6 +78,9 @@ pub(super) fn to_upstream(
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
     if errand.chromeless {
         fields.put_text(&X_TOLLGATE_CHROMELESS, b"1");
+    }
+    if let Some(class) = permit.class().filter(|_| errand.site.access_class) {
+        fields.put_text(&X_ACCESS_CLASS, class);
     }
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {

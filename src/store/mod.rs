@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::config::{Site, StoreSettings};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{AccessClass, Identity};
 use crate::domain::opaque::{SessionHash, TokenHash};
 use crate::domain::paused::Berth;
 use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing};
@@ -198,6 +198,8 @@ pub(crate) fn live_session(
     last_seen: Timestamp,
 ) -> LiveSession {
     let headers = site.identity.render(&session.identity, &session.id.to_string());
+    let class = site.access_class.then(|| AccessClass::of(&session.identity, session.backend));
+    let headers = headers.of_class(class.unwrap_or(AccessClass::Registered));
     LiveSession::new(hash, session, headers, last_seen)
 }
 

@@ -11,6 +11,7 @@
 
 mod api_session;
 mod api_v1;
+mod applications;
 mod balancing;
 mod basic_auth;
 mod capacity;
@@ -42,12 +43,15 @@ mod outage;
 mod paths;
 mod paused;
 mod paused_attacks;
+mod paywall;
 mod presets;
 mod proxy_protocol;
 mod redeem_race;
 mod redis;
 mod redis_faults;
 mod redis_topologies;
+#[path = "../reference/mod.rs"]
+mod reference;
 mod renewal;
 mod requirements;
 mod restart;
@@ -61,6 +65,8 @@ mod secrecy;
 mod servers;
 mod session_caps;
 mod sessions;
+mod shared_caches;
+mod spellings;
 mod sso_group;
 mod store_faults;
 mod streaming;

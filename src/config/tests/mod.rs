@@ -127,6 +127,8 @@ fn the_sites_are_read() {
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
     assert_eq!(shown(&site.embed_origins), ["https://partner.example", "https://b.example:8443"]);
+    assert!(!site.access_class);
+    assert_eq!(site.paywall_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/subscribe"));
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
 }
 
@@ -239,6 +241,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
     assert_eq!(site.sso_group, None);
     assert!(site.embed_origins.is_empty());
+    assert!(site.access_class && site.paywall_url.is_none());
     assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);

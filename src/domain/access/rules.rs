@@ -54,6 +54,11 @@ impl<'r> Demand<'r> {
         self
     }
 
+    /// Whether it asks for more than a session.
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.alternatives.is_empty()
+    }
+
     /// The first set of alternatives none of which `is_met`.
     pub(super) fn unmet(&self, is_met: impl Fn(&Requirement) -> bool) -> Option<&[&'r Requirement]> {
         self.alternatives.iter().find(|set| !set.iter().any(|one| is_met(one))).map(Vec::as_slice)

@@ -6,7 +6,7 @@ use std::fmt;
 use http::header::{AUTHORIZATION, HeaderName};
 
 use super::template::LINES;
-use super::{Credentials, HeaderTemplate, Identity, ValueEncoding};
+use super::{AccessClass, Credentials, HeaderTemplate, Identity, REGISTERED, ValueEncoding};
 
 /// The headers by which a site's upstream learns who is there.
 #[derive(Clone, Debug)]
@@ -82,7 +82,8 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
 /// their order, empty where there is no such header, with a NUL between several. The names are with the site's
-/// [`IdentityHeaders`], by which they are read; no value has a line end in it.
+/// [`IdentityHeaders`], by which they are read; no value has a line end in it. A line before them has
+/// the visitor's class, empty for that of most.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
 
@@ -90,6 +91,27 @@ pub struct ReadyHeaders(Box<[u8]>);
 impl fmt::Debug for ReadyHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadyHeaders(redacted)")
+    }
+}
+
+impl ReadyHeaders {
+    /// The same for a visitor of this class.
+    #[must_use]
+    pub fn of_class(self, class: AccessClass<'_>) -> Self {
+        let word = class.word();
+        let Some(rest) = self.after_class().filter(|_| word != REGISTERED) else { return self };
+        Self([word.as_bytes(), b"\n", rest].concat().into())
+    }
+
+    /// The visitor's class as one word.
+    pub fn class(&self) -> &[u8] {
+        let word = memchr::memchr(b'\n', &self.0).and_then(|end| self.0.get(..end));
+        word.filter(|word| !word.is_empty()).unwrap_or(REGISTERED.as_bytes())
+    }
+
+    /// The lines behind the one with the class.
+    fn after_class(&self) -> Option<&[u8]> {
+        self.0.get(memchr::memchr(b'\n', &self.0)? + 1..)
     }
 }
 
@@ -124,7 +146,7 @@ impl IdentityHeaders {
 
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
-        let mut lines = Vec::new();
+        let mut lines = vec![b'\n'];
         for rule in &self.rules {
             // Whatever else has control characters in it, be it what parts lines, is not sent.
             let (filled, most) = match &rule.content {
@@ -148,7 +170,7 @@ impl IdentityHeaders {
 
     /// The headers that `ready`, which [`Self::render`] made, is for.
     pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderRule, &'a [u8])> {
-        let mut rest = &*ready.0;
+        let mut rest = ready.after_class().unwrap_or_default();
         let lines = std::iter::from_fn(move || {
             let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
             rest = after.get(1..)?;
@@ -223,6 +245,28 @@ mod tests {
         assert_eq!(shown(&ann), expected);
         assert_eq!(shown(&Identity::default()), ["x-session: s1"]);
         assert_eq!(headers.read(&ReadyHeaders::default()).count(), 0);
+    }
+
+    #[test]
+    fn the_class_stands_before_the_headers_and_is_none_of_them() {
+        let rule = HeaderRule::new("x-user", HeaderTemplate::parse("{email}").unwrap()).unwrap();
+        let headers = IdentityHeaders::new([rule], ValueEncoding::Utf8);
+        let jane = Identity { email: Email::parse("jane@example.com"), ..Identity::default() };
+        for (who, own) in [(&jane, &["x-user: jane@example.com"][..]), (&Identity::default(), &[])] {
+            for (class, word) in [
+                (AccessClass::Plan("a\nb"), "plan-a%0Ab"),
+                (AccessClass::Registered, "registered"),
+                (AccessClass::Backend, "backend"),
+            ] {
+                let ready = headers.render(who, "s1").of_class(class);
+                assert_eq!(ready.class(), word.as_bytes());
+                let read = headers.read(&ready);
+                let read: Vec<_> =
+                    read.map(|(rule, value)| format!("{}: {}", rule.name(), value.escape_ascii())).collect();
+                assert_eq!(read, own);
+            }
+        }
+        assert_eq!(ReadyHeaders::default().class(), b"registered");
     }
 
     #[test]

@@ -197,7 +197,8 @@ impl Gateway {
             // The body is with the proxy.
             Access::Challenge => self.challenge_bare(&meant, &visit).await.map(Answer::no),
             Access::Deny { visitor, alternatives } => {
-                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                let refusal =
+                    Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 Ok(Answer::no(refusal.into_response(&meant, &visit, request_id)))
             }
         }
