@@ -15,6 +15,7 @@ mod environment;
 mod faults;
 mod identity;
 mod listeners;
+mod login_key;
 mod preset;
 mod redis;
 mod requirement;

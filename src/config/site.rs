@@ -9,10 +9,11 @@ use http::Method;
 use super::claims::Claims;
 use super::document::Read;
 use super::listeners::Listeners;
+use super::login_key::KeyIds;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route, upstream};
+use super::{cookie, identity, login_key, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -62,6 +63,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let token_param = token_param(&mut section);
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
     let require_state = section.flag("require_state", false);
+    let mut key_ids = KeyIds::new();
+    let login_keys = section.tables("login_key", |section| login_key::read(section, &mut key_ids));
     let apis = apis(&mut section);
     let preserve_host = section.flag("preserve_host", true);
     let upstream_timeout =
@@ -110,6 +113,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         token_param: token_param?,
         redeem: redeem?,
         require_state: require_state?,
+        login_keys: login_keys?,
         apis: apis?,
         preserve_host: preserve_host?,
         upstream_timeout: upstream_timeout?.unwrap_or(Duration::from_mins(1)),

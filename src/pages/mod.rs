@@ -13,8 +13,8 @@ use std::borrow::Cow;
 use askama::Template;
 use http::StatusCode;
 
-use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::signed_login::BroughtToken;
 
 pub use problem::{Problem, Side};
 pub use sign_in::SignInFailure;
@@ -39,7 +39,7 @@ pub enum Page<'a> {
         /// The form field that carries the token.
         token_field: &'a str,
         /// The token, which the page alone carries on.
-        token: &'a LoginToken,
+        token: &'a BroughtToken,
         /// Where the visitor wants to be; `None` to leave that to the token.
         return_to: Option<&'a ReturnTo>,
         /// The site's name.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
+use crate::domain::opaque::LoginToken;
 
 const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Used,
@@ -30,8 +31,8 @@ const PROBLEMS: [Problem; 12] = [
 
 const HOSTILE: &str = r#""><script>alert('&')</script><img src=//evil.example>"#;
 
-fn token() -> LoginToken {
-    LoginToken::mint(&SeededEntropy::new(1))
+fn token() -> BroughtToken {
+    BroughtToken::Issued(LoginToken::mint(&SeededEntropy::new(1)))
 }
 
 fn return_to(target: &str) -> ReturnTo {
