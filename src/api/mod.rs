@@ -26,6 +26,7 @@ use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
 use reference::Reference;
+pub use v1::signed_order;
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]

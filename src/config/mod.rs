@@ -18,6 +18,7 @@ mod faults;
 mod group;
 mod identity;
 mod listeners;
+mod login_key;
 mod preset;
 mod redis;
 mod requirement;

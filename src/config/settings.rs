@@ -19,6 +19,7 @@ use crate::domain::identity::IdentityHeaders;
 use crate::domain::relocation::Relocations;
 use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::SessionCap;
+use crate::domain::signed_login::LoginKey;
 use crate::domain::site::SiteName;
 
 /// Everything that `config.toml` says.
@@ -260,6 +261,8 @@ pub struct Site {
     pub redeem: RedeemMode,
     /// Whether tokens without a `state` are refused.
     pub require_state: bool,
+    /// The keys with which the login page signs tokens itself, if it does.
+    pub login_keys: Vec<LoginKey>,
     /// The token APIs that answer on the site's own hosts.
     pub apis: SiteApis,
     /// Whether the upstream gets the visitor's Host or its own.

@@ -9,11 +9,12 @@ use http::Method;
 use super::claims::Claims;
 use super::document::Read;
 use super::listeners::Listeners;
+use super::login_key::KeyIds;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
 use super::upstream::Upstreams;
-use super::{cookie, embedding, group, identity, rewrite, route, upstream};
+use super::{cookie, embedding, group, identity, login_key, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -68,6 +69,8 @@ pub(super) fn read<'a>(
     let token_param = token_param(&mut section);
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
     let require_state = section.flag("require_state", false);
+    let mut key_ids = KeyIds::new();
+    let login_keys = section.tables("login_key", |section| login_key::read(section, &mut key_ids));
     let apis = apis(&mut section);
     let preserve_host = section.flag("preserve_host", true);
     let connection_auth = connection_auth(&mut section, &upstreams);
@@ -126,6 +129,7 @@ pub(super) fn read<'a>(
         token_param: token_param?,
         redeem: redeem?,
         require_state: require_state?,
+        login_keys: login_keys?,
         apis: apis?,
         preserve_host: preserve_host?,
         connection_auth: connection_auth?,

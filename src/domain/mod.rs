@@ -17,6 +17,7 @@ pub mod relocation;
 pub mod return_to;
 pub mod secret;
 pub mod session;
+pub mod signed_login;
 pub mod site;
 pub mod state;
 pub mod token;

@@ -21,6 +21,7 @@ mod presented;
 mod redeem;
 mod reserved;
 mod revocation;
+mod signed_login;
 mod upgrade;
 mod visit;
 mod who_am_i;

@@ -13,6 +13,7 @@ use super::visit::Visit;
 use crate::config::SameSite;
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::{Refusal, TokenKind};
 use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, cookies, reply};
@@ -57,19 +58,26 @@ impl Gateway {
     pub(super) async fn redeem(
         &self,
         visit: &Visit<'_>,
-        token: &LoginToken,
+        token: &BroughtToken,
         kind: Option<TokenKind>,
     ) -> Result<Result<Redeemed, Refusal>, Fault> {
         let sso = &self.shared.sso;
-        let attempt = Redemption {
+        let attempt = |token: LoginToken| Redemption {
             site: Arc::clone(&visit.front.site),
-            token: token.clone(),
+            token,
             kind,
             browser: visit.browser().cloned(),
             current: visit.session_hash(),
             bound: visit.framed,
         };
-        match sso.redeem(attempt).await {
+        let redeemed = match token {
+            BroughtToken::Issued(token) => sso.redeem(attempt(token.clone())).await,
+            BroughtToken::Signed(signed) => match self.accept_signed(visit, signed).await? {
+                Ok(stand_in) => sso.redeem(attempt(stand_in)).await,
+                Err(refusal) => Err(refusal.into()),
+            },
+        };
+        match redeemed {
             Ok(redeemed) => Ok(Ok(redeemed)),
             Err(RedeemError::Refused(refusal)) => {
                 // A good token is never held back: visitors share addresses.
@@ -139,7 +147,7 @@ impl Gateway {
 /// The page whose button redeems the token: scanners that open every link do not press buttons.
 ///
 /// Without a `target` the visitor goes where the login page wanted.
-pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option<&ReturnTo>) -> Response {
+pub(super) fn confirmation(visit: &Visit<'_>, token: &BroughtToken, target: Option<&ReturnTo>) -> Response {
     let site = &visit.front.site;
     let page = Page::ConfirmSignIn {
         action: "/.tollgate/redeem",

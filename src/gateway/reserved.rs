@@ -11,6 +11,7 @@ use super::redeem::{confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::domain::opaque::LoginToken;
 use crate::domain::path::{RequestPath, lies_under};
+use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
 use crate::http::navigation::is_prefetch;
@@ -145,7 +146,7 @@ impl Gateway {
         let token = field("token").or_else(|| field(&visit.front.site.token_param));
         let named = field("return_url").filter(|named| !named.is_empty());
         let target = visit.return_to(named.as_deref().unwrap_or_default());
-        let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
+        let Some(token) = token.and_then(|token| BroughtToken::parse(&token)) else {
             return self.token_invalid(visit, &target, status).await;
         };
         if !by_post && visit.has_to_confirm() {
@@ -181,6 +182,7 @@ impl Gateway {
         let Some(token) = LoginToken::parse(text.as_bytes()) else {
             return Ok(reply::text(StatusCode::FORBIDDEN, format!("The {name} is missing or malformed.\n")));
         };
+        let token = BroughtToken::Issued(token);
         if visit.has_to_confirm() {
             return Ok(confirmation(visit, &token, None));
         }

@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use askama::Template;
 use http::StatusCode;
 
-use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::signed_login::BroughtToken;
 use crate::http::form::Field;
 
 pub use paused::{PausedPage, What, base64};
@@ -42,7 +42,7 @@ pub enum Page<'a> {
         /// The form field that carries the token.
         token_field: &'a str,
         /// The token, which the page alone carries on.
-        token: &'a LoginToken,
+        token: &'a BroughtToken,
         /// Where the visitor wants to be; `None` to leave that to the token.
         return_to: Option<&'a ReturnTo>,
         /// The site's name.

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
+use crate::domain::opaque::LoginToken;
 use crate::http::form::Form;
 
 const FAILURES: [SignInFailure; 8] = [
@@ -36,8 +37,8 @@ const PROBLEMS: [Problem; 13] = [
 
 const HOSTILE: &str = r#""><script>alert('&')</script><img src=//evil.example>"#;
 
-fn token() -> LoginToken {
-    LoginToken::mint(&SeededEntropy::new(1))
+fn token() -> BroughtToken {
+    BroughtToken::Issued(LoginToken::mint(&SeededEntropy::new(1)))
 }
 
 fn return_to(target: &str) -> ReturnTo {

@@ -14,7 +14,7 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
-pub use issue::{Issued, Member, TokenOrder};
+pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
