@@ -20,6 +20,9 @@ use tollgate::app::{self, Ambient, Running};
 use tollgate::config::{self, Environment};
 use url::Url;
 
+/// What the page that signs its tokens shares with the site.
+const SIGNING_KEY: &str = "signing-key-of-the-login-pages-0123456789";
+
 const KEY: &str = "key-of-the-login-pages-0123456789";
 
 /// What people are called who find out whether a page escapes what it should.
@@ -88,6 +91,31 @@ async fn the_shell_script_prints_a_url_that_lets_a_visitor_in() {
     assert!(run("zoe@example.com", &[]).await.status.success());
     let lost = run("zoe@example.com", &["/".to_owned(), String::new()]).await;
     assert!(String::from_utf8_lossy(&lost.stderr).contains(r#""field":"state""#), "{lost:?}");
+}
+
+#[tokio::test]
+async fn the_page_that_signs_by_itself_lets_a_visitor_in() {
+    let stage = Stage::set().await;
+    let mut visitor = Visitor::default();
+    let login_url = visitor.get(&stage.url("/article?page=2")).await.location();
+    let site = stage.url("");
+    let _page = Page::open(&stage, "signed.php", |file, address| {
+        let mut php = Command::new("php");
+        php.arg("-S").arg(address.to_string()).arg(file);
+        php.env("LOGIN_PAGE_SIGNING_KEY", SIGNING_KEY).env("SITE_URL", site);
+        php
+    })
+    .await;
+    let shown = visitor.get(&format!("{login_url}&x=%22%3E%3Cscript%3E")).await;
+    assert!(
+        shown.body.contains("<form method=\"post\">") && !shown.body.contains("<script>"),
+        "{}",
+        shown.body
+    );
+    let form = [("email", "zoe@example.com"), ("name", NAME)];
+    let sent_on = visitor.post(&login_url, &form).await;
+    assert_eq!(sent_on.status, 303, "{}", sent_on.body);
+    visitor.comes_in_by(&sent_on.location(), &stage).await;
 }
 
 #[test]
@@ -174,6 +202,9 @@ impl Stage {
             login_url = "http://{page}/login?theme=dark"
             # Only a page that passes the state on lets anybody in.
             require_state = true
+            [[site.login_key]]
+            algorithm = "HS256"
+            secret = "{SIGNING_KEY}"
             "#,
             upstream.local_addr().unwrap()
         );

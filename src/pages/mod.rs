@@ -122,10 +122,9 @@ impl Page<'_> {
             | Self::SignedOut { .. }
             | Self::Handover { .. }
             | Self::Paused(_) => StatusCode::OK,
-            Self::FramedSignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             // Nobody who asks whether the page is open is to take this for a yes, nor is a cache.
-            Self::KeepFragment { .. } => StatusCode::UNAUTHORIZED,
+            Self::KeepFragment { .. } | Self::FramedSignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }

@@ -66,6 +66,7 @@ mod servers;
 mod session_caps;
 mod sessions;
 mod shared_caches;
+mod signed_login;
 mod spellings;
 mod sso_group;
 mod store_faults;

@@ -47,8 +47,8 @@ impl Api {
 }
 
 /// Whom a token is for that a login page signed, and what that wants of it: the `claims` are the members
-/// of the call's body, under the same names or under those that RFC 7519 and OpenID Connect have for
-/// them. Else what is wrong with them.
+/// of the call's body, under the same names or under those that RFC 7519 and `OpenID` Connect have
+/// for them. Else what is wrong with them.
 pub fn signed_order(mut claims: Map<String, Value>) -> Result<(Member, TokenOrder), String> {
     for (registered, own) in [
         ("name", "full_name"),

@@ -18,6 +18,9 @@ const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 const MAX_ID_BYTES: usize = 200;
 
+/// In seconds. Far beyond that the seconds of a number are not told apart.
+const LATEST: f64 = 1e12;
+
 /// A JSON object in which no name stands twice: of two values for one name one would be judged, and
 /// another one used (RFC 8725 §2.4, RFC 7519 §4).
 #[derive(Clone, Debug)]
@@ -66,8 +69,6 @@ impl Claims {
     /// A `NumericDate`: seconds, which need not be whole.
     fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Unproven> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
-        // Far beyond that the seconds of a number are not told apart.
-        const LATEST: f64 = 1e12;
         let seconds = value.as_f64().filter(|seconds| (0.0..LATEST).contains(seconds));
         let seconds = seconds.ok_or(Unproven::Incomplete(name))?;
         let since = Duration::from_secs_f64(seconds);
