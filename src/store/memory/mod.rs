@@ -6,12 +6,14 @@
 
 mod expiry;
 mod filed;
+mod keys;
 mod nonces;
 mod sessions;
 mod spent;
 mod tokens;
 mod users;
 
+pub use keys::Keys;
 pub use nonces::Nonces;
 pub use sessions::Sessions;
 pub(super) use tokens::AFTERLIFE;

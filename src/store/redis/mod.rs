@@ -9,6 +9,7 @@ mod admission;
 mod directory;
 mod driver;
 mod feed;
+mod key_rings;
 mod keys;
 mod link;
 mod lists;
@@ -20,6 +21,7 @@ mod seen;
 mod sessions;
 mod tokens;
 mod trouble;
+mod vault;
 
 use std::collections::HashMap;
 use std::io;
@@ -33,8 +35,9 @@ use self::link::Way;
 use self::near::Near;
 use self::seal::Seal;
 use self::trouble::Trouble;
+use self::vault::Vault;
 use super::record::{Damaged, Recorded};
-use super::{Directory, NonceStore, SessionStore, Stores, TokenStore};
+use super::{Directory, KeyStore, NonceStore, SessionStore, Stores, TokenStore};
 use crate::config::{RedisSettings, Site};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::{Entropy as _, SystemEntropy};
@@ -58,6 +61,7 @@ pub(super) fn open(
         exchange: Arc::clone(&driver.exchange),
         near: Arc::clone(&near),
         seal: Seal::new(settings.secret.as_ref()),
+        vault: settings.secret.as_ref().and_then(Vault::new),
         sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
         clock,
     });
@@ -70,7 +74,8 @@ pub(super) fn open(
         tokens: Arc::clone(&store) as Arc<dyn TokenStore>,
         sessions: Arc::clone(&store) as Arc<dyn SessionStore>,
         directory: Arc::clone(&store) as Arc<dyn Directory>,
-        nonces: store as Arc<dyn NonceStore>,
+        nonces: Arc::clone(&store) as Arc<dyn NonceStore>,
+        keys: store as Arc<dyn KeyStore>,
     })
 }
 
@@ -87,6 +92,8 @@ struct Inner {
     exchange: Arc<Exchange>,
     near: Arc<Near>,
     seal: Seal,
+    /// For what nobody else may read; there is none without a secret.
+    vault: Option<Vault>,
     sites: HashMap<SiteName, Arc<Site>>,
     clock: Arc<dyn Clock>,
 }
