@@ -1,10 +1,13 @@
 //! `[site.identity]`: the headers by which an upstream learns who is there.
 
+use std::time::Duration;
+
 use http::header::HeaderName;
 
 use super::document::{Place, Read, Reported};
 use super::preset::PRESETS;
 use super::section::Section;
+use super::settings::Assertions;
 use super::text::Text;
 use crate::domain::identity::{
     HeaderRule, HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding, reads_like,
@@ -17,12 +20,14 @@ const ENCODINGS: [(&str, ValueEncoding); 4] = [
     ("rfc2047", ValueEncoding::Rfc2047),
 ];
 
-/// Reads `[site.identity]`.
-pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
+const DAY: Duration = Duration::from_hours(24);
+
+/// Reads `[site.identity]`: the headers, and whether there is a signed word besides.
+pub(super) fn read(mut section: Section<'_>) -> Read<(IdentityHeaders, Option<Assertions>)> {
     let preset = preset(&mut section);
     let encoding = section.choice("encoding", ValueEncoding::default(), &ENCODINGS);
     let headers = section.texts_by_name("headers");
-    section.later(&["assertion"]);
+    let assertions = assertions(&mut section);
     section.finish();
     let mut own: Vec<Read<HeaderRule>> = Vec::new();
     for (name, place, template) in headers? {
@@ -39,7 +44,21 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
         own.push(rule);
     }
     let own: Vec<HeaderRule> = own.into_iter().collect::<Read<_>>()?;
-    Ok(IdentityHeaders::new(preset?.into_iter().chain(own), encoding?))
+    let headers = IdentityHeaders::new(preset?.into_iter().chain(own), encoding?);
+    Ok((headers, assertions?))
+}
+
+/// `assertion` and `assertion_key_age`.
+fn assertions(section: &mut Section<'_>) -> Read<Option<Assertions>> {
+    let is_asked = section.flag("assertion", false);
+    // A key is published for a day before it signs.
+    let key_age = section.duration("assertion_key_age", 2 * DAY..=365 * DAY);
+    match (is_asked?, key_age?) {
+        (false, Some(_)) => Err(section
+            .place_of("assertion_key_age")
+            .fault("says nothing without assertion", "add assertion = true, or leave it out")),
+        (is_asked, key_age) => Ok(is_asked.then(|| Assertions { key_age: key_age.unwrap_or(30 * DAY) })),
+    }
 }
 
 fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {

@@ -35,11 +35,13 @@ const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confi
 pub(super) struct SiteClaims {
     pub(super) names: Claims<SiteName>,
     hosts: Claims<HostPattern>,
+    /// The place of the first site that signs, if one does: it needs a store that keeps its keys.
+    pub(super) signer: Option<String>,
 }
 
 impl SiteClaims {
     pub(super) fn new() -> Self {
-        Self { names: Claims::new(), hosts: Claims::new() }
+        Self { names: Claims::new(), hosts: Claims::new(), signer: None }
     }
 }
 
@@ -72,6 +74,9 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
+    if matches!(identity, Ok((_, Some(_)))) {
+        taken.signer.get_or_insert_with(|| section.place().key.clone());
+    }
     let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
     let login_url = login_url.and_then(|page| {
         // Where one of these is at fault already, there is no telling.
@@ -92,6 +97,7 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     section.later(&["embed_origins"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
+    let (identity, assertions) = identity?;
     Ok(Arc::new(Site {
         name: name?,
         hosts: hosts?,
@@ -117,7 +123,8 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
         cookie: cookie?,
-        identity: identity?,
+        identity,
+        assertions,
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The life of a public request, top to bottom: see [`Gateway::handle`].
 
 mod address;
+mod assertions;
 mod challenge;
 mod cors;
 mod fault;
@@ -43,6 +44,7 @@ use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Pool, forward};
 use crate::sso::Sso;
+use assertions::Assertions;
 use fault::Fault;
 use forbidden::Refusal;
 use reserved::Endpoint;
@@ -74,6 +76,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     watch: Rc<Watch>,
     revocation: Revocation,
+    assertions: Assertions,
 }
 
 impl Gateway {
@@ -84,7 +87,14 @@ impl Gateway {
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = RequestIds::new(shared.sso.entropy());
-        Self { shared, pools, request_ids, watch: Rc::default(), revocation: Revocation::default() }
+        Self {
+            shared,
+            pools,
+            request_ids,
+            watch: Rc::default(),
+            revocation: Revocation::default(),
+            assertions: Assertions::default(),
+        }
     }
 
     /// A new connection from `peer` over `scheme`.
@@ -114,6 +124,7 @@ impl Gateway {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.values().for_each(|pool| pool.sweep(now));
+            self.sweep_assertions(now);
         }
     }
 
@@ -204,6 +215,8 @@ impl Gateway {
         if websocket.is_some() && permit.visitor().is_some() {
             upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
         }
+        //    What was to be signed and is not would be taken for a request without a session.
+        let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
         let errand = Errand {
@@ -215,6 +228,7 @@ impl Gateway {
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
             request_id,
+            assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
             websocket: websocket.as_ref(),
             // A client in HTTP/1.0 understands none (RFC 9110 §15.2), and the library for HTTP/2

@@ -30,6 +30,7 @@ pub(super) enum Endpoint {
     Logout,
     Redeem,
     WhoAmI,
+    KeySet,
     /// The browser's step of the 23-compatible API for this kind of token.
     RedeemCompatible(TokenKind),
     /// Under the prefix, but nothing there.
@@ -46,6 +47,7 @@ impl Endpoint {
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
             "/.tollgate/session" => Self::WhoAmI,
+            "/.tollgate/jwks.json" => Self::KeySet,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
             // However it is spelled: an upstream must not be able to stand in for the gateway, nor
@@ -59,7 +61,9 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Login | Self::WhoAmI | Self::RedeemCompatible(_) | Self::Nowhere => "GET, HEAD",
+            Self::Login | Self::WhoAmI | Self::KeySet | Self::RedeemCompatible(_) | Self::Nowhere => {
+                "GET, HEAD"
+            }
         }
     }
 }
@@ -84,6 +88,7 @@ impl Gateway {
             }
             Endpoint::Logout => self.logout(request, visit).await,
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
+            Endpoint::KeySet => self.key_set(visit),
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
         }

@@ -64,6 +64,8 @@ pub struct Errand<'a> {
     pub cookies: ShownCookies,
     /// The request's name.
     pub request_id: &'a RequestId,
+    /// The signed word about the visitor, if the site wants one.
+    pub assertion: Option<&'a HeaderValue>,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
     /// The key of the handshake, if a WebSocket is asked for.

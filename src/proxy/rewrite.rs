@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, REFERER, SEC_WEBSOCKET_KEY, TE, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, REFERER, SEC_WEBSOCKET_KEY,
+    TE, UPGRADE,
 };
 use http::{HeaderMap, Uri};
 
@@ -16,6 +17,10 @@ use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
 use crate::http::request_id::X_REQUEST_ID;
 use crate::http::websocket;
+
+/// The header with the signed word. Nobody else's reaches an upstream: it begins as all of the gateway's
+/// own do.
+static X_TOLLGATE_ASSERTION: HeaderName = HeaderName::from_static("x-tollgate-assertion");
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
@@ -71,6 +76,9 @@ pub(super) fn to_upstream(
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {
             fields.put_as(rule.name(), rule.written(), value);
+        }
+        if let Some(assertion) = errand.assertion {
+            fields.put(&X_TOLLGATE_ASSERTION, assertion);
         }
     }
     takes_trailers

@@ -11,6 +11,7 @@
 
 mod api_session;
 mod api_v1;
+mod assertion;
 mod balancing;
 mod capacity;
 mod cookies;

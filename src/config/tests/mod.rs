@@ -126,6 +126,8 @@ fn the_sites_are_read() {
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
+    assert_eq!(site.assertions, Some(Assertions { key_age: Duration::from_hours(90 * 24) }));
+    assert_eq!(wiki.assertions, None);
 }
 
 #[test]
