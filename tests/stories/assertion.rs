@@ -69,7 +69,7 @@ fn verified(token: &str, keys: &JwkSet, site: &str) -> Result<Value, ErrorKind> 
     validation.set_issuer(&[HTTPS]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let decoded = decode::<Value>(token, &DecodingKey::from_jwk(key).expect("a key"), &validation);
-    decoded.map(|data| data.claims).map_err(|error| error.into_kind())
+    decoded.map(|data| data.claims).map_err(jsonwebtoken::errors::Error::into_kind)
 }
 
 #[tokio::test]
@@ -307,9 +307,9 @@ async fn a_key_is_published_a_day_before_it_signs_and_until_all_it_signed_is_ove
     gateway.advance(minutes(6 * 24 * 60));
     let both = soon(&gateway, |ids| ids.len() == 2).await;
     assert_eq!((&both[0], signer(&told(&mut member, &upstream).await)), (&first, first.clone()));
-    gateway.advance(minutes(24 * 60) - seconds(1));
+    gateway.advance(minutes(24 * 60 - 1));
     assert_eq!(signer(&told(&mut member, &upstream).await), first, "not yet");
-    gateway.advance(minutes(3));
+    gateway.advance(minutes(4));
     assert_eq!(signer(&told(&mut member, &upstream).await), both[1]);
     assert_eq!(ids(&key_set(&gateway).await), both, "what the first one signed is still around");
     gateway.advance(minutes(120));
