@@ -25,8 +25,14 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
         details: Details::default(),
     };
     let issued = sso.issue_for_member(site, member, TokenOrder::default(), "login-page").await.unwrap();
-    let attempt =
-        Redemption { site: Arc::clone(site), token: issued.token, kind: None, browser: None, current: None };
+    let attempt = Redemption {
+        site: Arc::clone(site),
+        token: issued.token,
+        kind: None,
+        browser: None,
+        current: None,
+        bound: false,
+    };
     sso.redeem(attempt).await.unwrap();
 }
 

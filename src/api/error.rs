@@ -1,6 +1,7 @@
 //! What a caller of the plain API is told when something is wrong: a stable code, and a sentence
 //! that says what to do.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -55,7 +56,7 @@ impl ApiError {
         Self::parameter("parameter_missing", field, format!("The parameter {field} is missing."))
     }
 
-    pub(super) fn parameter_invalid(field: &str, why: impl std::fmt::Display) -> Self {
+    pub(super) fn parameter_invalid(field: &str, why: impl fmt::Display) -> Self {
         Self::parameter("parameter_invalid", field, format!("The parameter {field} is not valid: {why}."))
     }
 
@@ -102,6 +103,12 @@ impl ApiError {
             Some(wait) => reply::retry_after(response, wait),
             None => response,
         }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

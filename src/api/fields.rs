@@ -166,6 +166,12 @@ fn whole_number(value: &Value) -> Option<u64> {
     })
 }
 
+impl From<Map<String, Value>> for Fields {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
 fn check_text(field: &str, text: &str, max_chars: usize) -> Result<(), ApiError> {
     if text.contains(char::is_control) {
         return Err(ApiError::parameter_invalid(field, "it has control characters"));

@@ -26,6 +26,7 @@ use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
 use reference::Reference;
+pub use v1::signed_order;
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]
@@ -105,12 +106,23 @@ impl Api {
         if asked_there { Some(via.origin.clone()) } else { self.homes.get(&site.name).cloned() }
     }
 
-    /// The same for a visitor who goes on to `return_url`, if that is at another of the site's
-    /// hosts: a session holds on the host alone where it was opened.
-    fn home_for(&self, site: &Site, via: &Via, return_url: Option<&str>) -> Option<Origin> {
-        let home = self.home(site, via)?;
+    /// Where a browser goes with `token`, to go on to `return_url`: to the host of that, as a session
+    /// holds on the host alone where it was opened. A login that began in a frame is to end there, and
+    /// nothing is redeemed on the way.
+    fn redeem_url(&self, site: &Site, via: &Via, return_url: Option<&str>, token: &str) -> String {
+        let parameter = &site.token_param;
+        let Some(home) = self.home(site, via) else {
+            return format!("/.tollgate/redeem?{parameter}={token}");
+        };
         let target = ReturnTo::parse(return_url.unwrap_or_default(), &home, &site.hosts);
-        Some(target.origin().unwrap_or(home))
+        if !site.embed_origins.is_empty() && target.is_handover() {
+            let page = target.absolute(&home);
+            let page = page.split('#').next().unwrap_or_default();
+            let sign = if page.contains('?') { '&' } else { '?' };
+            return format!("{page}{sign}{parameter}={token}");
+        }
+        let home = target.origin().unwrap_or(home);
+        format!("{home}/.tollgate/redeem?{parameter}={token}")
     }
 
     /// The site that a call is about: the one it names, or that on whose host it was made, or the

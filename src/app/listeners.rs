@@ -9,7 +9,11 @@ use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::server::{CertificateWatch, Certificates, Door, Inherited, Tls, bind};
 
 /// What clients are offered over TLS, the best first.
-const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
+
+/// The same where a connection has to be one visitor's for a site, which none in HTTP/2 can be. Browsers
+/// use one in HTTP/2 for all hosts in a certificate, so there is no telling sites apart.
+const PROTOCOLS_OF_ONE: &[&str] = &["http/1.1"];
 
 /// Every listener there is.
 pub(super) struct Listeners {
@@ -27,8 +31,10 @@ impl Listeners {
     pub(super) fn open(settings: &Settings, mut inherited: Inherited) -> io::Result<Self> {
         let (server, control) = (&settings.server, &settings.control);
         let mut watches = Vec::new();
-        let public_tls = speak_tls(&server.certificates, &mut watches)?;
-        let control_tls = speak_tls(control.certificate.as_slice(), &mut watches)?;
+        let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
+        let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
+        let public_tls = speak_tls(&server.certificates, protocols, &mut watches)?;
+        let control_tls = speak_tls(control.certificate.as_slice(), PROTOCOLS, &mut watches)?;
         let proxies: Option<Arc<[_]>> =
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let mut listen = |purpose, addresses: &[SocketAddr]| {
@@ -60,14 +66,19 @@ impl Listeners {
     }
 }
 
-/// TLS with `certificates`, if there are any; their files are in `watches` from now on.
-fn speak_tls(certificates: &[Certificate], watches: &mut Vec<CertificateWatch>) -> io::Result<Option<Tls>> {
+/// TLS with `certificates`, if there are any, for these `protocols`; their files are in `watches` from now
+/// on.
+fn speak_tls(
+    certificates: &[Certificate],
+    protocols: &[&str],
+    watches: &mut Vec<CertificateWatch>,
+) -> io::Result<Option<Tls>> {
     if certificates.is_empty() {
         return Ok(None);
     }
     let certificates = Arc::new(Certificates::new(certificates.to_vec()));
     watches.push(CertificateWatch::new(Arc::clone(&certificates)));
-    Tls::new(certificates, &PROTOCOLS).map(Some).map_err(io::Error::other)
+    Tls::new(certificates, protocols).map(Some).map_err(io::Error::other)
 }
 
 /// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or

@@ -32,7 +32,7 @@ const KEY_VARIABLE: &str = "TOLLGATE_KEY";
 #[derive(Debug, Args)]
 #[command(after_help = "The API key is read from the environment variable TOLLGATE_KEY.")]
 pub(super) struct Control {
-    /// The control API, on this machine.
+    /// The control API, which has to be on this machine.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     control: String,
 }

@@ -27,6 +27,7 @@ use crate::sso::sites::Sites;
 
 /// The request to explain, and who makes it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Explain")]
 pub(super) struct Explain {
     /// Tell which rule decides on a request for this URL, and why.
     #[arg(long = "explain", id = "explain", value_name = "URL")]
@@ -34,7 +35,7 @@ pub(super) struct Explain {
     /// The request's method.
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "explain")]
     method: Method,
-    /// The address of a visitor who has a session; left out: a stranger.
+    /// The e-mail address of a visitor who has a session; left out: a stranger.
     #[arg(long = "as", value_name = "EMAIL", requires = "explain")]
     email: Option<String>,
     /// The visitor's role on the site.
@@ -49,7 +50,7 @@ pub(super) struct Explain {
     /// The visitor's session reaches the back end.
     #[arg(long, requires = "email")]
     backend: bool,
-    /// The address that the request comes from.
+    /// The IP address that the request comes from.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", requires = "explain")]
     from: IpAddr,
 }

@@ -12,6 +12,8 @@ use crate::domain::secret::SecretHash;
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
     /// Make a 256-bit API key and print it once, with its hash for the configuration.
+    ///
+    /// The key is for the program that calls the API, `secret_sha256` for an `[[api_key]]`.
     New,
 }
 

@@ -5,6 +5,9 @@
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+/// Under which the options of the log stand in the help of each command.
+pub(super) const HEADING: &str = "Log";
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {

@@ -2,10 +2,12 @@
 
 mod call;
 mod check;
+mod completions;
 mod demo;
 mod explain;
 mod key;
 mod log;
+mod manual;
 mod serve;
 mod service;
 mod session;
@@ -18,22 +20,30 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Environment;
 
 /// Exit status for a command line that makes no sense (`EX_USAGE` of BSD's sysexits).
 const USAGE: u8 = 64;
 
+/// What stands below the help of the program itself.
+const FIRST_STEPS: &str = "\
+`tollgate demo` shows what it does and needs no set-up. `tollgate COMMAND --help` tells more of a command.
+
+Exit status: 0 if all went well, 1 if not, 64 for a command line that makes no sense.";
+
 /// Opens a closed site to whoever comes back from its login page with a one-time token.
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, about, max_term_width = 100)]
+#[command(name = "tollgate", version, about, after_help = FIRST_STEPS, max_term_width = 100)]
 struct Cli {
     /// How log lines are written to stderr.
-    #[arg(long, global = true, value_enum, default_value_t = log::Format::Json)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = log::Format::Json)]
+    #[arg(help_heading = log::HEADING)]
     log_format: log::Format,
     /// What is logged: error, warn, info, debug, or a filter such as `info,tollgate::access=off`.
     #[arg(long, global = true, value_name = "FILTER", default_value = "info", value_parser = log::filter)]
+    #[arg(help_heading = log::HEADING)]
     log: String,
     #[command(subcommand)]
     command: Command,
@@ -42,8 +52,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway.
+    ///
+    /// SIGTERM and SIGINT end it: it takes no more connections and lets what runs finish, for
+    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP certificates are read again.
     Serve(ConfigFile),
     /// Validate a configuration and print every fault at once, or explain what it does.
+    ///
+    /// The exit status is 1 if there is a fault. Each is told with its line, its key and what to do.
     Check {
         /// The configuration.
         #[command(flatten)]
@@ -53,6 +68,8 @@ enum Command {
         explain: explain::Explain,
     },
     /// Run the gateway with a small closed site and a login page, all on this machine.
+    ///
+    /// It prints the addresses and what to click, and keeps nothing. Ctrl-C ends it.
     Demo(demo::Demo),
     /// Issue login tokens.
     #[command(subcommand)]
@@ -69,6 +86,10 @@ enum Command {
     /// Make API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Print the completions of this program for a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, or write the pages of all commands to a folder.
+    Man(manual::Manual),
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +121,8 @@ pub fn run() -> ExitCode {
         Command::User(user) => user.run(&environment),
         Command::Store(store) => store.run(&environment),
         Command::Key(key) => key.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(manual) => manual.run(Cli::command()),
     })
 }
 
@@ -128,6 +151,12 @@ fn environment() -> Environment {
 fn say(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// Prints what is complete as it is to stdout.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    written(stdout.write_all(text).and_then(|()| stdout.flush()))
 }
 
 /// A reader that has gone away is no error; output that is lost in any other way is.

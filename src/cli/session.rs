@@ -13,12 +13,12 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Session {
-    /// List live sessions: id, site, email, last use, end.
+    /// List live sessions, one a line: id, site, email, last use and end, with tabs between.
     List {
         /// Of this person only.
         #[arg(long)]
         email: Option<String>,
-        /// On this site only.
+        /// On the site of this name only.
         #[arg(long)]
         site: Option<String>,
         #[command(flatten)]
@@ -29,7 +29,7 @@ pub(super) enum Session {
     Revoke {
         /// The session's id, as `session list` shows it.
         id: Option<String>,
-        /// Whose sessions to end.
+        /// The address of the person all of whose sessions end.
         #[arg(long)]
         email: Option<String>,
         #[command(flatten)]

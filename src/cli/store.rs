@@ -12,9 +12,13 @@ use crate::store::embedded;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
-    /// Read the whole file of the embedded store and tell what is in it. A gateway may be running.
+    /// Read the whole file of the embedded store and tell what is in it.
+    ///
+    /// The exit status is 1 if something is wrong. A gateway may be running.
     Check(ConfigFile),
-    /// Copy the file of the embedded store. A gateway may be running.
+    /// Copy the file of the embedded store.
+    ///
+    /// The copy is of one moment. A gateway may be running; other means of copying are not safe then.
     Backup(Backup),
 }
 

@@ -14,10 +14,10 @@ use crate::config::Environment;
 pub(super) enum Token {
     /// Issue a login token and print it with the URL that redeems it.
     Issue {
-        /// The site to open.
+        /// The name of the site that the token opens.
         #[arg(long)]
         site: String,
-        /// Whom for.
+        /// The address of the person it is for.
         #[arg(long)]
         email: String,
         /// The person's first name.
@@ -26,8 +26,8 @@ pub(super) enum Token {
         /// The person's last name.
         #[arg(long)]
         last_name: String,
-        /// Where to go afterwards.
-        #[arg(long)]
+        /// Where on the site the person goes then; left out: to its first page.
+        #[arg(long, value_name = "URL")]
         return_url: Option<String>,
         #[command(flatten)]
         control: Control,

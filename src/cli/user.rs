@@ -13,12 +13,12 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
-    /// List users: id, email, name, account, roles.
+    /// List users, one a line: id, email, name, account and roles, with tabs between.
     List {
         /// The one with this address only.
         #[arg(long)]
         email: Option<String>,
-        /// Members of this site only.
+        /// Members of the site of this name only.
         #[arg(long)]
         site: Option<String>,
         #[command(flatten)]
@@ -29,7 +29,7 @@ pub(super) enum User {
         /// The user's address.
         #[arg(long)]
         email: String,
-        /// The site.
+        /// The name of the site.
         #[arg(long)]
         site: String,
         /// The role, such as `editor` or `admin`.

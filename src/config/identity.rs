@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 
+use super::basic_auth;
 use super::document::{Place, Read, Reported};
 use super::preset::PRESETS;
 use super::section::Section;
@@ -28,6 +29,8 @@ pub(super) fn read(mut section: Section<'_>) -> Read<(IdentityHeaders, Option<As
     let encoding = section.choice("encoding", ValueEncoding::default(), &ENCODINGS);
     let headers = section.texts_by_name("headers");
     let assertions = assertions(&mut section);
+    let basic_auth = basic_auth::read(&mut section);
+    let place_of_basic_auth = section.place_of("basic_auth");
     section.finish();
     let mut own: Vec<Read<HeaderRule>> = Vec::new();
     for (name, place, template) in headers? {
@@ -44,7 +47,14 @@ pub(super) fn read(mut section: Section<'_>) -> Read<(IdentityHeaders, Option<As
         own.push(rule);
     }
     let own: Vec<HeaderRule> = own.into_iter().collect::<Read<_>>()?;
-    let headers = IdentityHeaders::new(preset?.into_iter().chain(own), encoding?);
+    let (preset, basic_auth) = (preset?, basic_auth?);
+    if let Some(rule) = &basic_auth
+        && let Some(other) = own.iter().chain(&preset).find(|other| alike(other.name(), rule.name()))
+    {
+        let problem = format!("the header {} of this site says who is there already", other.written());
+        return Err(place_of_basic_auth.fault(problem, "leave one of them out"));
+    }
+    let headers = IdentityHeaders::new(preset.into_iter().chain(own).chain(basic_auth), encoding?);
     Ok((headers, assertions?))
 }
 
@@ -146,7 +156,7 @@ fn owner(name: &str) -> Option<Owner> {
         _ if name.starts_with("proxy-") || name.starts_with("content-") => Owner::Framing,
         "cookie" | "set-cookie" => Owner::Cookies,
         "forwarded" | "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto"
-        | "x-real-ip" | "x-request-id" => Owner::Forwarding,
+        | "x-real-ip" | "x-request-id" | "x-access-class" | "x-access-required" => Owner::Forwarding,
         _ => return None,
     })
 }
@@ -168,6 +178,8 @@ mod tests {
             ("X.Forwarded.For", Some(Owner::Forwarding)),
             ("X_Real_IP", Some(Owner::Forwarding)),
             ("X-Request-Id", Some(Owner::Forwarding)),
+            ("X_Access_Class", Some(Owner::Forwarding)),
+            ("X-Access-Required", Some(Owner::Forwarding)),
             ("Authorization", None),
             ("X-Forwarded-User", None),
             ("X-WEBAUTH-USER", None),

@@ -6,18 +6,23 @@
 //! and of the disk at certificates alone.
 
 mod api_key;
+mod basic_auth;
 mod certificate;
 mod claims;
 mod control;
 mod cookie;
 mod document;
+mod embedding;
 mod environment;
 mod faults;
+mod group;
 mod identity;
 mod listeners;
+mod login_key;
 mod preset;
 mod redis;
 mod requirement;
+mod rewrite;
 mod route;
 mod section;
 mod server;
@@ -66,6 +71,7 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let mut sites_taken = site::SiteClaims::new();
     let sites = root.tables("site", |section| site::read(section, &mut sites_taken, &own));
     let sites = sites.and_then(|sites| if sites.is_empty() { Err(no_site(&root)) } else { Ok(sites) });
+    sites_taken.groups.conclude();
     let mut keys_taken = api_key::KeyClaims::new();
     let api_keys =
         root.tables("api_key", |section| api_key::read(section, &mut keys_taken, &sites_taken.names));

@@ -16,8 +16,10 @@ use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
+use crate::domain::relocation::Relocations;
 use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::SessionCap;
+use crate::domain::signed_login::LoginKey;
 use crate::domain::site::SiteName;
 
 /// Everything that `config.toml` says.
@@ -247,6 +249,8 @@ pub struct Site {
     pub session_idle: Duration,
     /// How long a session lasts at most.
     pub session_max: Duration,
+    /// The group of sites with which it shares a login, if it does.
+    pub sso_group: Option<String>,
     /// How many sessions of one person there may be at a time; `None` for any number.
     pub session_cap: Option<SessionCap>,
     /// Whether users with a full account reach the back end.
@@ -257,10 +261,14 @@ pub struct Site {
     pub redeem: RedeemMode,
     /// Whether tokens without a `state` are refused.
     pub require_state: bool,
+    /// The keys with which the login page signs tokens itself, if it does.
+    pub login_keys: Vec<LoginKey>,
     /// The token APIs that answer on the site's own hosts.
     pub apis: SiteApis,
     /// Whether the upstream gets the visitor's Host or its own.
     pub preserve_host: bool,
+    /// Whether a connection to the upstream that was authenticated is kept for its visitor.
+    pub connection_auth: bool,
     /// Time for the upstream's response head to arrive.
     pub upstream_timeout: Duration,
     /// Bytes in a request's body; `None` for no limit.
@@ -269,6 +277,18 @@ pub struct Site {
     pub allow_encoded_slash: bool,
     /// Origins whose scripts may read the gateway's own 401 and get a preflight answered.
     pub cors_origins: Vec<Origin>,
+    /// `[site.rewrite]`.
+    pub rewrite: Relocations,
+    /// Origins whose pages may show the site in a frame.
+    pub embed_origins: Vec<Origin>,
+    /// Whether a POST that was interrupted by a login is sent again after it.
+    pub resume_posts: bool,
+    /// Whether a visitor comes back from the login page to the very place on the page.
+    pub keep_fragment: bool,
+    /// Whether the upstream is told what kind of visitor somebody is.
+    pub access_class: bool,
+    /// Where visitors are sent who have a session, and not what the upstream asks for an answer.
+    pub paywall_url: Option<RemoteUrl>,
     /// `[site.cookie]`.
     pub cookie: SiteCookie,
     /// `[site.identity]`.
@@ -305,9 +325,14 @@ impl RemoteUrl {
     }
 
     /// Its lower-case host (an IPv6 address in brackets), its port and its path.
-    pub(super) fn destination(&self) -> (&str, u16, &str) {
+    pub fn destination(&self) -> (&str, u16, &str) {
         let port = self.0.port_or_known_default().unwrap_or_default();
         (self.0.host_str().unwrap_or_default(), port, self.0.path())
+    }
+
+    /// Its origin, as browsers write it.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     /// The URL as it is.

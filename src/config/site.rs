@@ -9,10 +9,12 @@ use http::Method;
 use super::claims::Claims;
 use super::document::Read;
 use super::listeners::Listeners;
+use super::login_key::KeyIds;
 use super::section::Section;
 use super::settings::{Hsts, RedeemMode, RemoteUrl, Site, SiteApis};
 use super::text::Text;
-use super::{cookie, identity, route, upstream};
+use super::upstream::Upstreams;
+use super::{cookie, embedding, group, identity, login_key, rewrite, route, upstream};
 use crate::domain::access::{AccessLevel, Rules};
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::path::RequestPath;
@@ -32,21 +34,26 @@ const WHEN_FULL: [(&str, WhenFull); 2] =
 const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confirm", RedeemMode::Confirm)];
 
 /// What only one site can have.
-pub(super) struct SiteClaims {
+pub(super) struct SiteClaims<'a> {
     pub(super) names: Claims<SiteName>,
     hosts: Claims<HostPattern>,
     /// The place of the first site that signs, if one does: it needs a store that keeps its keys.
     pub(super) signer: Option<String>,
+    pub(super) groups: group::Groups<'a>,
 }
 
-impl SiteClaims {
+impl SiteClaims<'_> {
     pub(super) fn new() -> Self {
-        Self { names: Claims::new(), hosts: Claims::new(), signer: None }
+        Self { names: Claims::new(), hosts: Claims::new(), groups: group::Groups::default(), signer: None }
     }
 }
 
 /// Reads one `[[site]]`.
-pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Listeners) -> Read<Arc<Site>> {
+pub(super) fn read<'a>(
+    mut section: Section<'a>,
+    taken: &mut SiteClaims<'a>,
+    own: &Listeners,
+) -> Read<Arc<Site>> {
     let name = name(&mut section, taken);
     let hosts = hosts(&mut section, taken);
     let public_url = optional(&mut section, "public_url", |text| origin(&text));
@@ -64,14 +71,26 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
     let token_param = token_param(&mut section);
     let redeem = section.choice("redeem", RedeemMode::Direct, &REDEEM);
     let require_state = section.flag("require_state", false);
+    let mut key_ids = KeyIds::new();
+    let login_keys = section.tables("login_key", |section| login_key::read(section, &mut key_ids));
     let apis = apis(&mut section);
     let preserve_host = section.flag("preserve_host", true);
+    let connection_auth = connection_auth(&mut section, &upstreams);
     let upstream_timeout =
         section.duration("upstream_timeout", Duration::from_millis(1)..=Duration::from_hours(24));
     let max_body = section.size("max_body", 0, 0..=u64::MAX);
     let allow_encoded_slash = section.flag("allow_encoded_slash", false);
+    let resume_posts = section.flag("resume_posts", true);
+    let keep_fragment = section.flag("keep_fragment", false);
     let cors_origins = section.list("cors_origins", |text| origin(&text));
-    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url));
+    let own_addresses = upstreams.as_ref().map_or(&[][..], |upstreams| &upstreams.all);
+    let rewrite = section.section("rewrite").and_then(|section| rewrite::read(section, own_addresses));
+    let embed_origins = embedding::read(&mut section, &public_url);
+    let embeds = embed_origins.as_ref().is_ok_and(|origins| !origins.is_empty());
+    let cookie = section.section("cookie").and_then(|section| cookie::read(section, &public_url, embeds));
+    let sso_group = taken.groups.read(&mut section, &public_url, &cookie);
+    let access_class = section.flag("access_class", true);
+    let paywall_url = optional(&mut section, "paywall_url", |text| remote_url(&text));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
     if matches!(identity, Ok((_, Some(_)))) {
@@ -94,7 +113,6 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         }
         Ok(page)
     });
-    section.later(&["embed_origins"]);
     section.finish();
     let (session_idle, session_max) = lifetime?;
     let (identity, assertions) = identity?;
@@ -111,21 +129,41 @@ pub(super) fn read(mut section: Section<'_>, taken: &mut SiteClaims, own: &Liste
         token_ttl: token_ttl?,
         session_idle,
         session_max,
+        sso_group: sso_group?,
         session_cap: session_cap?,
         allow_backend_login: allow_backend_login?,
         token_param: token_param?,
         redeem: redeem?,
         require_state: require_state?,
+        login_keys: login_keys?,
         apis: apis?,
         preserve_host: preserve_host?,
+        connection_auth: connection_auth?,
         upstream_timeout: upstream_timeout?.unwrap_or(Duration::from_mins(1)),
         max_body: Some(max_body?).filter(|bytes| *bytes != 0),
         allow_encoded_slash: allow_encoded_slash?,
         cors_origins: cors_origins?.unwrap_or_default(),
+        rewrite: rewrite?,
+        embed_origins: embed_origins?,
+        resume_posts: resume_posts?,
+        keep_fragment: keep_fragment?,
+        access_class: access_class?,
+        paywall_url: paywall_url?,
         cookie: cookie?,
         identity,
         assertions,
     }))
+}
+
+/// `connection_auth`, for which a connection has to be one visitor's.
+fn connection_auth(section: &mut Section<'_>, upstreams: &Read<Upstreams>) -> Read<bool> {
+    let wanted = section.flag("connection_auth", false)?;
+    if wanted && upstreams.as_ref().is_ok_and(Upstreams::speak_http2) {
+        let problem = "cannot be where the upstream speaks HTTP/2, whose connections are many visitors'";
+        let remedy = "speak HTTP/1.1 with the upstream, or leave it out";
+        return Err(section.place_of("connection_auth").fault(problem, remedy));
+    }
+    Ok(wanted)
 }
 
 fn optional<'a, T>(
@@ -136,7 +174,7 @@ fn optional<'a, T>(
     section.text(name)?.map(read).transpose()
 }
 
-fn name(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<SiteName> {
+fn name(section: &mut Section<'_>, taken: &mut SiteClaims<'_>) -> Read<SiteName> {
     let text = section.required_text("name", "\"intranet\"")?;
     let name = text.parse(SiteName::parse, "cannot name a site", "use 1 to 64 letters, digits, ., _ or -")?;
     if let Some(other) = taken.names.owner(&name) {
@@ -147,7 +185,7 @@ fn name(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<SiteName> {
     Ok(name)
 }
 
-fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims) -> Read<Vec<HostPattern>> {
+fn hosts(section: &mut Section<'_>, taken: &mut SiteClaims<'_>) -> Read<Vec<HostPattern>> {
     let owner = section.place().clone();
     section.required_list("hosts", "[\"intranet.example.com\"]", |text| {
         let remedy =

@@ -33,6 +33,12 @@ impl<'a> Text<'a> {
         matches!(self.value, Cow::Borrowed(_)).then_some(self.written)
     }
 
+    /// Whether the value is that of one variable and nothing else.
+    pub(super) fn is_one_variable(&self) -> bool {
+        let name = self.written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        self.literal().is_none() && name.is_some_and(|name| !name.contains('}'))
+    }
+
     /// The value as a secret, and the place for faults about it: nothing that could print it is
     /// left.
     pub(super) fn into_secret(self) -> (Place<'a>, Secret) {

@@ -13,7 +13,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::text::Text;
 use super::upstream_tls::{self, UpstreamTls};
-use crate::domain::host::Authority;
+use crate::domain::host::{Authority, Origin, Scheme};
 
 /// Where a site's requests go.
 #[derive(Clone, Debug)]
@@ -70,6 +70,17 @@ impl Upstream {
             UpstreamScheme::Https => tls.http2,
             UpstreamScheme::H2c => true,
         }
+    }
+}
+
+impl Upstream {
+    /// Where it finds itself, as far as it knows.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        let scheme = match self.scheme {
+            UpstreamScheme::Http | UpstreamScheme::H2c => Scheme::Http,
+            UpstreamScheme::Https => Scheme::Https,
+        };
+        Some(Origin::new(scheme, &Authority::parse(&self.authority)?))
     }
 }
 

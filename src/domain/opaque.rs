@@ -105,6 +105,13 @@ impl From<[u8; 32]> for SessionKey {
     }
 }
 
+impl From<[u8; 32]> for LoginToken {
+    /// For a token that is made of other secrets.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Strict: exactly 43 characters of the URL-safe alphabet, with no stray bits in the last one, so
 /// that a value has one spelling only.
 fn decode(text: &[u8]) -> Option<[u8; 32]> {

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::opaque::{ENCODED_LEN, LoginToken};
+use super::signed_login::{BroughtToken, MAX_BYTES};
 
 /// A query from which every occurrence of the token parameter was taken.
 #[derive(Debug)]
 pub struct Extracted {
     /// The token of the last occurrence: blind appending puts the newest one there. `None` if
     /// that value cannot be a token.
-    pub token: Option<LoginToken>,
+    pub token: Option<BroughtToken>,
     /// The rest, byte for byte; `None` if nothing is left, and then there is no `?` either.
     pub rest: Option<String>,
 }
@@ -56,16 +56,16 @@ fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Splits `1?sso=TOKEN` at the `?`.
-fn glued_token<'a>(parameter: &'a str, name: &str) -> Option<(&'a str, LoginToken)> {
+fn glued_token<'a>(parameter: &'a str, name: &str) -> Option<(&'a str, BroughtToken)> {
     let (before, glued) = parameter.rsplit_once('?')?;
     let token = parse(value_of(glued, name)?)?;
     Some((before, token))
 }
 
-fn parse(value: &str) -> Option<LoginToken> {
+fn parse(value: &str) -> Option<BroughtToken> {
     // A token needs no escapes, but a login page's URL builder may have made some.
-    let longest = ENCODED_LEN * 3;
-    (value.len() <= longest).then(|| LoginToken::parse(decode(value).as_bytes())).flatten()
+    let longest = MAX_BYTES * 3;
+    (value.len() <= longest).then(|| BroughtToken::parse(&decode(value))).flatten()
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -81,6 +81,7 @@ pub fn join(path: &str, query: Option<&str>) -> String {
 mod tests {
     use super::*;
     use crate::domain::entropy::SeededEntropy;
+    use crate::domain::opaque::LoginToken;
 
     #[test]
     fn the_token_is_taken_out_and_every_other_byte_stays() {
@@ -101,7 +102,7 @@ mod tests {
         ] {
             let found = extract_token(&query.replace("OOOO", &"A".repeat(43)).replace('T', &text), "sso")
                 .expect(query);
-            assert_eq!(found.token.map(|t| t.hash()), Some(token.hash()), "{query}");
+            assert_eq!(found.token.as_ref().map(BroughtToken::expose), Some(text.clone()), "{query}");
             assert_eq!(found.rest.as_deref(), rest, "{query}");
         }
     }

@@ -11,6 +11,20 @@ use super::query::join;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
+/// The page of the gateway that hands a token to the frame in which a login began.
+const HANDOVER: &str = "/.tollgate/embed";
+
+/// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b'=')
+    .add(b'?');
+
 /// Longer targets are cut to `/`: they would not fit into a request line again.
 const MAX_LEN: usize = 8 * 1024;
 
@@ -77,6 +91,44 @@ impl ReturnTo {
         }
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
         Some(Self(format!("{}://{host}{port}{path}", url.scheme())))
+    }
+
+    /// Where a tab comes back to that was opened for a login within a frame, which goes on to `target`. The
+    /// frame itself knows where; a long target is left out, since it has to find room in other URLs.
+    pub fn handover(target: &Self) -> Self {
+        let page = target.as_parameter_of(HANDOVER);
+        Self(if page.len() > MAX_LEN / 2 { HANDOVER.to_owned() } else { page })
+    }
+
+    /// Whether this is such a place.
+    pub fn is_handover(&self) -> bool {
+        let behind_host = self.0.splitn(4, '/').nth(3).unwrap_or_default();
+        let path = if self.0.starts_with('/') { self.0.get(1..).unwrap_or_default() } else { behind_host };
+        path.split(['?', '#']).next() == HANDOVER.get(1..)
+    }
+
+    /// `path` with the target as its parameter `return_url`.
+    pub fn as_parameter_of(&self, path: &str) -> String {
+        format!("{path}?return_url={}", percent_encoding::utf8_percent_encode(&self.0, RESERVED))
+    }
+
+    /// The same page at `fragment`, which has to be what RFC 3986 §3.5 allows, unless it names a place on
+    /// the page already.
+    #[must_use]
+    pub fn at_fragment(self, fragment: &str) -> Self {
+        let is_fragment = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+        let may = !self.0.contains('#') && fragment.bytes().all(is_fragment);
+        if may { Self(format!("{}#{fragment}", self.0)) } else { self }
+    }
+
+    /// The one spelling of the page's URL at `origin`, by which it is known again when it comes back from
+    /// a login page; `None` if it is on another host. What a browser would encode is encoded, and there
+    /// is no fragment.
+    pub fn own_page(&self, origin: &Origin) -> Option<String> {
+        let absolute = self.absolute(origin);
+        let own = absolute.strip_prefix(&origin.to_string()).is_some_and(|rest| rest.starts_with('/'));
+        let page = absolute.split('#').next().unwrap_or_default();
+        own.then(|| percent_encoding::utf8_percent_encode(page, UNSAFE).to_string())
     }
 
     /// The target as a `Location` value.
@@ -160,6 +212,58 @@ mod tests {
             ("https://a.pages.example/x", "https://a.pages.example/x"),
         ] {
             assert_eq!(parse(input), target, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_handover_is_known_again_with_what_it_goes_on_to() {
+        let origin = Origin::parse("https://site.example").unwrap();
+        let hosts = ["site.example", "*.pages.example"].map(|h| HostPattern::parse(h).unwrap());
+        let parse = |input: &str| ReturnTo::parse(input, &origin, &hosts);
+        let handover = ReturnTo::handover(&parse("/a?b=c&d=%20#e"));
+        assert_eq!(handover.as_str(), "/.tollgate/embed?return_url=/a%3Fb%3Dc%26d%3D%2520%23e");
+        assert!(handover.is_handover() && parse(&handover.absolute(&origin)).is_handover());
+        assert_eq!(
+            ReturnTo::handover(&parse(&format!("/{}", "a".repeat(5000)))).as_str(),
+            "/.tollgate/embed"
+        );
+        for input in
+            ["/.tollgate/embed", "/.tollgate/embed#a", "https://a.pages.example/.tollgate/embed?a=/b"]
+        {
+            assert!(parse(input).is_handover(), "{input}");
+        }
+        for input in
+            ["/.tollgate/embedded", "/.tollgate/embed/x", "/a?x=/.tollgate/embed", "//.tollgate/embed"]
+        {
+            assert!(!parse(input).is_handover(), "{input}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_again_when_it_comes_back() {
+        let origin = Origin::parse("https://site.example").unwrap();
+        let page = |target: &str| ReturnTo(target.to_owned()).own_page(&origin);
+        for (went, came) in [
+            ("/a?b=1", "/a?b=1#x"),
+            ("/a|b?c={d}", "/a%7Cb?c=%7Bd%7D"),
+            ("/a", "https://site.example/a"),
+            ("https://site.example//a", "https://site.example//a"),
+        ] {
+            assert_eq!(page(went), page(came), "{went}");
+            assert!(page(went).is_some());
+        }
+        for other in ["https://a.pages.example/x", "https://site.example.evil/", "https://site.example:1/"] {
+            assert_eq!(page(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_fragment_can_become_one() {
+        let at = |target: &str, fragment| ReturnTo(target.to_owned()).at_fragment(fragment).to_string();
+        assert_eq!(at("/a?b", "c%20d/?"), "/a?b#c%20d/?");
+        assert_eq!(at("/a#b", "c"), "/a#b");
+        for evil in ["a#b", "a\r\nSet-Cookie: x=y", "a b", "a\"b", "<", "ä", "a\\b"] {
+            assert_eq!(at("/a", evil), "/a", "{evil:?}");
         }
     }
 

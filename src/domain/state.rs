@@ -60,7 +60,8 @@ impl BrowserKey {
         self.tag([b"tollgate session\0", token.hash().as_bytes(), &receipt.salt]).into()
     }
 
-    fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
+    /// An HMAC-SHA256 of `parts` under this key.
+    pub(super) fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
         // RFC 2104 §2: a key shorter than the hash's block of 64 bytes is padded with zeros.
         let mut block = [0; 64];
         let (key, _padding) = block.split_at_mut(self.0.len());
@@ -126,6 +127,12 @@ impl LoginState {
         ((1..=512).contains(&text.len()) && visible).then(|| Self(text.to_owned()))
     }
 
+    /// A state as [`BrowserKey::state_for`] makes them.
+    pub fn parse_own(text: &str) -> Option<Self> {
+        let url_safe = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        (text.len() == ENCODED_LEN && url_safe).then(|| Self(text.to_owned()))
+    }
+
     /// The state as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -160,7 +167,12 @@ mod tests {
         assert_eq!(browser.state_for(&a), again.state_for(&a));
         assert_ne!(browser.state_for(&a), browser.state_for(&b));
         assert_ne!(browser.state_for(&a), other.state_for(&a));
-        assert_eq!(browser.state_for(&a).as_str().len(), 43);
+        let state = browser.state_for(&a);
+        assert_eq!(state.as_str().len(), 43);
+        assert_eq!(LoginState::parse_own(state.as_str()), Some(state.clone()));
+        for foreign in ["", "x", &state.as_str().replacen(|_: char| true, "&", 1), &format!("{state:?}")] {
+            assert_eq!(LoginState::parse_own(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::clock::Timestamp;
 use super::identity::Identity;
+use super::session::SessionId;
 use super::site::SiteName;
 use super::state::{LoginState, Receipt};
 
@@ -77,6 +78,9 @@ pub struct TokenGrant {
     pub session_idle: Option<Duration>,
     /// The session's greatest age, where it differs from the site's.
     pub session_max: Option<Duration>,
+    /// The session on another site that hands its person on by this token. What comes of it is kin,
+    /// begins only while that session goes on, and does not outlast it.
+    pub source: Option<SessionId>,
 }
 
 /// Who wants to redeem a token, and where.
@@ -123,6 +127,8 @@ pub struct Redeemed {
     pub return_url: Option<String>,
     /// When it happened.
     pub at: Timestamp,
+    /// [`TokenGrant::source`].
+    pub source: Option<SessionId>,
 }
 
 impl Redeemed {
@@ -190,5 +196,11 @@ impl TokenGrant {
             (Some(bound), browser) if browser.as_ref() != Some(bound) => Err(Refusal::OtherBrowser),
             _ => Ok(()),
         }
+    }
+
+    /// What is kept of its redemption by `claim`, if that comes from a browser that might come again.
+    pub fn redeemed_by(&self, claim: &Claim, now: Timestamp) -> Option<Redeemed> {
+        let receipt = claim.receipt.clone()?;
+        Some(Redeemed { receipt, return_url: self.return_url.clone(), at: now, source: self.source })
     }
 }

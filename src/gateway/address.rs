@@ -1,10 +1,10 @@
 //! What a connection asks for: found once, as connections rarely ask for more than one host.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::{OnceCell, RefCell};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 
 use super::Gateway;
 use super::fault::Fault;
@@ -12,11 +12,11 @@ use super::front::Front;
 use super::presented::Presented;
 use super::visit::Target;
 use crate::domain::host::{Authority, Origin, Scheme};
-use crate::http::client::Peer;
+use crate::http::client::{Client, Peer};
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::interim::Interim;
-use crate::proxy::Pool;
+use crate::proxy::{Pin, Pool};
 
 /// A visitor's connection.
 pub struct Connection {
@@ -24,12 +24,14 @@ pub struct Connection {
     /// Interim answers for a client in HTTP/1.1.
     pub(super) interim: Interim,
     last: RefCell<Option<Rc<Address>>>,
+    /// Its own connection to an upstream, on sites that want that.
+    pin: OnceCell<Rc<Pin>>,
 }
 
 impl Connection {
     /// A new connection from `peer`.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, interim: Interim::default(), last: RefCell::default() }
+        Self { peer, interim: Interim::default(), last: RefCell::default(), pin: OnceCell::new() }
     }
 
     /// What is to be said before the answer.
@@ -79,7 +81,32 @@ impl Address {
     }
 }
 
+/// The visitors' connections of a worker that may have connections to upstreams of their own.
+#[derive(Default)]
+pub(super) struct Pins(RefCell<Vec<Weak<Pin>>>);
+
+impl Pins {
+    /// Closes what is over, and forgets whose connection is.
+    pub(super) fn sweep(&self) {
+        self.0.borrow_mut().retain(|pin| pin.upgrade().inspect(|pin| pin.sweep()).is_some());
+    }
+}
+
 impl Gateway {
+    /// Where `connection` keeps a connection to an upstream for itself. Only one that is a single
+    /// visitor's does: on HTTP/2, and behind trusted proxies, requests of many may come in turn.
+    pub(super) fn pin(&self, connection: &Connection, client: &Client, version: Version) -> Option<Rc<Pin>> {
+        if client.by_trusted_proxy || version == Version::HTTP_2 {
+            return None;
+        }
+        let pin = connection.pin.get_or_init(|| {
+            let pin = Rc::<Pin>::default();
+            self.pins.0.borrow_mut().push(Rc::downgrade(&pin));
+            pin
+        });
+        Some(Rc::clone(pin))
+    }
+
     /// The site that `target` asks for, as a client who came over `scheme` sees it.
     pub(super) fn address(
         &self,

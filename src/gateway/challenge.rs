@@ -1,7 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
 use http::StatusCode;
-use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -10,19 +10,32 @@ use super::visit::Visit;
 use super::{Gateway, cors};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::session::End;
-use crate::domain::state::LoginState;
-use crate::http::navigation::is_navigation;
+use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 
 impl Gateway {
     /// Answers a request that needs a session first.
-    pub(super) async fn challenge(&self, request: &Request, visit: &Visit<'_>) -> Result<Response, Fault> {
+    pub(super) async fn challenge(
+        &self,
+        request: &mut Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
+        self.park(request, &page_of(request.headers(), visit), visit).await;
+        self.challenge_bare(request, visit).await
+    }
+
+    /// The same where there is no body to be kept.
+    pub(super) async fn challenge_bare(
+        &self,
+        request: &Request,
+        visit: &Visit<'_>,
+    ) -> Result<Response, Fault> {
         let headers = request.headers();
         if cors::is_preflight(request.method(), headers) {
             return Ok(visit.front.cors.answer_preflight(headers));
         }
-        if !is_navigation(headers) {
+        if !visit.is_navigation(headers) {
             return Ok(self.login_required(headers, visit));
         }
         let fate = match visit.session_key()? {
@@ -32,8 +45,11 @@ impl Gateway {
         if fate == Some(End::Evicted) {
             return Ok(evicted(visit));
         }
+        let target = visit.clean_url();
         let status = reply::see_other(request.method());
-        Ok(self.to_login_page(status, visit, &visit.clean_url(), None))
+        let elsewhere = self.ask_group(request, visit, &target);
+        let answer = elsewhere.unwrap_or_else(|| self.to_login_page(status, visit, &target, None));
+        Ok(self.keeping_fragment(answer, request.method(), visit))
     }
 
     /// Sends a person to the login page, which is to send them back to `return_to`.
@@ -44,6 +60,9 @@ impl Gateway {
         return_to: &ReturnTo,
         error: Option<&str>,
     ) -> Response {
+        if visit.framed {
+            return self.login_from_frame(visit, return_to, error);
+        }
         let browser = visit.browser_or_new(self.shared.sso.entropy());
         if error.is_some() {
             self.shared.sso.note_bounce(&browser, visit.client.address);
@@ -52,24 +71,23 @@ impl Gateway {
         let location = login_url(visit, return_to, Some(&state), error);
         let mut response = reply::redirect(status, &location);
         if visit.browser().is_none() {
-            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
-            response.headers_mut().append(SET_COOKIE, cookie);
+            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
         }
         response
     }
 
     /// Tells a program that it needs a session, and where a person could get one.
     pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
-        // A script wants to come back to the page that it runs on; a program that says of none, to
-        // what it asked for.
-        let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-        let return_to = page.map_or_else(|| visit.clean_url(), |page| visit.return_to(page));
+        let return_to = page_of(headers, visit);
         // The state belongs to this browser: a script of another origin has no business with it.
         let own =
             headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());
         let browser = own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
         let state = browser.as_ref().map(|browser| browser.state_for(&visit.front.site.name));
-        let details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        let mut details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
+        if let (true, Some(details)) = (visit.is_parked.get(), details.as_object_mut()) {
+            details.insert("resumes".to_owned(), true.into());
+        }
         let error = json!({
             "code": "login_required",
             "message": "This needs a session: open login_url in a browser to get one.",
@@ -78,8 +96,7 @@ impl Gateway {
         let mut response =
             reply::challenging(reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error })));
         if let Some(browser) = browser.filter(|_| visit.browser().is_none()) {
-            let cookie = cookies::set_browser(visit.cookie_names, visit.origin.scheme(), &browser);
-            response.headers_mut().append(SET_COOKIE, cookie);
+            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
         }
         visit.front.cors.readable(headers, response)
     }
@@ -97,7 +114,23 @@ fn evicted(visit: &Visit<'_>) -> Response {
     response
 }
 
-fn login_url(
+/// Where a visitor is to come back to. A person wants to see what was asked for; a script, the page that
+/// it runs on; a program that says of none, what it asked for.
+fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
+    let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+    match page.filter(|_| !visit.is_navigation(headers)) {
+        Some(page) => visit.return_to(page),
+        None => visit.clean_url(),
+    }
+}
+
+/// `Set-Cookie` that gives the visitor's browser its key.
+pub(super) fn set_browser(visit: &Visit<'_>, browser: &BrowserKey) -> HeaderValue {
+    let cookie = &visit.front.site.cookie;
+    cookies::set_browser(visit.cookie_names, cookie, visit.origin.scheme(), browser)
+}
+
+pub(super) fn login_url(
     visit: &Visit<'_>,
     return_to: &ReturnTo,
     state: Option<&LoginState>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
+use super::forward_auth::Unanswerable;
 use super::redeem::LOGIN_PATH;
 use super::visit::Audience;
 use crate::domain::path::PathFault;
@@ -28,6 +29,10 @@ pub(super) enum Fault {
     BadTarget,
     #[error("{0}")]
     Path(PathFault),
+    #[error("the Destination is not one")]
+    BadDestination,
+    #[error("the Destination lies elsewhere than on this site")]
+    ForeignDestination,
     #[error("the session cookie was sent twice with different values")]
     DoubledCookie,
     #[error(transparent)]
@@ -40,6 +45,8 @@ pub(super) enum Fault {
     UnknownHost,
     #[error("the gateway has nothing at this address")]
     NotFound,
+    #[error(transparent)]
+    Inquiry(#[from] Unanswerable),
     #[error("only a page that is opened can redeem a token here")]
     NotANavigation,
     #[error("another site asked for this")]
@@ -48,6 +55,10 @@ pub(super) enum Fault {
     TooManySessions,
     #[error("too many tokens from this address were wrong")]
     SlowDown(Duration),
+    #[error("the site asks who may see its answer on a path where nobody is asked who is there")]
+    MisplacedLabel,
+    #[error("what the site asks for its answer cannot be read")]
+    UnreadableLabel,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(transparent)]
@@ -58,10 +69,12 @@ impl Fault {
     /// The status and the stable code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::BadHost | Self::BadTarget | Self::Unread(ReadFault::Broken) => {
+            Self::BadHost | Self::BadTarget | Self::BadDestination | Self::Unread(ReadFault::Broken) => {
                 (StatusCode::BAD_REQUEST, "bad_request")
             }
             Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
+            // RFC 4918 §9.8.5 has this status for it.
+            Self::ForeignDestination => (StatusCode::BAD_GATEWAY, "foreign_destination"),
             Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
             Self::Unread(ReadFault::TooSlow) | Self::Proxy(ProxyError::BodyTooSlow) => {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout")
@@ -71,11 +84,14 @@ impl Fault {
             }
             Self::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Inquiry(fault) => fault.status_and_code(),
             Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
             Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
             Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::MisplacedLabel => (StatusCode::BAD_GATEWAY, "misplaced_requirement"),
+            Self::UnreadableLabel => (StatusCode::BAD_GATEWAY, "unreadable_requirement"),
             Self::Proxy(ProxyError::SessionEnded) => (StatusCode::UNAUTHORIZED, "session_ended"),
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -95,7 +111,7 @@ impl Fault {
 
     /// Whether the operator should hear of it: it is not the client's doing.
     pub(super) fn is_ours(&self) -> bool {
-        self.status_and_code().0.is_server_error()
+        !matches!(self, Self::ForeignDestination) && self.status_and_code().0.is_server_error()
     }
 
     /// The answer.
@@ -144,6 +160,9 @@ impl Fault {
         Page::Problem(match self {
             Self::BadHost
             | Self::BadTarget
+            | Self::BadDestination
+            | Self::ForeignDestination
+            | Self::Inquiry(_)
             | Self::Unread(ReadFault::Broken | ReadFault::TooSlow)
             | Self::Proxy(ProxyError::BodyBroken | ProxyError::BodyTooSlow) => Problem::Malformed,
             Self::Path(_) => Problem::AmbiguousPath,
@@ -157,6 +176,7 @@ impl Fault {
                 return Page::SignInFailed { reason: SignInFailure::TooManySessions, retry_url: LOGIN_PATH };
             }
             Self::Unavailable(_) => Problem::SessionsUnavailable,
+            Self::MisplacedLabel | Self::UnreadableLabel => Problem::UpstreamUnclear,
             Self::Proxy(ProxyError::SessionEnded) => Problem::SessionEnded,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,

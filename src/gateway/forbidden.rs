@@ -18,6 +18,8 @@ pub(super) struct Refusal<'a> {
     pub(super) visitor: Option<&'a LiveSession>,
     /// What was asked, of which one would do.
     pub(super) alternatives: &'a [&'a Requirement],
+    /// Where it can be had, for programs to tell.
+    pub(super) paywall_url: Option<&'a str>,
 }
 
 impl Refusal<'_> {
@@ -26,14 +28,18 @@ impl Refusal<'_> {
         let session = self.visitor.map(|live| &live.session);
         let unmet = self.alternatives.iter().map(|one| one.unmet(session, visit.client.address).collect());
         let unmet: Vec<Vec<Condition<'_>>> = unmet.collect();
-        let mut response = match Audience::of(request.headers()) {
+        let mut response = match visit.audience(request.headers()) {
             Audience::Person => self.page(visit, &unmet, name),
             Audience::Program => {
                 let missing: Vec<Value> = unmet.iter().map(|unmet| missing(unmet)).collect();
+                let details = match self.paywall_url {
+                    Some(paywall_url) => json!({ "missing": missing, "paywall_url": paywall_url }),
+                    None => json!({ "missing": missing }),
+                };
                 let error = json!({
                     "code": "forbidden",
                     "message": "The session has not what this asks for: see details.missing, of which one has to be met.",
-                    "details": { "missing": missing },
+                    "details": details,
                 });
                 let response = reply::json(StatusCode::FORBIDDEN, &json!({ "error": error }));
                 visit.front.cors.readable(request.headers(), response)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::ancestors::FrameAncestors;
 use super::cors::CorsOrigins;
 use super::https::strict_transport_security;
 use crate::config::Site;
@@ -17,6 +18,8 @@ pub struct Front {
     pub site: Arc<Site>,
     /// Origins whose scripts may read the gateway's refusals.
     pub(super) cors: CorsOrigins,
+    /// Whose pages may frame it, if any may.
+    pub(super) ancestors: Option<FrameAncestors>,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
@@ -30,6 +33,7 @@ impl Front {
     pub fn new(site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
+            ancestors: FrameAncestors::new(&site.embed_origins),
             fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),

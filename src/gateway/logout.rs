@@ -3,10 +3,10 @@
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
-use super::Gateway;
 use super::fault::Fault;
 use super::redeem::login_path;
 use super::visit::Visit;
+use super::{Gateway, chromeless};
 use crate::domain::return_to::ReturnTo;
 use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
 use crate::http::{Request, Response, cookies, reply};
@@ -26,12 +26,24 @@ impl Gateway {
         let site = &visit.front.site;
         // All that are presented, be it unclear which is the visitor's: after "signed out" none of
         // them may be left.
+        let mut knew_somebody = false;
         for hash in visit.session_hashes() {
-            self.shared.sso.log_out(site, hash).await?;
+            knew_somebody |= self.shared.sso.log_out(site, hash).await?;
+        }
+        // Nor is what this person was about to do left to the next one. The store has just answered.
+        if site.resume_posts
+            && let Some(browser) = visit.browser()
+        {
+            self.shared.sso.forget_parked(browser, &site.name).await?;
         }
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
-        let mut response = match (&site.logout_url, named) {
+        if !knew_somebody && let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
+            return Ok(elsewhere);
+        }
+        // Pages elsewhere rarely let themselves be framed.
+        let logout_url = site.logout_url.as_ref().filter(|_| !visit.framed);
+        let mut response = match (logout_url, named) {
             (Some(url), None) => reply::redirect(status, url.as_str()),
             (Some(url), Some(target)) => {
                 let return_url = target.absolute(visit.origin);
@@ -48,6 +60,9 @@ impl Gateway {
         };
         let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
         response.headers_mut().append(SET_COOKIE, forget);
+        if visit.presented.cookies.chromeless {
+            response.headers_mut().append(SET_COOKIE, chromeless::cookie(visit, false));
+        }
         Ok(response)
     }
 }

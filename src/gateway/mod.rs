@@ -1,18 +1,28 @@
 //! The life of a public request, top to bottom: see [`Gateway::handle`].
 
 mod address;
+mod ancestors;
 mod assertions;
 mod challenge;
+mod chromeless;
 mod cors;
+mod cross_site;
+mod destination;
+mod embedding;
 mod fault;
 mod forbidden;
+mod forward_auth;
 mod front;
+mod group;
 mod https;
 mod logout;
+mod paused;
+mod paywall;
 mod presented;
 mod redeem;
 mod reserved;
 mod revocation;
+mod signed_login;
 mod upgrade;
 mod visit;
 mod who_am_i;
@@ -27,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderValue, Version};
+use http::{Method, Version};
 use ipnet::IpNet;
 
 use crate::api::{Api, Via, answers_at};
@@ -39,14 +49,18 @@ use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::connection::forwards;
+use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
-use crate::proxy::{Errand, Pool, forward};
+use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
+use address::{Address, Pins};
 use assertions::Assertions;
+use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
+use paused::Arrivals;
 use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
@@ -77,6 +91,9 @@ pub struct Gateway {
     watch: Rc<Watch>,
     revocation: Revocation,
     assertions: Assertions,
+    pins: Pins,
+    /// Who is just bringing something that is to be kept.
+    arrivals: Arrivals,
 }
 
 impl Gateway {
@@ -94,6 +111,8 @@ impl Gateway {
             watch: Rc::default(),
             revocation: Revocation::default(),
             assertions: Assertions::default(),
+            pins: Pins::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -120,6 +139,7 @@ impl Gateway {
         let now = self.shared.clock.now();
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
+        self.pins.sweep();
         if self.watch.is_draining() {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
@@ -135,21 +155,26 @@ impl Gateway {
         let trusted = &self.shared.trusted_proxies;
         let client = Client::of(&connection.peer, request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let audience = Audience::of(request.headers());
+        let opening = opening(request.headers());
         let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let mut hsts = None;
-        let answered = self.answer(request, connection, &client, &request_id, began, &mut hsts).await;
+        let mut found = None;
+        let answered = self.answer(request, connection, &client, &request_id, began, &mut found).await;
+        let found = found.as_deref();
+        let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
         let mut response = answered.unwrap_or_else(|fault| {
             // Of a store that is lost the store itself tells, once and not with each request.
             if fault.is_ours() && !matches!(fault, Fault::Unavailable(_)) {
                 let request_id = request_id.as_str();
                 tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
             }
-            fault.into_response(audience, &request_id)
+            fault.into_response(Audience::of(opening, ancestors.is_some()), &request_id)
         });
         // Whatever was answered, and whatever the upstream says of it.
-        if let Some(hsts) = hsts {
+        if let Some(hsts) = found.and_then(|address| address.hsts.clone()) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
+        if let Some(ancestors) = ancestors {
+            ancestors.allow_on(&mut response);
         }
         line.write(&response, self.shared.clock.now());
         response
@@ -159,13 +184,18 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        request: Request,
+        mut request: Request,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
         now: Timestamp,
-        hsts: &mut Option<HeaderValue>,
+        found: &mut Option<Rc<Address>>,
     ) -> Result<Response, Fault> {
+        // 0. Other proxies ask about requests that they carry themselves.
+        if forward_auth::asks(&request) {
+            let answer = self.inquire(request, connection, (client, request_id, now), found);
+            return answer.await.map(Response::from);
+        }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
         //    way that servers read differently has not come as far as here.)
         if !forwards(request.method()) {
@@ -173,16 +203,15 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
-        let address = self.address(connection, &target, client.scheme)?;
+        let address = &**found.insert(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
-        hsts.clone_from(&address.hsts);
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
         //    a token that came in the open is not to be used in the open as well.
-        if let Some(instead) = self.to_https(&address, client.scheme, &target) {
+        if let Some(instead) = self.to_https(address, client.scheme, &target) {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), &address, client, &target, now)?;
+        let visit = Visit::of(request.headers(), address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             return self.reserved(endpoint, request, &visit).await;
@@ -195,55 +224,90 @@ impl Gateway {
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
             return Ok(answer);
         }
-        // 6. Who is it? Open paths do not even ask.
-        let demand = site.rules.demand(&visit.path, request.method());
-        let visitor = match demand.level {
-            AccessLevel::Off => None,
-            AccessLevel::Optional | AccessLevel::Required => self.visitor(&visit).await?,
-        };
-        // 7. Nothing passes this line without a permit.
-        let permit = match decide(&demand, visitor, client.address) {
+        // 6. Who is it, and
+        // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
+        //    passes this line without a permit.
+        let destination = Destination::of(request.headers(), &visit, &address.host)?;
+        let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
             Access::Allow(permit) => permit,
-            Access::Challenge => return self.challenge(&request, &visit).await,
+            Access::Challenge => return self.challenge(&mut request, &visit).await,
             Access::Deny { visitor, alternatives } => {
-                let refusal = Refusal { visitor: visitor.as_deref(), alternatives: &alternatives };
+                let refusal =
+                    Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(&request, &visit, request_id));
             }
         };
-        // 8. A session's WebSocket is not for other sites' pages.
+        // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
+        //    that changes anything where browsers would let them.
         let websocket = upgrade::websocket_key(&request, request_id);
-        if websocket.is_some() && permit.visitor().is_some() {
-            upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+        if permit.visitor().is_some() {
+            if websocket.is_some() {
+                upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
+            } else {
+                cross_site::check(request.method(), request.headers(), &visit)?;
+            }
         }
         //    What was to be signed and is not would be taken for a request without a session.
         let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
+        let with_session = permit.visitor().is_some();
+        let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
             pool: &address.pool,
+            pin,
             client,
             host: &address.host,
+            origin: &address.origin,
             whereabouts: &address.whereabouts,
             cookies: visit.shown_cookies(),
+            chromeless: chromeless::is_on(&visit),
             request_id,
             assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
+            destination: destination.as_ref().map(Destination::target),
             websocket: websocket.as_ref(),
             // A client in HTTP/1.0 understands none (RFC 9110 §15.2), and the library for HTTP/2
-            // has no way to send one.
-            interim: (request.version() == Version::HTTP_11).then_some(&connection.interim),
+            // has no way to send one. Strangers wait for the upstream's last word: it may want them
+            // to sign in first.
+            interim: (request.version() == Version::HTTP_11 && (with_session || !permit.asked_who()))
+                .then_some(&connection.interim),
             body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,
         };
-        let with_session = permit.visitor().is_some();
-        let response = forward(permit, request, errand).await?;
+        let mut response = match forward(permit, request, errand).await? {
+            Forwarded::Answer(response) => response,
+            // 10. The upstream may find that its answer is not for this visitor.
+            Forwarded::Withheld(withheld) => return self.withheld(*withheld, &visit, request_id).await,
+        };
+        chromeless::remember(&visit, &mut response);
         if with_session {
             address.front.cors.learn(origin_header.as_ref(), response.headers());
         }
         Ok(response)
+    }
+
+    /// Whether a visit may go on, by the site's rules.
+    async fn judge<'a>(
+        &self,
+        visit: &Visit<'a>,
+        method: &Method,
+        destination: Option<&Destination>,
+    ) -> Result<Access<'a>, Fault> {
+        let rules = &visit.front.site.rules;
+        let demand = match destination {
+            None => rules.demand(&visit.path, method),
+            Some(destination) => destination.demand(rules, &visit.path, method)?,
+        };
+        // Open paths do not even ask who it is.
+        let visitor = match demand.level {
+            AccessLevel::Off => None,
+            AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
+        };
+        Ok(decide(&demand, visitor, visit.client.address))
     }
 
     /// The live session that a request comes with.

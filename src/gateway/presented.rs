@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::secret::are_same;
 use crate::domain::session::LiveSession;
-use crate::http::cookies::{CookieNames, GatewayCookies};
+use crate::http::cookies::{CookieNames, GatewayCookies, only_value};
 
 /// What a browser presents, and whom that was found to be.
 pub(super) struct Presented {
@@ -30,6 +30,11 @@ impl Presented {
             cookies: GatewayCookies::read(headers, names),
             recognised: RefCell::default(),
         }
+    }
+
+    /// The value of the cookie `name`, if there is one such cookie.
+    pub(super) fn cookie(&self, name: &str) -> Option<&[u8]> {
+        only_value(self.lines.iter().map(|line| line.as_slice()), name)
     }
 
     /// Whether `headers` come with the very same lines.

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use http::header::{REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Gateway;
+use super::ancestors::unframeable;
 use super::fault::Fault;
 use super::visit::Visit;
-use crate::config::{RedeemMode, SameSite};
+use crate::config::SameSite;
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::{Refusal, TokenKind};
-use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 use crate::sso::{RedeemError, Redeemed, Redemption};
@@ -28,7 +29,7 @@ impl Gateway {
         visit: &Visit<'_>,
     ) -> Result<Option<Response>, Fault> {
         let Some(extracted) = &visit.token else { return Ok(None) };
-        if *request.method() != Method::GET || !is_navigation(request.headers()) {
+        if *request.method() != Method::GET || !visit.is_navigation(request.headers()) {
             return Ok(None);
         }
         if is_prefetch(request.headers()) {
@@ -38,7 +39,7 @@ impl Gateway {
         let Some(token) = &extracted.token else {
             return self.token_invalid(visit, &target, StatusCode::FOUND).await.map(Some);
         };
-        if visit.front.site.redeem == RedeemMode::Confirm {
+        if visit.has_to_confirm() {
             return Ok(Some(confirmation(visit, token, Some(&target))));
         }
         let outcome = match self.redeem(visit, token, None).await {
@@ -47,7 +48,7 @@ impl Gateway {
             outcome => outcome?,
         };
         let answer = match outcome {
-            Ok(redeemed) => signed_in(visit, &redeemed, &target, StatusCode::FOUND),
+            Ok(redeemed) => self.signed_in(visit, &redeemed, &target, StatusCode::FOUND).await,
             Err(_) => self.token_invalid(visit, &target, StatusCode::FOUND).await?,
         };
         Ok(Some(answer))
@@ -57,18 +58,26 @@ impl Gateway {
     pub(super) async fn redeem(
         &self,
         visit: &Visit<'_>,
-        token: &LoginToken,
+        token: &BroughtToken,
         kind: Option<TokenKind>,
     ) -> Result<Result<Redeemed, Refusal>, Fault> {
         let sso = &self.shared.sso;
-        let attempt = Redemption {
+        let attempt = |token: LoginToken| Redemption {
             site: Arc::clone(&visit.front.site),
-            token: token.clone(),
+            token,
             kind,
             browser: visit.browser().cloned(),
             current: visit.session_hash(),
+            bound: visit.framed,
         };
-        match sso.redeem(attempt).await {
+        let redeemed = match token {
+            BroughtToken::Issued(token) => sso.redeem(attempt(token.clone())).await,
+            BroughtToken::Signed(signed) => match self.accept_signed(visit, signed).await? {
+                Ok(stand_in) => sso.redeem(attempt(stand_in)).await,
+                Err(refusal) => Err(refusal.into()),
+            },
+        };
+        match redeemed {
             Ok(redeemed) => Ok(Ok(redeemed)),
             Err(RedeemError::Refused(refusal)) => {
                 // A good token is never held back: visitors share addresses.
@@ -102,32 +111,43 @@ impl Gateway {
         }
         Ok(self.to_login_page(status, visit, target, Some("token_invalid")))
     }
-}
 
-/// Hands out the session cookie and sends the visitor on.
-pub(super) fn signed_in(
-    visit: &Visit<'_>,
-    redeemed: &Redeemed,
-    target: &ReturnTo,
-    status: StatusCode,
-) -> Response {
-    let site = &visit.front.site;
-    let mut response = match site.cookie.same_site {
-        // A strict cookie is not sent along a chain of redirects that began on another site, and
-        // the visitor would be sent to the login page again and again; a page of this site that
-        // moves on by itself begins a new chain.
-        SameSite::Strict if !visit.began_here => moving_on(target),
-        SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
-    };
-    let cookie = cookies::set_session(visit.cookie_names, &site.cookie, visit.origin.scheme(), &redeemed.key);
-    response.headers_mut().append(SET_COOKIE, cookie);
-    response
+    /// Hands out the session cookie and sends the visitor on.
+    pub(super) async fn signed_in(
+        &self,
+        visit: &Visit<'_>,
+        redeemed: &Redeemed,
+        target: &ReturnTo,
+        status: StatusCode,
+    ) -> Response {
+        let site = &visit.front.site;
+        let onward = self.onward(visit, redeemed, target).await;
+        let target = &onward.target;
+        let mut response = match site.cookie.same_site {
+            // A strict cookie is not sent along a chain of redirects that began on another site, and
+            // the visitor would be sent to the login page again and again; a page of this site that
+            // moves on by itself begins a new chain.
+            SameSite::Strict if !visit.began_here => moving_on(target),
+            SameSite::Lax | SameSite::Strict | SameSite::None => reply::redirect(status, target.as_str()),
+        };
+        let scheme = visit.origin.scheme();
+        if site.cookie.same_site == SameSite::None {
+            let forget = cookies::forget_unpartitioned_session(visit.cookie_names, scheme);
+            response.headers_mut().append(SET_COOKIE, forget);
+        }
+        let cookie = cookies::set_session(visit.cookie_names, &site.cookie, scheme, &redeemed.key);
+        response.headers_mut().append(SET_COOKIE, cookie);
+        for cookie in onward.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
 }
 
 /// The page whose button redeems the token: scanners that open every link do not press buttons.
 ///
 /// Without a `target` the visitor goes where the login page wanted.
-pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option<&ReturnTo>) -> Response {
+pub(super) fn confirmation(visit: &Visit<'_>, token: &BroughtToken, target: Option<&ReturnTo>) -> Response {
     let site = &visit.front.site;
     let page = Page::ConfirmSignIn {
         action: "/.tollgate/redeem",
@@ -136,7 +156,7 @@ pub(super) fn confirmation(visit: &Visit<'_>, token: &LoginToken, target: Option
         return_to: target,
         site: site.name.as_str(),
     };
-    reply::page(page.status(), page.render(None), page.content_security_policy())
+    unframeable(reply::page(page.status(), page.render(None), page.content_security_policy()))
 }
 
 /// A look ahead at a URL with a token. A browser might keep a good answer, or a redirect, and use
@@ -150,19 +170,17 @@ pub(super) const LOGIN_PATH: &str = "/.tollgate/login";
 
 /// The path at which a login for `target` begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
-    returning(LOGIN_PATH, target)
+    target.as_parameter_of(LOGIN_PATH)
 }
 
 /// The path at which a session ends, to begin another one for `target`.
 pub(super) fn logout_path(target: &ReturnTo) -> String {
-    returning("/.tollgate/logout", target)
+    target.as_parameter_of("/.tollgate/logout")
 }
 
-fn returning(path: &str, target: &ReturnTo) -> String {
-    /// What ends a value in a query, or means something in it (RFC 3986 §3.4 lets `/` stand).
-    const RESERVED: &AsciiSet =
-        &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=').add(b'?');
-    format!("{path}?return_url={}", utf8_percent_encode(target.as_str(), RESERVED))
+/// The path at which a token is redeemed, to go on to `target`.
+pub(super) fn redeem_path(target: &ReturnTo) -> String {
+    target.as_parameter_of("/.tollgate/redeem")
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

@@ -4,14 +4,17 @@
 use http::{Method, StatusCode};
 
 use super::Gateway;
+use super::embedding::handover;
 use super::fault::Fault;
-use super::redeem::{confirmation, refuse_prefetch, signed_in};
+use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
+use super::redeem::{confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
-use crate::config::RedeemMode;
 use crate::domain::opaque::LoginToken;
+use crate::domain::path::{RequestPath, lies_under};
+use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
-use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, reply};
 
 /// The prefix of the gateway's own paths.
@@ -26,11 +29,16 @@ const MAX_FORM: usize = 32 * 1024;
 /// An address that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Group,
+    GroupLogout,
     Login,
     Logout,
     Redeem,
+    Resume,
     WhoAmI,
     KeySet,
+    /// Where a tab hands a token to the frame that opened it.
+    Handover,
     /// The browser's step of the 23-compatible API for this kind of token.
     RedeemCompatible(TokenKind),
     /// Under the prefix, but nothing there.
@@ -43,16 +51,20 @@ impl Endpoint {
         let path = visit.path.as_str();
         let compatible = visit.front.site.apis.session;
         Some(match path {
+            GROUP_PATH => Self::Group,
+            GROUP_LOGOUT_PATH => Self::GroupLogout,
             "/.tollgate/login" => Self::Login,
             "/.tollgate/logout" => Self::Logout,
             "/.tollgate/redeem" => Self::Redeem,
+            "/.tollgate/resume" => Self::Resume,
             "/.tollgate/session" => Self::WhoAmI,
             "/.tollgate/jwks.json" => Self::KeySet,
+            "/.tollgate/embed" if visit.front.ancestors.is_some() => Self::Handover,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
             // However it is spelled: an upstream must not be able to stand in for the gateway, nor
             // get a token that was meant for it.
-            _ if visit.is_under(PREFIX) => Self::Nowhere,
+            _ if is_reserved(&visit.path) => Self::Nowhere,
             _ if compatible && REDEEMING.iter().any(|own| visit.is_under(own)) => Self::Nowhere,
             _ => return None,
         })
@@ -61,11 +73,22 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Logout | Self::Redeem => "GET, HEAD, POST",
-            Self::Login | Self::WhoAmI | Self::KeySet | Self::RedeemCompatible(_) | Self::Nowhere => {
-                "GET, HEAD"
-            }
+            Self::Group
+            | Self::GroupLogout
+            | Self::Login
+            | Self::Resume
+            | Self::WhoAmI
+            | Self::KeySet
+            | Self::Handover
+            | Self::RedeemCompatible(_)
+            | Self::Nowhere => "GET, HEAD",
         }
     }
+}
+
+/// Whether `path` lies under the gateway's own prefix, however it is read.
+pub(super) fn is_reserved(path: &RequestPath<'_>) -> bool {
+    path.readings().any(|reading| lies_under(&reading, PREFIX))
 }
 
 impl Gateway {
@@ -80,16 +103,29 @@ impl Gateway {
         if !allowed.split(", ").any(|method| request.method().as_str() == method) {
             return Err(Fault::MethodNotAllowed(allowed));
         }
+        if *request.method() == Method::POST {
+            self.check_own_post(request.headers(), visit).await?;
+        }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
+            Endpoint::Group => self.group_endpoint(&request, visit).await,
+            Endpoint::GroupLogout => self.group_logout_endpoint(&request, visit).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
+                if let Some(elsewhere) = self.ask_group_at_login(&request, visit, &return_to).await {
+                    return Ok(elsewhere);
+                }
                 Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
             }
             Endpoint::Logout => self.logout(request, visit).await,
+            Endpoint::Handover => Ok(deliberate(&request, visit)?.unwrap_or_else(|| handover(visit))),
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::KeySet => self.key_set(visit),
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
+            Endpoint::Resume => match deliberate(&request, visit)? {
+                Some(instead) => Ok(instead),
+                None => self.resume(visit).await,
+            },
             Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
         }
     }
@@ -98,10 +134,10 @@ impl Gateway {
     /// under the site's own parameter name.
     async fn redeem_endpoint(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         let by_post = *request.method() == Method::POST;
-        if !by_post && let Some(instead) = deliberate(&request)? {
+        if !by_post && let Some(instead) = deliberate(&request, visit)? {
             return Ok(instead);
         }
-        if !is_navigation(request.headers()) {
+        if !visit.is_navigation(request.headers()) {
             return Err(Fault::NotANavigation);
         }
         let status = reply::see_other(request.method());
@@ -114,10 +150,10 @@ impl Gateway {
         let token = field("token").or_else(|| field(&visit.front.site.token_param));
         let named = field("return_url").filter(|named| !named.is_empty());
         let target = visit.return_to(named.as_deref().unwrap_or_default());
-        let Some(token) = token.and_then(|token| LoginToken::parse(token.as_bytes())) else {
+        let Some(token) = token.and_then(|token| BroughtToken::parse(&token)) else {
             return self.token_invalid(visit, &target, status).await;
         };
-        if !by_post && visit.front.site.redeem == RedeemMode::Confirm {
+        if !by_post && visit.has_to_confirm() {
             let named = named.is_some().then_some(&target);
             return Ok(confirmation(visit, &token, named));
         }
@@ -125,7 +161,7 @@ impl Gateway {
             Ok(redeemed) => {
                 let stored = named.or_else(|| redeemed.return_url.clone());
                 let target = visit.return_to(stored.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, status))
+                Ok(self.signed_in(visit, &redeemed, &target, status).await)
             }
             Err(_) => self.token_invalid(visit, &target, status).await,
         }
@@ -139,7 +175,7 @@ impl Gateway {
         visit: &Visit<'_>,
         kind: TokenKind,
     ) -> Result<Response, Fault> {
-        if let Some(instead) = deliberate(request)? {
+        if let Some(instead) = deliberate(request, visit)? {
             return Ok(instead);
         }
         let name = match kind {
@@ -150,13 +186,14 @@ impl Gateway {
         let Some(token) = LoginToken::parse(text.as_bytes()) else {
             return Ok(reply::text(StatusCode::FORBIDDEN, format!("The {name} is missing or malformed.\n")));
         };
-        if visit.front.site.redeem == RedeemMode::Confirm {
+        let token = BroughtToken::Issued(token);
+        if visit.has_to_confirm() {
             return Ok(confirmation(visit, &token, None));
         }
         match self.redeem(visit, &token, Some(kind)).await? {
             Ok(redeemed) => {
                 let target = visit.return_to(redeemed.return_url.as_deref().unwrap_or_default());
-                Ok(signed_in(visit, &redeemed, &target, StatusCode::FOUND))
+                Ok(self.signed_in(visit, &redeemed, &target, StatusCode::FOUND).await)
             }
             Err(refusal) => {
                 let text = format!("The {name} cannot be redeemed: {refusal}.\n");
@@ -168,12 +205,12 @@ impl Gateway {
 
 /// Whether a GET may change something: a person opened the page. If not, what to answer instead: a
 /// HEAD or a look ahead changes nothing, and what a script fetches is refused.
-fn deliberate(request: &Request) -> Result<Option<Response>, Fault> {
+pub(super) fn deliberate(request: &Request, visit: &Visit<'_>) -> Result<Option<Response>, Fault> {
     if is_prefetch(request.headers()) {
         return Ok(Some(refuse_prefetch()));
     }
     if *request.method() != Method::GET {
         return Ok(Some(reply::empty(StatusCode::NO_CONTENT)));
     }
-    if is_navigation(request.headers()) { Ok(None) } else { Err(Fault::NotANavigation) }
+    if visit.is_navigation(request.headers()) { Ok(None) } else { Err(Fault::NotANavigation) }
 }

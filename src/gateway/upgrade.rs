@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::ORIGIN;
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use sha1::{Digest as _, Sha1};
 
 use super::cors::CorsOrigins;
+use super::cross_site::speaks_for_itself;
 use super::fault::Fault;
 use crate::domain::host::Origin;
 use crate::http::request_id::RequestId;
@@ -19,14 +19,8 @@ use crate::http::{Request, websocket};
 /// Browsers always say where they stand (RFC 6455 §4.1); who does not is no browser and sends no
 /// cookies by itself.
 pub(super) fn check_origin(headers: &HeaderMap, own: &Origin, trusted: &CorsOrigins) -> Result<(), Fault> {
-    let mut origins = headers.get_all(ORIGIN).into_iter();
-    let said = match (origins.next(), origins.next()) {
-        (None, _) => return Ok(()),
-        (Some(said), None) => said,
-        _ => return Err(Fault::CrossSite),
-    };
-    let is_own = said.to_str().ok().and_then(Origin::parse).is_some_and(|said| said == *own);
-    if is_own || trusted.is_configured(said) { Ok(()) } else { Err(Fault::CrossSite) }
+    let may = speaks_for_itself(headers, own, trusted).unwrap_or(true);
+    if may { Ok(()) } else { Err(Fault::CrossSite) }
 }
 
 /// The key of the handshake, if a WebSocket is asked for. A browser that asks over HTTP/2 sends
@@ -42,6 +36,8 @@ pub(super) fn websocket_key(request: &Request, request_id: &RequestId) -> Option
 
 #[cfg(test)]
 mod tests {
+    use http::header::ORIGIN;
+
     use super::*;
 
     #[test]

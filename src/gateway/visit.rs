@@ -1,5 +1,6 @@
 //! What a request says, read once and proven: its target, its path, its cookies.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use http::header::{HOST, HeaderMap};
@@ -10,6 +11,7 @@ use super::Front;
 use super::address::Address;
 use super::fault::Fault;
 use super::presented::Presented;
+use crate::config::RedeemMode;
 use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::host::{Authority, Origin, Scheme};
@@ -20,7 +22,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
-use crate::http::navigation::{began_here, is_navigation};
+use crate::http::navigation::{Opening, began_here, is_navigation, opening};
 use crate::proxy::{ShownCookies, origin_form};
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
@@ -31,8 +33,13 @@ pub(super) enum Audience {
 }
 
 impl Audience {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        if is_navigation(headers) { Self::Person } else { Self::Program }
+    /// Whoever sees what a request opens, on a site that others may frame or not.
+    pub(super) fn of(opening: Opening, embeds: bool) -> Self {
+        match opening {
+            Opening::Page => Self::Person,
+            Opening::Frame if embeds => Self::Person,
+            Opening::Frame | Opening::Nothing => Self::Program,
+        }
     }
 }
 
@@ -82,8 +89,14 @@ pub(super) struct Visit<'a> {
     pub(super) cookie_names: &'a CookieNames,
     /// Whether the browser says that no other site sent the visitor here.
     pub(super) began_here: bool,
+    /// Whether a frame is being opened, on a site that others may frame.
+    pub(super) framed: bool,
     query: Option<&'a str>,
     pub(super) presented: Rc<Presented>,
+    /// The key that the browser gets now.
+    new_browser: OnceCell<BrowserKey>,
+    /// Whether the request is kept until the visitor has signed in.
+    pub(super) is_parked: Cell<bool>,
 }
 
 impl<'a> Visit<'a> {
@@ -106,9 +119,28 @@ impl<'a> Visit<'a> {
             token: query.and_then(|query| extract_token(query, &site.token_param)),
             cookie_names: address.cookie_names(),
             began_here: began_here(headers),
+            framed: address.front.ancestors.is_some() && opening(headers) == Opening::Frame,
             query,
             presented: address.presented(headers),
+            new_browser: OnceCell::new(),
+            is_parked: Cell::new(false),
         })
+    }
+
+    /// Whether a person goes to a page, in a frame as well where that is meant to be.
+    pub(super) fn is_navigation(&self, headers: &HeaderMap) -> bool {
+        self.framed || is_navigation(headers)
+    }
+
+    /// For whom the answer is.
+    pub(super) fn audience(&self, headers: &HeaderMap) -> Audience {
+        if self.is_navigation(headers) { Audience::Person } else { Audience::Program }
+    }
+
+    /// Whether a GET with a token only shows a page with a button. Not in a frame, where a button can be
+    /// pressed by who does not see what it is, and where a token that works has been asked for.
+    pub(super) fn has_to_confirm(&self) -> bool {
+        self.front.site.redeem == RedeemMode::Confirm && !self.framed
     }
 
     /// Which cookies the upstream may see.
@@ -186,9 +218,10 @@ impl<'a> Visit<'a> {
         self.presented.cookies.browser.as_ref()
     }
 
-    /// The browser's key, new if it has none.
+    /// The browser's key, new if it has none, and then the same for all of the answer.
     pub(super) fn browser_or_new(&self, entropy: &dyn Entropy) -> BrowserKey {
-        self.browser().cloned().unwrap_or_else(|| BrowserKey::mint(entropy))
+        let new = || self.new_browser.get_or_init(|| BrowserKey::mint(entropy));
+        self.browser().unwrap_or_else(new).clone()
     }
 }
 

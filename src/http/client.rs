@@ -73,6 +73,11 @@ fn trusts(trusted: &[IpNet], address: &IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(address))
 }
 
+/// Whether the nearest proxy says for whom it speaks.
+pub fn names_client(headers: &HeaderMap) -> bool {
+    hops(headers).last().is_some_and(Option::is_some)
+}
+
 /// The hops that `X-Forwarded-For` names, or else `Forwarded`, the nearest last; `None` for each
 /// that is no address.
 pub(super) fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {

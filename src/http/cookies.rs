@@ -11,6 +11,12 @@ use crate::domain::state::BrowserKey;
 
 const HOST_PREFIX: &str = "__Host-";
 const STATE_SUFFIX: &str = "_state";
+const PERSON_SUFFIX: &str = "_person";
+const FRAGMENT_SUFFIX: &str = "_fragment";
+const CHROMELESS_SUFFIX: &str = "_chromeless";
+
+/// What follows the site's own name in each cookie.
+const SUFFIXES: [&str; 5] = ["", STATE_SUFFIX, PERSON_SUFFIX, FRAGMENT_SUFFIX, CHROMELESS_SUFFIX];
 
 /// The names under which a site's cookies travel.
 ///
@@ -20,8 +26,11 @@ const STATE_SUFFIX: &str = "_state";
 pub struct CookieNames {
     session: String,
     state: String,
+    person: String,
+    fragment: String,
+    chromeless: String,
     /// All spellings, lower-case: no browser but some servers compare without case.
-    hidden: [String; 4],
+    hidden: [String; 10],
 }
 
 impl CookieNames {
@@ -32,17 +41,29 @@ impl CookieNames {
             Scheme::Https => HOST_PREFIX,
         };
         let name = &cookie.name;
-        let hidden = ["", HOST_PREFIX]
-            .map(|prefix| ["", STATE_SUFFIX].map(|suffix| format!("{prefix}{name}{suffix}")));
+        let hidden = ["", HOST_PREFIX].map(|prefix| SUFFIXES.map(|suffix| format!("{prefix}{name}{suffix}")));
         let hidden = hidden.as_flattened().iter().map(|name| name.to_ascii_lowercase());
         Self {
             session: format!("{prefix}{name}"),
             state: format!("{prefix}{name}{STATE_SUFFIX}"),
+            chromeless: format!("{prefix}{name}{CHROMELESS_SUFFIX}"),
+            person: format!("{prefix}{name}{PERSON_SUFFIX}"),
+            fragment: format!("{prefix}{name}{FRAGMENT_SUFFIX}"),
             hidden: std::array::from_fn({
                 let mut hidden = hidden;
                 move |_| hidden.next().unwrap_or_default()
             }),
         }
+    }
+
+    /// The cookie by which a browser remembers who was signed in last.
+    pub fn person(&self) -> &str {
+        &self.person
+    }
+
+    /// The cookie in which a page's script keeps the fragment of its URL during a login.
+    pub fn fragment(&self) -> &str {
+        &self.fragment
     }
 
     fn hides(&self, name: &[u8]) -> bool {
@@ -69,6 +90,8 @@ pub struct GatewayCookies {
     pub session: SessionCookie,
     /// The browser, for [`crate::domain::state`].
     pub browser: Option<BrowserKey>,
+    /// Whether the visitor asked for pages without the site's own frame around them.
+    pub chromeless: bool,
     /// Whether there is any that has to be hidden from the upstream.
     pub any: bool,
     /// Whether there are others.
@@ -79,7 +102,7 @@ impl GatewayCookies {
     /// Reads them.
     pub fn read(headers: &HeaderMap, names: &CookieNames) -> Self {
         let (mut sessions, mut browsers): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
-        let (mut any, mut others) = (false, false);
+        let (mut any, mut others, mut chromeless) = (false, false, false);
         for (name, value) in pairs(headers) {
             let hides = names.hides(name);
             any |= hides;
@@ -88,6 +111,8 @@ impl GatewayCookies {
                 sessions.push(value);
             } else if name == names.state.as_bytes() {
                 browsers.push(value);
+            } else if name == names.chromeless.as_bytes() {
+                chromeless = true;
             }
         }
         sessions.dedup();
@@ -104,13 +129,24 @@ impl GatewayCookies {
             [only] => BrowserKey::parse(only),
             _ => None,
         };
-        Self { session, browser, any, others }
+        Self { session, browser, chromeless, any, others }
     }
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let crumbs = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
-    crumbs.map(split_crumb)
+    headers.get_all(COOKIE).into_iter().flat_map(|line| pairs_in(line.as_bytes()))
+}
+
+fn pairs_in(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.split(|b| *b == b';').map(split_crumb)
+}
+
+/// The value of the cookie `name` in a `Cookie` header of these lines, if there is one such cookie.
+pub fn only_value<'a>(lines: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
+    let all = lines.into_iter().flat_map(pairs_in);
+    let mut values = all.filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 fn split_crumb(crumb: &[u8]) -> (&[u8], &[u8]) {
@@ -188,10 +224,57 @@ pub fn forget_session(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme) 
     value_of(&session)
 }
 
+/// `Set-Cookie` that takes away a session of the time before the site's cookies were partitioned.
+/// Browsers would send it beside the new one, and nobody could tell which of them counts.
+pub fn forget_unpartitioned_session(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+    let mut session = built(&names.session, String::new(), scheme, CookieSameSite::Lax);
+    session.make_removal();
+    value_of(&session)
+}
+
 /// `Set-Cookie` that gives a browser its key. It has to come along on the way back from the login
-/// page, so it is `Lax` whatever the session cookie is.
-pub fn set_browser(names: &CookieNames, scheme: Scheme, key: &BrowserKey) -> HeaderValue {
-    value_of(&built(&names.state, key.expose(), scheme, CookieSameSite::Lax))
+/// page.
+pub fn set_browser(
+    names: &CookieNames,
+    cookie: &SiteCookie,
+    scheme: Scheme,
+    key: &BrowserKey,
+) -> HeaderValue {
+    value_of(&companion(&names.state, key.expose(), cookie, scheme))
+}
+
+/// `Set-Cookie` that remembers, or forgets, that the visitor wants chromeless pages.
+pub fn set_chromeless(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme, is_on: bool) -> HeaderValue {
+    let mut chromeless = companion(&names.chromeless, "1".to_owned(), cookie, scheme);
+    if !is_on {
+        chromeless.make_removal();
+    }
+    value_of(&chromeless)
+}
+
+/// A cookie beside the session: `Lax` even where the session is `Strict`, and wherever the session
+/// comes along in frames of other sites, it does too.
+fn companion<'a>(name: &'a str, value: String, cookie: &SiteCookie, scheme: Scheme) -> Cookie<'a> {
+    match cookie.same_site {
+        SameSite::Lax | SameSite::Strict => built(name, value, scheme, CookieSameSite::Lax),
+        SameSite::None => {
+            let mut cookie = built(name, value, scheme, CookieSameSite::None);
+            cookie.set_partitioned(true);
+            cookie
+        }
+    }
+}
+
+/// `Set-Cookie` by which a browser remembers who was signed in last, as long as it runs.
+pub fn set_person(names: &CookieNames, scheme: Scheme, tag: String) -> HeaderValue {
+    value_of(&built(&names.person, tag, scheme, CookieSameSite::Lax))
+}
+
+/// `Set-Cookie` that makes the browser forget a fragment.
+pub fn forget_fragment(names: &CookieNames, scheme: Scheme) -> HeaderValue {
+    let mut cookie = built(&names.fragment, String::new(), scheme, CookieSameSite::Lax);
+    cookie.make_removal();
+    value_of(&cookie)
 }
 
 fn built(name: &str, value: String, scheme: Scheme, same_site: CookieSameSite) -> Cookie<'_> {
@@ -301,6 +384,17 @@ mod tests {
         assert_eq!(
             set(SameSite::None, Scheme::Https),
             "__Host-tollgate=KEY; HttpOnly; SameSite=None; Partitioned; Secure; Path=/"
+        );
+        let browser = BrowserKey::mint(&SeededEntropy::new(9));
+        let set = |same_site, scheme| {
+            let value = set_browser(&names(scheme), &cookie(same_site), scheme, &browser);
+            value.to_str().unwrap().replace(&browser.expose(), "KEY")
+        };
+        let lax = "tollgate_state=KEY; HttpOnly; SameSite=Lax; Path=/";
+        assert_eq!(set(SameSite::Strict, Scheme::Http), lax);
+        assert_eq!(
+            set(SameSite::None, Scheme::Https),
+            "__Host-tollgate_state=KEY; HttpOnly; SameSite=None; Partitioned; Secure; Path=/"
         );
     }
 }

@@ -9,6 +9,9 @@ use crate::domain::identity::{begins_like, reads_like};
 const FORWARDING: [&[u8]; 3] = [b"forwarded", b"x-real-ip", b"x-request-id"];
 const FORWARDING_PREFIX: &[u8] = b"x-forwarded-";
 
+/// What gateway and upstream tell each other of a visitor's rights.
+const RIGHTS: [&[u8]; 2] = [b"x-access-class", b"x-access-required"];
+
 /// What some upstreams take for the request's real target: the rules have judged another.
 const REROUTING: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
 
@@ -20,18 +23,36 @@ const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
 /// whatever path, and forwarding headers, which are told anew from what is known and from what a
-/// trusted proxy said. Spellings that an application may take for them count as well. So does what
+/// trusted proxy said; and so are the words for a visitor's rights. Spellings that an application may take for them count as well. So does what
 /// would make the upstream serve another path than the one that was judged, or another method on a
 /// site whose rules know methods, or read another length than was read here.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
+    site.identity.reserves(bytes) || misleads(bytes, site) || forwards(bytes) || frames(bytes)
+}
+
+/// Whether a client that sends `name` is up to something, where another proxy carries the request and
+/// may not take it away: the same as [`is_forged`], less what proxies say themselves.
+pub fn is_attempt(name: &HeaderName, site: &Site) -> bool {
+    let bytes = name.as_str().as_bytes();
+    let is_plain =
+        bytes.starts_with(FORWARDING_PREFIX) || FORWARDING.contains(&bytes) || FRAMING.contains(&bytes);
+    let misspelt = || !is_plain && (forwards(bytes) || frames(bytes));
+    site.identity.reserves(bytes) || misleads(bytes, site) || misspelt()
+}
+
+fn misleads(name: &[u8], site: &Site) -> bool {
+    let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(name, own));
+    name.first() == Some(&b'x')
+        && (any_of(&REROUTING) || any_of(&RIGHTS) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES))
+}
+
+fn forwards(name: &[u8]) -> bool {
     // All of these begin with one of two letters, and most fields do not.
-    let may_forward = matches!(bytes.first(), Some(b'f' | b'x'));
-    let forwards = may_forward
-        && (begins_like(bytes, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(bytes, own)));
-    let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(bytes, own));
-    let misleads = bytes.first() == Some(&b'x')
-        && (any_of(&REROUTING) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES));
-    let frames = matches!(bytes.first(), Some(b'c' | b't')) && any_of(&FRAMING);
-    site.identity.reserves(bytes) || misleads || forwards || frames
+    matches!(name.first(), Some(b'f' | b'x'))
+        && (begins_like(name, FORWARDING_PREFIX) || FORWARDING.iter().any(|own| reads_like(name, own)))
+}
+
+fn frames(name: &[u8]) -> bool {
+    matches!(name.first(), Some(b'c' | b't')) && FRAMING.iter().any(|own| reads_like(name, own))
 }

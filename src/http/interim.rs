@@ -13,6 +13,9 @@ use crate::domain::identity::begins_like;
 /// promises nothing.
 const MOST: usize = 64 * 1024;
 
+/// What upstreams say to the gateway alone.
+const OURS: [&[u8]; 2] = [b"x-tollgate-", b"x-access-"];
+
 /// Interim answers on their way to a client in HTTP/1.1.
 #[derive(Debug, Default)]
 pub struct Interim(RefCell<Vec<u8>>);
@@ -28,7 +31,7 @@ impl Interim {
         head.extend_from_slice(status.canonical_reason().unwrap_or("Interim").as_bytes());
         head.extend_from_slice(b"\r\n");
         for (name, value) in headers {
-            let is_for_us = begins_like(name.as_str().as_bytes(), b"x-tollgate-");
+            let is_for_us = OURS.iter().any(|own| begins_like(name.as_str().as_bytes(), own));
             if *name != SET_COOKIE && *name != CONTENT_LENGTH && !is_for_us {
                 put(&mut head, name.as_str().as_bytes(), value.as_bytes());
             }

@@ -2,19 +2,24 @@
 
 pub mod access_log;
 pub mod body;
+pub mod caching;
 pub mod client;
 pub mod connection;
+pub mod connection_auth;
 pub mod cookies;
 pub mod forged;
+pub mod form;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
 pub mod interim;
 pub mod navigation;
+pub mod remarks;
 pub mod reply;
 pub mod request_id;
 pub mod tunnel;
 pub mod watch;
+pub mod webdav;
 pub mod websocket;
 
 /// A request as it came.

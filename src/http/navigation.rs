@@ -12,11 +12,28 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Media types that a browser asks for when a person goes to a page.
 const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];
 
-/// Whether a request with these headers is a navigation. Old browsers send no `Sec-Fetch-*`, so
-/// that what is absent never speaks against it.
+/// What a request opens in a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A page that a person goes to.
+    Page,
+    /// A page within a frame of another one.
+    Frame,
+    /// Nothing: it is a program's.
+    Nothing,
+}
+
+/// Whether a request with these headers is a navigation of a whole page.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
+    opening(headers) == Opening::Page
+}
+
+/// What a request with these headers opens. Old browsers send no `Sec-Fetch-*`, so that what is absent
+/// never speaks against a page.
+pub fn opening(headers: &HeaderMap) -> Opening {
     // One pass: this is asked of every request, and each look-up costs as much as a few fields.
     let mut accepts_pages = None;
+    let mut is_framed = false;
     for (name, value) in headers {
         let value = value.as_bytes();
         let speaks_against = if *name == ACCEPT {
@@ -28,15 +45,21 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
         } else if *name == SEC_FETCH_MODE {
             !is(value, "navigate")
         } else if *name == SEC_FETCH_DEST {
-            !is(value, "document")
+            let frames = is(value, "iframe") || is(value, "frame");
+            is_framed |= frames;
+            !frames && !is(value, "document")
         } else {
             *name == UPGRADE
         };
         if speaks_against {
-            return false;
+            return Opening::Nothing;
         }
     }
-    accepts_pages.unwrap_or(true)
+    match (accepts_pages, is_framed) {
+        (Some(false), _) => Opening::Nothing,
+        (_, true) => Opening::Frame,
+        (_, false) => Opening::Page,
+    }
 }
 
 /// Whether a browser is only looking ahead: the person may never come.
@@ -63,6 +86,13 @@ pub fn is_foreign_subrequest(headers: &HeaderMap) -> bool {
 pub fn began_here(headers: &HeaderMap) -> bool {
     let own = |value: &[u8]| is(value, "same-origin") || is(value, "none");
     headers.get(&SEC_FETCH_SITE).is_some_and(|value| own(value.as_bytes()))
+}
+
+/// Whether a browser says that another site's page asks for this as a part of itself, such as a script
+/// or an image: what needs nobody's leave and is seen by nobody but that page.
+pub fn is_part_of_another_site(headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName, word| headers.get(name).is_some_and(|value| is(value.as_bytes(), word));
+    says(&SEC_FETCH_SITE, "cross-site") && says(&SEC_FETCH_MODE, "no-cors")
 }
 
 /// Whether an element of `Accept` offers a page: a weight of zero declines (RFC 9110 §12.4.2).
@@ -119,6 +149,30 @@ mod tests {
             &[("upgrade", "websocket"), ("connection", "Upgrade")],
         ] {
             assert!(!is_navigation(&headers(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_opened_by_whoever_navigates_it() {
+        for (frame, opens) in [
+            (
+                &[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")] as &[(&str, &str)],
+                Opening::Frame,
+            ),
+            (&[("sec-fetch-dest", "frame"), ("accept", "text/html")], Opening::Frame),
+            (&[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "cors")], Opening::Nothing),
+            (&[("sec-fetch-dest", "iframe"), ("accept", "application/json")], Opening::Nothing),
+            (&[("sec-fetch-dest", "iframe"), ("sec-fetch-dest", "image")], Opening::Nothing),
+            (&[("sec-fetch-dest", "embed"), ("sec-fetch-mode", "navigate")], Opening::Nothing),
+            (&[("sec-fetch-dest", "object"), ("sec-fetch-mode", "navigate")], Opening::Nothing),
+        ] {
+            let pairs: HeaderMap = frame
+                .iter()
+                .map(|(name, value)| {
+                    (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())
+                })
+                .collect();
+            assert_eq!(opening(&pairs), opens, "{frame:?}");
         }
     }
 

@@ -21,6 +21,12 @@ pub fn is_handshake(method: &Method, version: Version, headers: &HeaderMap) -> b
         && names(headers, &CONNECTION, b"upgrade")
 }
 
+/// Whether a request is about a WebSocket, though somebody in between may have kept to himself that it
+/// asks for one: no other has fields that begin like these (RFC 6455 §11.3), and no page can add them.
+pub fn is_about_websocket(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE) || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
+}
+
 /// Whether the answer to a handshake with `key` agrees to it.
 pub fn agrees(key: &HeaderValue, answer: &HeaderMap) -> bool {
     answer.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == acceptance(key).as_bytes())

@@ -4,6 +4,7 @@
 //! A page is plain data until it is rendered, so that whoever decides on one need not know the
 //! request's reference; the edge that answers adds it.
 
+mod paused;
 mod policy;
 mod problem;
 mod sign_in;
@@ -13,9 +14,11 @@ use std::borrow::Cow;
 use askama::Template;
 use http::StatusCode;
 
-use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::signed_login::BroughtToken;
+use crate::http::form::Field;
 
+pub use paused::{PausedPage, What, base64};
 pub use problem::{Problem, Side};
 pub use sign_in::SignInFailure;
 
@@ -39,7 +42,7 @@ pub enum Page<'a> {
         /// The form field that carries the token.
         token_field: &'a str,
         /// The token, which the page alone carries on.
-        token: &'a LoginToken,
+        token: &'a BroughtToken,
         /// Where the visitor wants to be; `None` to leave that to the token.
         return_to: Option<&'a ReturnTo>,
         /// The site's name.
@@ -68,6 +71,38 @@ pub enum Page<'a> {
         /// Where to sign in as somebody else, if that could help.
         switch_url: Option<&'a str>,
     },
+    /// A stranger came to a closed page within a frame of another site.
+    FramedSignIn {
+        /// The login page, which is opened in a tab of its own.
+        login_url: &'a str,
+        /// Where the frame redeems the token that is put behind this.
+        redeem_url: &'a str,
+        /// The closed page.
+        page_url: &'a str,
+        /// Whether the visitor has tried it before.
+        failed: bool,
+    },
+    /// The login page came back to the tab that the frame has opened.
+    Handover {
+        /// The parameter with the token.
+        token_param: &'a str,
+        /// The page in the frame.
+        page_url: &'a str,
+    },
+    /// A closed page whose URL may have a fragment, which browsers do not send: a script keeps it until
+    /// the visitor is back.
+    KeepFragment {
+        /// Where the visitor signs in.
+        login_url: &'a str,
+        /// The cookie that keeps it.
+        cookie: &'a str,
+        /// What it is kept with.
+        tag: &'a str,
+        /// Whether the cookie is for https alone.
+        secure: bool,
+    },
+    /// A request that was paused for a login.
+    Paused(PausedPage<'a>),
     /// Too many requests came from the visitor's address.
     SlowDown {
         /// After how many seconds the next one is welcome.
@@ -82,8 +117,15 @@ impl Page<'_> {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInFailed { reason, .. } => reason.status(),
-            Self::ConfirmSignIn { .. } | Self::SignedIn { .. } | Self::SignedOut { .. } => StatusCode::OK,
+            Self::ConfirmSignIn { .. }
+            | Self::SignedIn { .. }
+            | Self::SignedOut { .. }
+            | Self::Handover { .. }
+            | Self::Paused(_) => StatusCode::OK,
+            Self::FramedSignIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            // Nobody who asks whether the page is open is to take this for a yes, nor is a cache.
+            Self::KeepFragment { .. } => StatusCode::UNAUTHORIZED,
             Self::SlowDown { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Problem(problem) => problem.status(),
         }
@@ -99,11 +141,15 @@ impl Page<'_> {
         sheet.render().unwrap_or_else(|_| title.clone().into_owned())
     }
 
-    /// The `Content-Security-Policy` under which the page works: its own style and nothing else,
-    /// in nobody's frame.
+    /// The `Content-Security-Policy` under which the page works: its own style and script and nothing
+    /// else, in nobody's frame.
     pub fn content_security_policy(&self) -> &'static str {
         match self {
             Self::ConfirmSignIn { .. } => &policy::WITH_FORM,
+            Self::FramedSignIn { .. } => &policy::WITH_FRAME_SCRIPT,
+            Self::Handover { .. } => &policy::WITH_HANDOVER_SCRIPT,
+            Self::KeepFragment { .. } => &policy::FRAGMENT,
+            Self::Paused(_) => &policy::RESUME,
             _ => &policy::WITHOUT_FORM,
         }
     }
@@ -115,6 +161,10 @@ impl Page<'_> {
             Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
             Self::Forbidden { .. } => "This is not open to you",
+            Self::FramedSignIn { .. } => "Sign in to go on",
+            Self::Handover { .. } => "One last step",
+            Self::KeepFragment { .. } => "Please sign in",
+            Self::Paused(paused) => paused.title(),
             Self::SlowDown { .. } => "One moment, please",
             Self::Problem(problem) => problem.title(),
         })
@@ -135,7 +185,16 @@ struct Sheet<'a> {
 impl Sheet<'_> {
     /// The gate in the picture stands open where the way on is.
     fn gate_is_open(&self) -> bool {
-        matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. })
+        matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. } | Page::Handover { .. })
+    }
+
+    /// The page's script, if it has one.
+    fn script(&self) -> &'static str {
+        match self.page {
+            Page::FramedSignIn { .. } => policy::FRAME_SCRIPT,
+            Page::Handover { .. } => policy::HANDOVER_SCRIPT,
+            _ => "",
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Problem {
     SessionEnded,
     /// The upstream took too long.
     UpstreamTooSlow,
+    /// The upstream did not say for whom its answer is, or where nobody is known.
+    UpstreamUnclear,
 }
 
 /// The three parties of a request, on the way from the visitor to the site.
@@ -71,7 +73,7 @@ impl Problem {
     /// Which side failed, where it was not the visitor's request.
     pub const fn failed_side(self) -> Option<Side> {
         match self {
-            Self::UpstreamUnreachable | Self::UpstreamTooSlow => Some(Side::Upstream),
+            Self::UpstreamUnreachable | Self::UpstreamTooSlow | Self::UpstreamUnclear => Some(Side::Upstream),
             Self::SessionsUnavailable => Some(Side::Gateway),
             Self::Malformed
             | Self::AmbiguousPath
@@ -180,6 +182,13 @@ impl Problem {
                 explanation: "You did nothing wrong. The site behind this gate got your request, but has not answered \
                               in time.",
                 remedy: "Try again in a moment. If you sent something, check first whether it has arrived.",
+            },
+            Self::UpstreamUnclear => Text {
+                status: StatusCode::BAD_GATEWAY,
+                title: "It is not clear who may see this",
+                explanation: "You did nothing wrong. The site behind this gate keeps this page for some, and did not \
+                              say for whom in a way that the gate understands. So it shows it to nobody.",
+                remedy: "Tell the people who look after the site. Quote the reference, if there is one below.",
             },
         }
     }

@@ -1,6 +1,12 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::domain::entropy::SeededEntropy;
 use crate::domain::host::Origin;
+use crate::domain::opaque::LoginToken;
+use crate::http::form::Form;
 
 const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Used,
@@ -13,7 +19,7 @@ const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Evicted,
 ];
 
-const PROBLEMS: [Problem; 12] = [
+const PROBLEMS: [Problem; 13] = [
     Problem::Malformed,
     Problem::AmbiguousPath,
     Problem::DoubledCookie,
@@ -26,12 +32,13 @@ const PROBLEMS: [Problem; 12] = [
     Problem::SessionsUnavailable,
     Problem::SessionEnded,
     Problem::UpstreamTooSlow,
+    Problem::UpstreamUnclear,
 ];
 
 const HOSTILE: &str = r#""><script>alert('&')</script><img src=//evil.example>"#;
 
-fn token() -> LoginToken {
-    LoginToken::mint(&SeededEntropy::new(1))
+fn token() -> BroughtToken {
+    BroughtToken::Issued(LoginToken::mint(&SeededEntropy::new(1)))
 }
 
 fn return_to(target: &str) -> ReturnTo {
@@ -121,15 +128,45 @@ fn the_policy_allows_the_style_by_its_hash() {
     let page = Page::Problem(Problem::NotFound);
     let html = page.render(None);
     let style = html.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).unwrap().0;
-    let hash = {
-        use base64::Engine as _;
-        use sha2::Digest as _;
-        base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style))
-    };
+    let hash = STANDARD.encode(Sha256::digest(style));
     let expected = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
     );
     assert_eq!(page.content_security_policy(), expected);
+}
+
+/// The two pages with a script, with `text` wherever they take text, and the script of each.
+fn scripted(text: &str) -> [(Page<'_>, &'static str); 2] {
+    let sign_in = Page::FramedSignIn { login_url: text, redeem_url: text, page_url: text, failed: true };
+    let handover = Page::Handover { token_param: text, page_url: text };
+    [(sign_in, policy::FRAME_SCRIPT), (handover, policy::HANDOVER_SCRIPT)]
+}
+
+#[test]
+fn a_page_with_a_script_allows_this_one_and_puts_nothing_into_it() {
+    for (page, script) in scripted(HOSTILE) {
+        let html = page.render(None);
+        let [before, rest] = &html.split("<script").collect::<Vec<_>>()[..] else { panic!("{html}") };
+        let (inside, after) = rest.split_once("</script>").unwrap();
+        assert_eq!(inside.split_once('>').unwrap().1, script);
+        for outside in [before, &after] {
+            for markup in ["<img", "'&'", "=\"\"", ">\""] {
+                assert!(!outside.contains(markup), "{markup} in {html}");
+            }
+        }
+        let hash = STANDARD.encode(Sha256::digest(script));
+        let policy = page.content_security_policy();
+        assert!(policy.ends_with(&format!("; script-src 'sha256-{hash}'")), "{policy}");
+        for part in ["default-src 'none'; ", "frame-ancestors 'none'; ", "form-action 'none'; "] {
+            assert!(policy.contains(part), "{policy}");
+        }
+    }
+}
+
+#[test]
+fn a_page_for_strangers_is_no_success_wherever_it_is_shown() {
+    let [(sign_in, _), (handover, _)] = scripted("plain");
+    assert_eq!((sign_in.status(), handover.status()), (StatusCode::UNAUTHORIZED, StatusCode::OK));
 }
 
 #[test]
@@ -172,4 +209,55 @@ fn a_wait_is_told_as_people_tell_it() {
     ] {
         assert_eq!(wait_in_words(seconds), words);
     }
+}
+
+/// The pages that have a script, each with `text` wherever it takes text.
+fn pages_with_a_script(text: &str) -> Vec<(String, &'static str)> {
+    let next = return_to("/a?b=1&c=%22");
+    let fields = vec![
+        Field::Text { name: text.to_owned(), value: text.to_owned() },
+        Field::NoFile { name: text.to_owned() },
+        Field::File {
+            name: text.to_owned(),
+            filename: text.to_owned(),
+            content_type: text.to_owned(),
+            content: HOSTILE.into(),
+        },
+    ];
+    let form = Form { encoding: "multipart/form-data", charset: "UTF-8", fields };
+    let paused = |what, by_itself| Page::Paused(PausedPage { what, by_itself, who: Some(text), next: &next });
+    let body = base64(HOSTILE.as_bytes());
+    let pages = [
+        paused(What::Form { form: &form, action: &next }, true),
+        paused(What::Form { form: &form, action: &next }, false),
+        paused(What::Body { url: &next, content_type: text, body: &body }, true),
+        Page::KeepFragment { login_url: text, cookie: text, tag: text, secure: true },
+    ];
+    pages.iter().map(|page| (page.render(None), page.content_security_policy())).collect()
+}
+
+#[test]
+fn a_script_in_a_page_is_the_one_that_its_policy_allows_whatever_else_stands_there() {
+    for (html, policy) in pages_with_a_script(HOSTILE) {
+        let scripts: Vec<&str> = html.split("<script>").skip(1).collect();
+        assert_eq!(
+            (scripts.len(), html.matches("<script").count(), html.matches("<img").count()),
+            (1, 1, 0),
+            "{html}"
+        );
+        let script = scripts[0].split_once("</script>").unwrap().0;
+        let hash = policy::hash_of(script);
+        assert!(policy.contains(&format!("script-src '{hash}'")), "{policy}");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+        assert!(html.contains("&#34;&#62;&#60;script&#62;"), "{html}");
+        assert!(!html.contains("\n\n"), "{html}");
+    }
+}
+
+#[test]
+fn what_is_lost_needs_no_script_to_say_so() {
+    let next = return_to("/a");
+    let page = Page::Paused(PausedPage { what: What::Lost, by_itself: true, who: None, next: &next });
+    let html = page.render(None);
+    assert!(!html.contains("<script") && !html.contains("<form") && html.contains("href=\"/a\""), "{html}");
 }

@@ -19,6 +19,7 @@ use super::fleet::{Fleet, Member};
 use super::forward::Errand;
 use super::handover::{Giver, Taker, handover};
 use super::names::Names;
+use super::pin::Holder;
 use super::request_body::RequestBody;
 use super::rewrite::to_upstream;
 use super::stream::Stream;
@@ -26,8 +27,10 @@ use super::trunk::{self, Ride, Trunk, Trunks};
 use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::http::connection_auth;
 use crate::http::h1::Fields as _;
 use crate::http::interim::Interim;
+use crate::http::webdav::DESTINATION;
 
 /// Idle connections in HTTP/1.1 that are kept: enough for the bursts of one worker.
 const MAX_IDLE: usize = 128;
@@ -65,6 +68,17 @@ pub(super) struct Backend {
 pub(super) enum Message {
     Http1(h1::Upload),
     Http2(Box<http::Request<Taker>>, Giver),
+}
+
+/// On which connection in HTTP/1.1 a request may be sent, and what becomes of its answer.
+#[derive(Default)]
+pub(super) struct Manner<'a> {
+    /// The one that is kept for its visitor.
+    pub(super) pinned: Option<Box<Link>>,
+    /// Whether it authenticates the connection, and so is never sent twice.
+    pub(super) authenticates: bool,
+    /// Where interim answers go, if the client can take any.
+    pub(super) interim: Option<&'a Interim>,
 }
 
 /// The head of an answer, and where its body comes from.
@@ -121,6 +135,9 @@ impl Backend {
                 head.put(&TE, &TRAILERS);
                 head.put(&CONNECTION, &TE_ALONE);
             }
+            if let Some(destination) = self.destination(errand) {
+                head.put(&DESTINATION, &destination);
+            }
             return Message::Http1(head.with(body));
         }
         let mut headers = HeaderMap::with_capacity(came.headers.len() + OWN_FIELDS);
@@ -129,6 +146,7 @@ impl Backend {
         }
         // It is said in the target.
         headers.remove(HOST);
+        connection_auth::remove(&mut headers);
         let (giver, taker) = handover(body);
         let mut request = http::Request::new(taker);
         *request.method_mut() = came.method.clone();
@@ -143,17 +161,36 @@ impl Backend {
     pub(super) fn address(&self, message: &mut Message, errand: &Errand<'_>) {
         let Member { scheme, authority, host, .. } = &*self.member;
         let own = !errand.site.preserve_host;
+        let destination = self.destination(errand);
         match message {
-            Message::Http1(upload) if own => upload.edit(|head| h1::readdress(head, host)),
-            Message::Http1(_) => {}
+            Message::Http1(upload) => {
+                if own {
+                    upload.edit(|head| h1::readdress(head, host));
+                }
+                if let Some(destination) = destination {
+                    upload.edit(|head| h1::replace(head, &DESTINATION, &destination));
+                }
+            }
             Message::Http2(request, _) => {
                 let visited = (!own).then(|| Authority::try_from(errand.host.as_bytes()).ok()).flatten();
                 let authority = visited.unwrap_or_else(|| authority.clone());
                 if let Some(whole) = trunk::whole(errand.target, scheme, authority) {
                     *request.uri_mut() = whole;
                 }
+                if let Some(destination) = destination {
+                    request.headers_mut().insert(&DESTINATION, destination);
+                }
             }
         }
+    }
+
+    /// The second target of a request, if it has one, as this upstream knows it: under the scheme that
+    /// it speaks and the Host that it is given.
+    fn destination(&self, errand: &Errand<'_>) -> Option<HeaderValue> {
+        let target = errand.destination?;
+        let Member { scheme, host, .. } = &*self.member;
+        let host = if errand.site.preserve_host { errand.host } else { host };
+        HeaderValue::from_str(&format!("{scheme}://{}{target}", host.to_str().ok()?)).ok()
     }
 
     /// Sends on a connection that is there, or on a new one if there is none or it turns out to be
@@ -164,11 +201,11 @@ impl Backend {
         self: &Rc<Self>,
         message: Message,
         method: &Method,
+        manner: Manner<'_>,
         now: Timestamp,
-        interim: Option<&Interim>,
     ) -> Result<Answered, Undelivered> {
         match message {
-            Message::Http1(upload) => self.carry_on_link(upload, method, now, interim).await,
+            Message::Http1(upload) => self.carry_on_link(upload, method, manner, now).await,
             Message::Http2(request, giver) => self.carry_on_trunk(request, giver, now).await,
         }
     }
@@ -177,19 +214,21 @@ impl Backend {
         self: &Rc<Self>,
         mut upload: h1::Upload,
         method: &Method,
+        mut manner: Manner<'_>,
         now: Timestamp,
-        interim: Option<&Interim>,
     ) -> Result<Answered, Undelivered> {
         let busy = Busy::with(self);
         let to_head = method == Method::HEAD;
-        while let Some(mut link) = self.take(now) {
+        // Of what authenticates a connection, each word is for the one on which the last was said.
+        let may_repeat = is_idempotent(method) && !manner.authenticates;
+        while let Some(mut link) = manner.pinned.take().or_else(|| self.take(now)) {
             link.begin(upload, to_head);
-            match poll_fn(|cx| link.poll_answer(cx, interim)).await {
+            match poll_fn(|cx| link.poll_answer(cx, manner.interim)).await {
                 Ok(answer) => return Ok(Answered::on_link(answer, link, busy)),
                 Err(fault @ h1::Fault::Unanswered) => {
                     let unanswered = link.into_upload();
                     let was_sent = unanswered.written() > 0;
-                    let again = unanswered.again(is_idempotent(method));
+                    let again = unanswered.again(may_repeat);
                     upload = again.ok_or_else(|| Undelivered::Lost(self.failed(fault)))?;
                     if was_sent {
                         break;
@@ -204,7 +243,7 @@ impl Backend {
         };
         let mut link = Box::new(Link::new(stream));
         link.begin(upload, to_head);
-        match poll_fn(|cx| link.poll_answer(cx, interim)).await {
+        match poll_fn(|cx| link.poll_answer(cx, manner.interim)).await {
             Ok(answer) => Ok(Answered::on_link(answer, link, busy)),
             Err(fault @ h1::Fault::Unanswered) => {
                 let error = self.failed(fault);
@@ -348,7 +387,7 @@ impl Backend {
 
 /// Whether an idle connection is still good. A task that has used up its turn would see nothing of
 /// what is there to be read, and take it for the answer to its own request.
-fn is_good(link: &mut Link) -> bool {
+pub(super) fn is_good(link: &mut Link) -> bool {
     let mut look = tokio::task::unconstrained(poll_fn(|_| Poll::Ready(link.is_reusable())));
     matches!(Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(true))
 }
@@ -365,22 +404,45 @@ impl Answered {
 }
 
 /// While it lives, a request is under way.
-pub(super) struct Busy(Rc<Backend>);
+pub(super) struct Busy {
+    backend: Rc<Backend>,
+    afterwards: Afterwards,
+}
+
+/// What becomes of a connection behind an answer.
+enum Afterwards {
+    /// Anybody may have it.
+    Pooled,
+    /// Nobody.
+    Closed,
+    /// One visitor.
+    Pinned(Box<Holder>),
+}
 
 impl Busy {
     fn with(backend: &Rc<Backend>) -> Self {
         backend.in_flight.set(backend.in_flight.get() + 1);
-        Self(Rc::clone(backend))
+        Self { backend: Rc::clone(backend), afterwards: Afterwards::Pooled }
+    }
+
+    /// The connection has been authenticated, or is to be: it is its `holder`'s from now on, and if
+    /// there is none, it is closed.
+    pub(super) fn reserve(&mut self, holder: Option<Holder>) {
+        self.afterwards = holder.map_or(Afterwards::Closed, |holder| Afterwards::Pinned(Box::new(holder)));
     }
 
     /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn give_back(&self, link: Box<Link>) {
-        self.0.put(link);
+    pub(super) fn give_back(&mut self, link: Box<Link>) {
+        match std::mem::replace(&mut self.afterwards, Afterwards::Closed) {
+            Afterwards::Pooled => self.backend.put(link),
+            Afterwards::Closed => {}
+            Afterwards::Pinned(holder) => holder.keep(link),
+        }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.backend.in_flight.set(self.backend.in_flight.get().saturating_sub(1));
     }
 }

@@ -9,27 +9,32 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
+use http::header::{UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
-use super::backend::{Answered, Backend, Message, Source, Undelivered};
+use super::backend::{Answered, Backend, Busy, Manner, Message, Source, Undelivered};
 use super::patience::{Patient, may_be_silent};
+use super::pin::{Holder, Pin};
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
 use super::streamed_body::StreamedBody;
-use super::{ProxyError, rewrite, tunnel};
+use super::{ProxyError, relocate, rewrite, tunnel};
 use crate::config::Site;
-use crate::domain::access::Permit;
+use crate::domain::access::{Label, Permit};
 use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::Origin;
 use crate::domain::session::LiveSession;
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Incoming};
+use crate::http::caching;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
+use crate::http::connection_auth;
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
 use crate::http::interim::Interim;
+use crate::http::remarks::{self, Remarks};
 use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
 use crate::http::websocket;
@@ -54,20 +59,28 @@ pub struct Errand<'a> {
     pub cookie_names: &'a CookieNames,
     /// The worker's connections to its upstream.
     pub pool: &'a Rc<Pool>,
+    /// Where a connection that was authenticated for this visitor is kept, if it may be.
+    pub pin: Option<Rc<Pin>>,
     /// The client.
     pub client: &'a Client,
     /// The Host that the client asked for, with its port.
     pub host: &'a HeaderValue,
+    /// Where the visitor finds the site.
+    pub origin: &'a Origin,
     /// Where the request comes from, for the upstream to know.
     pub whereabouts: &'a Whereabouts,
     /// Which cookies the upstream may see.
     pub cookies: ShownCookies,
+    /// Whether the visitor asked for pages without the site's own frame around them.
+    pub chromeless: bool,
     /// The request's name.
     pub request_id: &'a RequestId,
     /// The signed word about the visitor, if the site wants one.
     pub assertion: Option<&'a HeaderValue>,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
+    /// Path and query of the second target, if there is one: what `Destination` says.
+    pub destination: Option<&'a str>,
     /// The key of the handshake, if a WebSocket is asked for.
     pub websocket: Option<&'a HeaderValue>,
     /// Where interim answers go, if the client can take any.
@@ -80,36 +93,89 @@ pub struct Errand<'a> {
     pub clock: &'a Arc<dyn Clock>,
 }
 
+/// What comes of a request that was forwarded.
+pub enum Forwarded {
+    /// The answer for the visitor.
+    Answer(Response),
+    /// An answer that the upstream has for others.
+    Withheld(Box<Withheld>),
+}
+
+/// A request whose answer is not for whoever made it. Of that answer nothing is left.
+pub struct Withheld {
+    /// The request, whose body is gone.
+    pub request: Request,
+    /// With what right it was forwarded.
+    pub permit: Permit,
+    /// What the upstream asks; `None` if that cannot be read.
+    pub label: Option<Label>,
+}
+
 /// Forwards a request that has a permit. The response streams.
-pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Response, ProxyError> {
+pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Forwarded, ProxyError> {
     let (came, body) = request.into_parts();
     let announced = body.size_hint().exact();
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
     let now = errand.clock.now();
-    let (first, backend) = errand.pool.choose(&[], now).ok_or(ProxyError::Nowhere)?;
+    let session = permit.visitor();
+    let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, session));
+    let was_pinned = pinned.is_some();
+    let (chosen, pinned) = match pinned {
+        Some((index, link)) => (errand.pool.backend(index).map(|backend| (index, backend)), Some(link)),
+        None => (errand.pool.choose(&[], now), None),
+    };
+    let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
+    let authenticates = connection_auth::is_asked(&came.headers);
+    let manner = Manner { pinned, authenticates, interim: errand.interim };
     // Who streams questions may have none for a while.
     let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
-    let session = permit.visitor();
     let progress = Progress::begin(errand.watch, session, errand.site.upstream_timeout, silence);
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
-    let mut exchange = pin!(exchange(message, &came.method, &errand, (&under_way, backend, now), &progress));
-    let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-        _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
-        Poll::Ready(answered) => Poll::Ready(answered),
-        Poll::Pending => progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late))),
-    });
-    let answered = answered.await.inspect_err(|error| {
-        if error.is_upstreams() {
-            errand.pool.failed(under_way.get(), errand.clock.now());
-        }
-    });
-    let Answered { status, mut headers, source, busy } = answered?;
+    let answered = {
+        let mut exchange =
+            pin!(exchange(message, &came.method, &errand, (&under_way, backend, manner, now), &progress));
+        let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
+            Poll::Ready(answered) => Poll::Ready(answered),
+            Poll::Pending => {
+                progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
+            }
+        });
+        answered.await.inspect_err(|error| {
+            if error.is_upstreams() {
+                errand.pool.failed(under_way.get(), errand.clock.now());
+            }
+        })
+    };
+    let Answered { status, mut headers, source, mut busy } = answered?;
     errand.pool.answered(under_way.get());
     progress.answered();
+    if was_pinned || authenticates || connection_auth::is_spoken_of(&headers) {
+        let pin = errand.pin.as_ref();
+        let holder = |pin| Holder::new(pin, errand.pool, under_way.get(), session, errand.watch);
+        busy.reserve(pin.map(holder));
+    }
+    let remarks = Remarks::of(&headers);
+    if remarks.has_label {
+        let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
+        if !label.as_ref().is_some_and(|label| label.admits(&permit, errand.client.address)) {
+            throw_away(status, source, &mut busy);
+            let request = Request::from_parts(came, Incoming::None);
+            return Ok(Forwarded::Withheld(Box::new(Withheld { request, permit, label })));
+        }
+        remarks::remove_label(&mut headers);
+    }
+    caching::restrict(&mut headers, remarks, permit.sharing());
+    // First: what comes of it is looked at as if the upstream had said it.
+    relocate::relocate(&mut headers, &errand);
+    // What browsers would then ask people for does not get as far as the upstream.
+    if errand.site.identity.authorize() {
+        headers.remove(WWW_AUTHENTICATE);
+    }
     rewrite::from_upstream(&mut headers, errand.cookie_names);
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -129,6 +195,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         },
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
+            connection_auth::remove(&mut headers);
             let has_none = came.method == Method::HEAD || answers_without_body(status);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = has_none || stream.is_end_stream();
@@ -136,7 +203,18 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
             body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
         }
     };
-    Ok(answered_with(status, headers, body))
+    Ok(Forwarded::Answer(answered_with(status, headers, body)))
+}
+
+/// Leaves an answer unread. A connection whose answer is there as a whole can be used again; any other
+/// is closed, and a stream is reset.
+fn throw_away(status: StatusCode, source: Source, busy: &mut Busy) {
+    if let Source::Link(mut link) = source
+        && status != StatusCode::SWITCHING_PROTOCOLS
+        && link.take_whole().is_some()
+    {
+        busy.give_back(link);
+    }
 }
 
 /// `body`, between whose pieces no more time may pass than the operator allows, and which ends
@@ -175,12 +253,13 @@ async fn exchange(
     mut message: Message,
     method: &Method,
     errand: &Errand<'_>,
-    (under_way, mut backend, mut now): (&Cell<usize>, &Rc<Backend>, Timestamp),
+    (under_way, mut backend, mut manner, mut now): (&Cell<usize>, &Rc<Backend>, Manner<'_>, Timestamp),
     progress: &Progress,
 ) -> Result<Answered, ProxyError> {
     let mut tried = Vec::new();
     loop {
-        let failure = match backend.carry(message, method, now, errand.interim).await {
+        let next_time = Manner { pinned: None, authenticates: manner.authenticates, interim: manner.interim };
+        let failure = match backend.carry(message, method, manner, now).await {
             Ok(answered) => return Ok(answered),
             Err(Undelivered::Lost(error)) => return Err(progress.blame(error)),
             Err(Undelivered::Unsent(unsent, error)) => {
@@ -188,6 +267,7 @@ async fn exchange(
                 error
             }
         };
+        manner = next_time;
         now = errand.clock.now();
         tried.push(under_way.get());
         let Some((next, another)) = errand.pool.choose(&tried, now) else { return Err(failure) };

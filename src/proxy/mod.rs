@@ -15,7 +15,9 @@ mod h1;
 mod handover;
 mod names;
 mod patience;
+mod pin;
 mod pool;
+mod relocate;
 mod request_body;
 mod response_body;
 mod rewrite;
@@ -31,9 +33,10 @@ use std::fmt;
 
 pub use checkup::Checkups;
 pub use fleet::Fleet;
-pub use forward::{Errand, ShownCookies, forward};
+pub use forward::{Errand, Forwarded, ShownCookies, Withheld, forward};
+pub use pin::Pin;
 pub use pool::Pool;
-pub use rewrite::origin_form;
+pub use rewrite::{X_TOLLGATE_ASSERTION, origin_form};
 pub use standing::UpstreamState;
 
 use crate::http::body::BodyError;

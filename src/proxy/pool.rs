@@ -39,6 +39,11 @@ impl Pool {
         }
     }
 
+    /// The upstream `index`.
+    pub(super) fn backend(&self, index: usize) -> Option<&Rc<Backend>> {
+        self.backends.get(index)
+    }
+
     /// Which upstream a request goes to that has been to those in `tried` in vain; `None` if it has
     /// been to enough of them.
     pub(super) fn choose(&self, tried: &[usize], now: Timestamp) -> Option<(usize, &Rc<Backend>)> {

@@ -27,7 +27,7 @@ use crate::http::watch::{Deadline, Watch};
 
 /// Fields that mean something to the whole request, and so have no place behind it (RFC 9110
 /// §6.5.1).
-const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
+const FORBIDDEN_TRAILERS: [HeaderName; 10] = [
     AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -37,6 +37,7 @@ const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
     EXPECT,
     HOST,
     REFERER,
+    HeaderName::from_static("destination"),
 ];
 
 /// What is known of a request that is under way.

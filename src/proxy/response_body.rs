@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::backend::{Busy, Link};
 use crate::http::body::BodyError;
 use crate::http::connection::remove_hop_by_hop;
+use crate::http::remarks::remove_label;
 
 /// A body together with the connection that it comes from, which is polled for it and goes back
 /// into the pool behind it.
@@ -46,6 +47,7 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     remove_hop_by_hop(trailers);
+                    remove_label(trailers);
                 }
             }
             Some(Err(_)) => this.link = None,

@@ -15,17 +15,22 @@ use crate::http::connection::HopByHop;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
+use crate::http::remarks::X_ACCESS_CLASS;
 use crate::http::request_id::X_REQUEST_ID;
+use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
 
 /// The header with the signed word. Nobody else's reaches an upstream: it begins as all of the gateway's
 /// own do.
-static X_TOLLGATE_ASSERTION: HeaderName = HeaderName::from_static("x-tollgate-assertion");
+pub static X_TOLLGATE_ASSERTION: HeaderName = HeaderName::from_static("x-tollgate-assertion");
+/// Tells the upstream that the visitor wants pages without its own head and foot.
+static X_TOLLGATE_CHROMELESS: HeaderName = HeaderName::from_static("x-tollgate-chromeless");
 
 /// Makes the fields that the upstream gets, but for those that frame the body: anew, from what may
 /// pass of those that `came`, so that whatever path a request took through the gateway, nothing
-/// forged can come along. The first is the Host: the upstream's own, or the visitor's. Returns
-/// whether the client takes trailers (RFC 9110 §10.1.4).
+/// forged can come along. The first is the Host: the upstream's own, or the visitor's. A Destination
+/// that was judged is left to whoever knows under which name the upstream goes. Returns whether the
+/// client takes trailers (RFC 9110 §10.1.4).
 pub(super) fn to_upstream(
     came: &HeaderMap,
     permit: &Permit,
@@ -47,7 +52,8 @@ pub(super) fn to_upstream(
         let is_ours = *name == HOST
             || *name == CONTENT_LENGTH
             || *name == EXPECT
-            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some();
+            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some()
+            || errand.destination.is_some() && *name == DESTINATION;
         if !is_ours && hop_by_hop.covers(name) {
             takes_trailers |= *name == TE && lists_trailers(value);
             continue;
@@ -73,6 +79,12 @@ pub(super) fn to_upstream(
     }
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
+    if errand.chromeless {
+        fields.put_text(&X_TOLLGATE_CHROMELESS, b"1");
+    }
+    if let Some(class) = permit.class().filter(|_| errand.site.access_class) {
+        fields.put_text(&X_ACCESS_CLASS, class);
+    }
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {
             fields.put_as(rule.name(), rule.written(), value);

@@ -12,6 +12,7 @@ use super::handover::Giver;
 use super::trunk::Ride;
 use crate::http::body::BodyError;
 use crate::http::connection::remove_hop_by_hop;
+use crate::http::remarks::remove_label;
 
 const CUT: &str = "the upstream ended its answer before it was complete";
 
@@ -49,6 +50,7 @@ impl Body for StreamedBody {
         let mut frame = frame?;
         if let Some(trailers) = frame.trailers_mut() {
             remove_hop_by_hop(trailers);
+            remove_label(trailers);
         }
         Poll::Ready(Some(Ok(frame)))
     }

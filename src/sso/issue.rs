@@ -12,7 +12,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
 use crate::domain::user::{PersonName, User, UserId};
-use crate::store::StoreResult;
+use crate::store::{NonceKey, StoreResult};
 
 /// The life of a token of the plain API, unless site or call say otherwise.
 const PLAIN_TTL: Duration = Duration::from_mins(5);
@@ -57,11 +57,60 @@ pub struct Issued {
     pub user_created: bool,
 }
 
+/// A token that a login page signed and that was believed.
+#[derive(Debug)]
+pub struct SignedOrder {
+    /// The token in its place.
+    pub stand_in: LoginToken,
+    /// What no other token has: with it this one counts once.
+    pub nonce: NonceKey,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+/// A token before it is said for whom it is.
+struct Blank {
+    token: LoginToken,
+    kind: TokenKind,
+    role_policy: RolePolicy,
+    ttl: Duration,
+}
+
 impl Sso {
+    /// Keeps a token in the place of one that a login page signed, when that is brought for the first
+    /// time. Whether it was.
+    pub async fn accept_signed(
+        &self,
+        site: &Arc<Site>,
+        signed: SignedOrder,
+        member: Member,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<bool> {
+        if !self.stores.nonces.remember(signed.nonce, signed.expires_at).await? {
+            return Ok(false);
+        }
+        let expires_in = Some(self.now().until(signed.expires_at));
+        let order = TokenOrder { expires_in, ..order };
+        self.issue_to_member(site, signed.stand_in, member, order, by).await?;
+        Ok(true)
+    }
+
     /// Issues a token for a member of `site`, who becomes one by this.
     pub async fn issue_for_member(
         &self,
         site: &Arc<Site>,
+        member: Member,
+        order: TokenOrder,
+        by: &str,
+    ) -> StoreResult<Issued> {
+        self.issue_to_member(site, LoginToken::mint(self.entropy()), member, order, by).await
+    }
+
+    async fn issue_to_member(
+        &self,
+        site: &Arc<Site>,
+        token: LoginToken,
         member: Member,
         order: TokenOrder,
         by: &str,
@@ -80,8 +129,8 @@ impl Sso {
             ..Identity::default()
         };
         let ttl = order.expires_in.or(site.token_ttl).unwrap_or(PLAIN_TTL);
-        let blank = (TokenKind::Session, RolePolicy::Always);
-        let mut issued = self.issue(site, blank, identity, ttl, order, by).await?;
+        let blank = Blank { token, kind: TokenKind::Session, role_policy: RolePolicy::Always, ttl };
+        let mut issued = self.issue(site, blank, identity, order, by).await?;
         issued.user_created = provisioned.created;
         Ok(issued)
     }
@@ -109,8 +158,7 @@ impl Sso {
             name: name.or(known_name),
             ..Identity::default()
         };
-        let ttl = site.token_ttl.unwrap_or(COMPATIBLE_TTL);
-        self.issue(site, (TokenKind::Session, RolePolicy::WithBackend), identity, ttl, order, by).await
+        self.issue(site, self.compatible(site, TokenKind::Session), identity, order, by).await
     }
 
     /// Issues a login token of the 23-compatible API for a user with a full account.
@@ -127,20 +175,28 @@ impl Sso {
             name: Some(user.name.clone()),
             ..Identity::default()
         };
-        let ttl = site.token_ttl.unwrap_or(COMPATIBLE_TTL);
-        self.issue(site, (TokenKind::Login, RolePolicy::WithBackend), identity, ttl, order, by).await
+        self.issue(site, self.compatible(site, TokenKind::Login), identity, order, by).await
+    }
+
+    /// A token of the 23-compatible API.
+    fn compatible(&self, site: &Site, kind: TokenKind) -> Blank {
+        Blank {
+            token: LoginToken::mint(self.entropy()),
+            kind,
+            role_policy: RolePolicy::WithBackend,
+            ttl: site.token_ttl.unwrap_or(COMPATIBLE_TTL),
+        }
     }
 
     async fn issue(
         &self,
         site: &Arc<Site>,
-        (kind, role_policy): (TokenKind, RolePolicy),
+        blank: Blank,
         identity: Identity,
-        ttl: Duration,
         order: TokenOrder,
         by: &str,
     ) -> StoreResult<Issued> {
-        let token = LoginToken::mint(self.entropy());
+        let Blank { token, kind, role_policy, ttl } = blank;
         let expires_at = self.now().after(ttl);
         let user = identity.user.map(UserId::number);
         let grant = TokenGrant {
@@ -153,6 +209,7 @@ impl Sso {
             expires_at,
             session_idle: order.session_idle,
             session_max: order.session_max,
+            source: None,
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
         tracing::info!(target: "tollgate::audit", event = "token_issued", site = %site.name, user, by);

@@ -5,7 +5,9 @@
 
 mod assertions;
 mod authenticate;
+mod group;
 mod issue;
+mod paused;
 mod redeem;
 mod sessions;
 pub mod sites;
@@ -13,7 +15,7 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
-pub use issue::{Issued, Member, TokenOrder};
+pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
@@ -42,6 +44,10 @@ pub struct Sso {
     bounces: RecentFailures,
     /// The same for browsers without cookies, of which there may be many at one address.
     cookieless_bounces: Throttle,
+    /// Stops sites that share a login from sending a browser in circles.
+    rounds: RecentFailures,
+    /// Bounds the tokens by which one session is handed on.
+    hand_overs: Throttle,
     /// Meets logins that are under way.
     withdrawals: Withdrawals,
     /// What sites sign with that do.
@@ -61,6 +67,8 @@ impl Sso {
             guesses: Throttle::new(40, Duration::from_secs(1)),
             bounces: RecentFailures::new(3, Duration::from_mins(1)),
             cookieless_bounces: Throttle::new(200, Duration::from_millis(500)),
+            rounds: RecentFailures::new(20, Duration::from_mins(1)),
+            hand_overs: Throttle::new(20, Duration::from_secs(3)),
             withdrawals: Withdrawals::default(),
             stores,
             clock,
@@ -137,9 +145,10 @@ impl Sso {
 
     /// Forgets who has long stopped failing.
     pub fn sweep_throttles(&self) {
-        for throttle in [&self.wrong_keys, &self.guesses, &self.cookieless_bounces] {
+        for throttle in [&self.wrong_keys, &self.guesses, &self.cookieless_bounces, &self.hand_overs] {
             throttle.sweep(self.now());
         }
         self.bounces.sweep(self.now());
+        self.rounds.sweep(self.now());
     }
 }

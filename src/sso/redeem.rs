@@ -1,5 +1,6 @@
 //! Redeeming one-time tokens.
 
+use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Redemption {
     pub browser: Option<BrowserKey>,
     /// The session that the browser has now, which ends if the token is good.
     pub current: Option<SessionHash>,
+    /// Whether the token has to have been issued for this browser, be the site content without.
+    pub bound: bool,
 }
 
 /// A new session.
@@ -38,6 +41,8 @@ pub struct Redeemed {
     pub live: Arc<LiveSession>,
     /// Where the login page wanted the visitor to go: not yet proven.
     pub return_url: Option<String>,
+    /// Whether this very browser is known to have asked for the token: it came with its state.
+    pub was_asked_for: bool,
 }
 
 /// Why there is no new session.
@@ -78,7 +83,7 @@ impl Sso {
             kind: attempt.kind,
             site: site.name.clone(),
             state: attempt.browser.as_ref().map(|browser| browser.state_for(&site.name)),
-            require_state: site.require_state,
+            require_state: site.require_state || attempt.bound,
             receipt: receipt.clone(),
         };
         let taken = self.stores.tokens.take(attempt.token.hash(), claim, now).await?;
@@ -91,6 +96,10 @@ impl Sso {
             Taken::Now(grant) => grant,
             Taken::Before(earlier) => return self.redeemed_before(&attempt, earlier).await,
         };
+        let source = match grant.source {
+            Some(id) => Some(self.source_of_token(id).await?),
+            None => None,
+        };
         // Name, role and back end are what they are now, not what they were when the token was
         // made.
         let (identity, backend) = match grant.identity.user {
@@ -101,12 +110,17 @@ impl Sso {
             }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
+        // Sites that share a login do not prolong each other's sessions.
+        let expires_at = source.iter().map(|source| source.session.expires_at).fold(now.after(age), min);
         let session = Session {
-            id: SessionId::mint(now, self.entropy()),
+            id: match grant.source {
+                Some(source) => source.mint_kin(now, self.entropy()),
+                None => SessionId::mint(now, self.entropy()),
+            },
             site: site.name.clone(),
             identity,
             role_policy: grant.role_policy,
-            expires_at: now.after(age),
+            expires_at,
             idle: grant.session_idle.unwrap_or(site.session_idle).into(),
             backend,
         };
@@ -127,11 +141,13 @@ impl Sso {
             self.revoke_session(live.session.id).await?;
             return Err(Refusal::Revoked.into());
         }
+        self.confirm_source(&live, grant.source).await?;
         self.confirm_rights(&live).await?;
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
-        Ok(Redeemed { key, live, return_url: grant.return_url })
+        let was_asked_for = grant.state.is_some();
+        Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
     }
 
     /// What a browser gets that has taken the token a moment ago, and whose answer may have been
@@ -145,11 +161,13 @@ impl Sso {
         let key = browser.session_key(&attempt.token, &earlier.receipt);
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
+                self.confirm_source(&live, earlier.source).await?;
                 let id = live.session.id;
                 tracing::info!(
                     target: "tollgate::audit", event = "token_redeemed_again", site = %attempt.site.name, session = %id
                 );
-                return Ok(Redeemed { key, live, return_url: earlier.return_url });
+                // Whether it came with the state is not remembered.
+                return Ok(Redeemed { key, live, return_url: earlier.return_url, was_asked_for: false });
             }
             tokio::time::sleep(wait).await;
         }

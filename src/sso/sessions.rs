@@ -34,13 +34,20 @@ const BATCH: usize = 256;
 
 impl Sso {
     /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`: a cookie of
-    /// another site is none of this site's business.
-    pub async fn log_out(&self, site: &Site, hash: SessionHash) -> StoreResult<()> {
-        let is_own = self.find_by_cookie(hash).await?.is_some_and(|live| live.session.site == site.name);
-        if is_own && let Some(live) = self.stores.sessions.remove(hash, End::LoggedOut).await? {
+    /// another site is none of this site's business. With it end its kin, on the sites with which
+    /// this one shares a login. Says whether there was one.
+    pub async fn log_out(self: &Arc<Self>, site: &Site, hash: SessionHash) -> StoreResult<bool> {
+        let Some(live) = self.find_by_cookie(hash).await? else { return Ok(false) };
+        if live.session.site != site.name {
+            return Ok(false);
+        }
+        if let Some(filter) = self.among_whom_kin(&live, site) {
+            return self.log_out_with_kin(live, filter).await.map(|()| true);
+        }
+        if let Some(live) = self.stores.sessions.remove(hash, End::LoggedOut).await? {
             note_end(&site.name, live.session.id, End::LoggedOut);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the session with this name; whether there was one.

@@ -46,6 +46,22 @@ impl Sites {
         self.all.iter().find(|site| site.name == *name)
     }
 
+    /// Who is to be asked next about a stranger on `site`, after `asked` was: the members of the group
+    /// stand in a circle, and who comes back to the site has asked them all.
+    pub fn next_in_group(&self, site: &Site, asked: &Site) -> Option<&Arc<Site>> {
+        let group = site.sso_group.as_ref()?;
+        let members = || self.all.iter().filter(|member| member.sso_group.as_ref() == Some(group));
+        let behind = members().skip_while(|member| member.name != asked.name).nth(1);
+        behind.or_else(|| members().next()).filter(|next| next.name != site.name)
+    }
+
+    /// The sites that share a login with `site`, itself included; none if it shares it with nobody.
+    pub fn group_of(&self, site: &Site) -> Vec<SiteName> {
+        let Some(group) = &site.sso_group else { return Vec::new() };
+        let members = self.all.iter().filter(|member| member.sso_group.as_ref() == Some(group));
+        members.map(|member| member.name.clone()).collect()
+    }
+
     /// All sites, in the order of the configuration.
     pub fn all(&self) -> &[Arc<Site>] {
         &self.all

@@ -6,6 +6,8 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::network::network_of;
+use crate::domain::session::SessionId;
 use crate::domain::state::BrowserKey;
 
 /// Who is held back.
@@ -15,6 +17,14 @@ pub enum Culprit {
     Address(u128),
     /// A browser, by the hash of its key.
     Browser([u8; 32]),
+    /// A session, by its name.
+    Session(SessionId),
+}
+
+impl From<SessionId> for Culprit {
+    fn from(session: SessionId) -> Self {
+        Self::Session(session)
+    }
 }
 
 impl From<&BrowserKey> for Culprit {
@@ -25,10 +35,7 @@ impl From<&BrowserKey> for Culprit {
 
 impl From<IpAddr> for Culprit {
     fn from(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
-        })
+        Self::Address(network_of(address))
     }
 }
 

@@ -19,8 +19,9 @@ use crate::config::{Site, StoreSettings};
 use crate::domain::assertion::KeyRing;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{AccessClass, Identity};
 use crate::domain::opaque::{SessionHash, TokenHash};
+use crate::domain::paused::Berth;
 use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing};
 use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Refusal, Taken, TokenGrant};
@@ -199,6 +200,8 @@ pub(crate) fn live_session(
     last_seen: Timestamp,
 ) -> LiveSession {
     let headers = site.identity.render(&session.identity, &session.id.to_string());
+    let class = site.access_class.then(|| AccessClass::of(&session.identity, session.backend));
+    let headers = headers.of_class(class.unwrap_or(AccessClass::Registered));
     LiveSession::new(hash, session, headers, last_seen)
 }
 
@@ -314,6 +317,36 @@ pub trait KeyStore: Send + Sync {
     fn replace(&self, site: SiteName, ring: KeyRing) -> StoreFuture<'_, bool>;
 }
 
+/// A paused request, to be kept.
+pub struct Parcel {
+    /// [Whose](crate::domain::network::network_of) address it came from.
+    pub network: u128,
+    /// When it is of no use any more.
+    pub until: Timestamp,
+    /// What only its browser can open.
+    pub sealed: Vec<u8>,
+}
+
+/// Keeps requests that wait for a login. There is no end to those who can bring some, so a store keeps
+/// only so many, and the oldest go first.
+pub trait ParkedStore: Send + Sync {
+    /// Keeps `parcel`, in the place of what was at `berth` before.
+    fn park(&self, berth: Berth, parcel: Parcel) -> StoreFuture<'_, ()>;
+
+    /// Whether there may be something at `berth`.
+    fn holds(&self, berth: Berth) -> StoreFuture<'_, bool>;
+
+    /// Hands out what is at `berth`, and never again: of any number of callers at the same time, one
+    /// gets it.
+    fn take(&self, berth: Berth, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>>;
+
+    /// Forgets what the browser has there.
+    fn clear(&self, browser: [u8; 32]) -> StoreFuture<'_, ()>;
+
+    /// Forgets at most `limit` that are over, and says how many it looked at.
+    fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+}
+
 /// The stores that make up one installation.
 #[derive(Clone)]
 pub struct Stores {
@@ -327,6 +360,8 @@ pub struct Stores {
     pub nonces: Arc<dyn NonceStore>,
     /// Keys that sign.
     pub keys: Arc<dyn KeyStore>,
+    /// Requests that wait for a login.
+    pub parked: Arc<dyn ParkedStore>,
 }
 
 impl Stores {
@@ -349,14 +384,19 @@ impl Stores {
             directory: Arc::new(memory::Users::default()),
             nonces: Arc::new(memory::Nonces::default()),
             keys: Arc::new(memory::Keys::default()),
+            parked: Arc::new(memory::Parked::default()),
         }
     }
 
     /// One slice of forgetting, of at most `limit` entries of each kind, so that no request has to
     /// wait for it. Returns whether there may be more to do right away.
     pub fn sweep(&self, now: Timestamp, limit: usize) -> bool {
-        let looked_at =
-            [self.tokens.sweep(now, limit), self.sessions.sweep(now, limit), self.nonces.sweep(now, limit)];
+        let looked_at = [
+            self.tokens.sweep(now, limit),
+            self.sessions.sweep(now, limit),
+            self.nonces.sweep(now, limit),
+            self.parked.sweep(now, limit),
+        ];
         looked_at.contains(&limit)
     }
 }

@@ -176,6 +176,8 @@ struct GrantRecord {
     session_idle: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 impl From<&TokenGrant> for GrantRecord {
@@ -190,6 +192,7 @@ impl From<&TokenGrant> for GrantRecord {
             expires_at: grant.expires_at.as_millis(),
             session_idle: grant.session_idle.map(millis),
             session_max: grant.session_max.map(millis),
+            source: grant.source.map(|id| id.to_string()),
         }
     }
 }
@@ -206,6 +209,7 @@ impl GrantRecord {
             expires_at: Timestamp::from_millis(self.expires_at),
             session_idle: self.session_idle.map(Duration::from_millis),
             session_max: self.session_max.map(Duration::from_millis),
+            source: all_or_nothing(self.source, |text| SessionId::parse(&text))?,
         })
     }
 }
@@ -217,13 +221,21 @@ struct RedeemedRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     return_url: Option<String>,
     at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 impl From<&Redeemed> for RedeemedRecord {
     fn from(redeemed: &Redeemed) -> Self {
         let (browser, salt) = redeemed.receipt.to_parts();
         let [browser, salt] = [browser, salt].map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
-        Self { browser, salt, return_url: redeemed.return_url.clone(), at: redeemed.at.as_millis() }
+        Self {
+            browser,
+            salt,
+            return_url: redeemed.return_url.clone(),
+            at: redeemed.at.as_millis(),
+            source: redeemed.source.map(|id| id.to_string()),
+        }
     }
 }
 
@@ -234,6 +246,7 @@ impl RedeemedRecord {
             receipt: Receipt::from_parts(bytes(&self.browser)?, bytes(&self.salt)?),
             return_url: self.return_url,
             at: Timestamp::from_millis(self.at),
+            source: all_or_nothing(self.source, |text| SessionId::parse(&text))?,
         })
     }
 }
@@ -351,10 +364,12 @@ mod tests {
             expires_at: NOW,
             session_idle: Some(Duration::from_secs(1)),
             session_max: None,
+            source: Some(session.id),
         });
         let browser = BrowserKey::mint(&entropy);
         let receipt = Receipt::mint(&browser, &entropy);
-        survives(&Redeemed { receipt, return_url: None, at: NOW });
+        survives(&Redeemed { receipt: receipt.clone(), return_url: None, at: NOW, source: None });
+        survives(&Redeemed { receipt, return_url: None, at: NOW, source: Some(session.id) });
         let mut roles = Roles::default();
         roles.set(site, Some(Role::editor()));
         let user = User {

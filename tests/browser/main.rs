@@ -1,14 +1,20 @@
 //! The whole way of a visitor, in a real browser through the real binary: Chromium walks what
-//! `tollgate demo` sets up. Pictures of the stations are left in `tests/artifacts`.
+//! `tollgate demo` sets up, and in `embedding` a site within a frame. Pictures of the stations are left in `tests/artifacts`.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "all of this is a test, which fails by panicking"
 )]
 
 mod demo;
+mod embedding;
+mod group;
+mod newsroom;
+mod paused;
+mod stage;
 mod webdriver;
 
 use demo::{Demo, artifact};

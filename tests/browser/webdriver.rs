@@ -36,26 +36,52 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a browser that no walk has used before.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[], &json!({}))
+    }
+
+    /// Starts one that keeps no third-party cookies but partitioned ones, takes any certificate, and finds
+    /// hosts by these rules.
+    pub(crate) fn start_strict(resolver_rules: &str) -> Self {
+        // Both ways to say it, the person's and the one that goes further.
+        let strict = ["--test-third-party-cookie-phaseout", resolver_rules];
+        Self::start_with(
+            &strict,
+            &json!({"profile.cookie_controls_mode": 1, "profile.block_third_party_cookies": true}),
+        )
+    }
+
+    /// Starts one that is told more on its command line, and has other preferences.
+    pub(crate) fn start_with(more: &[&str], preferences: &Value) -> Self {
         for program in [CHROMIUM, CHROMEDRIVER] {
             assert!(Path::new(program).exists(), "{program} is missing: `tests/run` installs it");
         }
         let profile = TempDir::new().unwrap();
         let driver = Driver::start();
         let data_dir = format!("--user-data-dir={}", profile.path().display());
+        let mut arguments = vec![
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=900,1000",
+            &data_dir,
+        ];
+        arguments.extend(more);
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": true,
             "goog:loggingPrefs": {"browser": "ALL"},
-            "goog:chromeOptions": {"binary": CHROMIUM, "args": [
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--window-size=900,1000", data_dir,
-            ]},
+            "goog:chromeOptions": {"binary": CHROMIUM, "args": arguments, "prefs": preferences},
         }}});
         let answer = driver.call("POST", "/session", &capabilities).unwrap();
         let session = format!("/session/{}", answer["sessionId"].as_str().unwrap());
         let browser = Self { driver, session, _profile: profile };
         // An element that is not there yet is waited for.
-        browser.command("/timeouts", &json!({"implicit": 10_000, "pageLoad": 30_000}));
+        browser.command("/timeouts", &json!({"implicit": 10_000, "pageLoad": 30_000, "script": 30_000}));
         browser
     }
 
@@ -75,6 +101,59 @@ impl Browser {
         self.leave_by("css selector", css);
     }
 
+    /// Clicks the first element that `css` selects, and leaves the rest to happen.
+    pub(crate) fn press(&self, css: &str) {
+        self.on_element("css selector", css, "click", &json!({}));
+    }
+
+    /// Looks into the frame that `css` selects.
+    pub(crate) fn enter_frame(&self, css: &str) {
+        let frame = self.element("css selector", css);
+        self.command("/frame", &json!({"id": {ELEMENT: frame}}));
+    }
+
+    /// Looks at the page around all frames.
+    pub(crate) fn leave_frame(&self) {
+        self.command("/frame", &json!({"id": null}));
+    }
+
+    /// The tab that is looked at.
+    pub(crate) fn tab(&self) -> String {
+        let tab = self.driver.call("GET", &format!("{}/window", self.session), &Value::Null).unwrap();
+        tab.as_str().unwrap().to_owned()
+    }
+
+    fn tabs(&self) -> Vec<String> {
+        let tabs =
+            self.driver.call("GET", &format!("{}/window/handles", self.session), &Value::Null).unwrap();
+        serde_json::from_value(tabs).unwrap()
+    }
+
+    /// A tab beside `known`, once there is one.
+    pub(crate) fn another_tab(&self, known: &str) -> String {
+        eventually("another tab", || self.tabs().into_iter().find(|tab| tab != known))
+    }
+
+    /// Waits until there is one tab.
+    pub(crate) fn wait_until_alone(&self) {
+        eventually("a single tab", || (self.tabs().len() == 1).then_some(()));
+    }
+
+    /// Looks at another tab.
+    pub(crate) fn switch_to(&self, tab: &str) {
+        self.command("/window", &json!({"handle": tab}));
+    }
+
+    /// Waits until `condition` is true.
+    pub(crate) fn wait_until(&self, what: &str, condition: &str) {
+        eventually(what, || (self.evaluate(condition) == Value::Bool(true)).then_some(()));
+    }
+
+    /// Runs a script until it calls the function that is its argument.
+    pub(crate) fn run(&self, script: &str) {
+        self.command("/execute/async", &json!({"script": script, "args": []}));
+    }
+
     /// Clicks the link with this text.
     pub(crate) fn follow(&self, link: &str) {
         self.leave_by("link text", link);
@@ -85,11 +164,8 @@ impl Browser {
     fn leave_by(&self, strategy: &str, element: &str) {
         self.evaluate("window.isOld = true");
         self.on_element(strategy, element, "click", &json!({}));
-        let has_come = (0..HANG_GUARD).any(|_| {
-            std::thread::sleep(Duration::from_millis(20));
-            self.evaluate("!window.isOld && document.readyState === 'complete'") == Value::Bool(true)
-        });
-        assert!(has_come, "no other page after a click on {element}");
+        let what = format!("another page after a click on {element}");
+        self.wait_until(&what, "!window.isOld && document.readyState === 'complete'");
     }
 
     /// Replaces what stands in the field that `css` selects.
@@ -119,6 +195,17 @@ impl Browser {
         {
             self.command("/goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
         }
+    }
+
+    /// Runs no scripts of pages from now on.
+    pub(crate) fn switch_scripts_off(&self) {
+        let parameters = json!({"cmd": "Emulation.setScriptExecutionDisabled", "params": {"value": true}});
+        self.command("/goog/cdp/execute", &parameters);
+    }
+
+    /// Types into the field that `css` selects, behind what stands there.
+    pub(crate) fn type_into(&self, css: &str, text: &str) {
+        self.on_element("css selector", css, "value", &json!({"text": text}));
     }
 
     /// What the browser wrote to its console since the last call.
@@ -156,6 +243,15 @@ impl Drop for Browser {
         // Ends Chromium; the driver itself goes right after.
         drop(self.driver.call("DELETE", &self.session, &Value::Null));
     }
+}
+
+/// What `look` finds, once it does.
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let found = (0..HANG_GUARD).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        look()
+    });
+    found.unwrap_or_else(|| panic!("there is never {what}"))
 }
 
 /// A chromedriver on a port of its own choosing.

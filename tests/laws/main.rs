@@ -1,13 +1,21 @@
 //! Laws that hold for whatever a client sends: told by random input, not by examples.
 
-#![expect(clippy::unwrap_used, reason = "all of this is a test, which fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "all of this is a test, which fails by panicking"
+)]
 
 mod client;
 mod cookies;
 mod framing;
 mod identity;
 mod paths;
+#[path = "../reference/mod.rs"]
+mod reference;
+mod relocation;
 mod return_to;
+mod rules;
 mod token_parameter;
 
 use proptest::prelude::*;

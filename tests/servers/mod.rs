@@ -2,5 +2,6 @@
 
 #![allow(dead_code, reason = "not every test binary needs all of it, and which lacks what differs")]
 
+pub(crate) mod carriers;
 pub(crate) mod redis;
 pub(crate) mod relay;

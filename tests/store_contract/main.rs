@@ -10,6 +10,7 @@
 mod directory;
 mod keys;
 mod model;
+mod parked;
 mod protocol;
 mod races;
 mod restart;

@@ -23,6 +23,7 @@ pub(crate) fn grant(expires_at: Timestamp, state: Option<&str>) -> TokenGrant {
         expires_at,
         session_idle: None,
         session_max: None,
+        source: None,
     }
 }
 

@@ -410,3 +410,21 @@ async fn nodes_and_restarts_agree_on_the_keys() {
     new.stop().await;
     assert_eq!(keys(&plan.start().await).await, before);
 }
+
+#[tokio::test]
+async fn a_proxy_that_only_asks_gets_it_to_hand_on() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = plan(&upstream).start().await;
+    let mut member = member(&gateway).await;
+    let asked = |path: &str| Ask::navigate("GET", &format!("{HTTPS}/.tollgate/auth{path}"));
+    let answer = member.send(asked("/closed").with("X-Forwarded-For", "192.0.2.7")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let assertion = answer.header(HEADER).expect("an assertion");
+    let claims = verified(&assertion, &key_set(&gateway).await, "intranet").expect("it is good");
+    assert_eq!(claims["email"], "jane@example.com");
+    let answer = member.send(asked("/public/a").with("X-Forwarded-For", "192.0.2.7")).await;
+    assert_eq!((answer.status, answer.header(HEADER)), (200, None));
+    let removed = answer.header("x-envoy-auth-headers-to-remove").expect("a list");
+    assert!(removed.split(',').any(|name| name == HEADER), "nobody else's stays: {removed}");
+    upstream.assert_untouched("the proxy carries the requests").await;
+}

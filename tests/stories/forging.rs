@@ -6,7 +6,7 @@ use crate::support::{Ask, FakeUpstream, Plan, Received, SITE, TestGateway, Visit
 const FORGED: &str = "forged-by-the-client";
 
 /// The header names that only the gateway may set on the site of these stories.
-const OWN: [&str; 9] = [
+const OWN: [&str; 11] = [
     "X-Forwarded-User",
     "X-Forwarded-Email",
     "X-Forwarded-Name",
@@ -16,6 +16,8 @@ const OWN: [&str; 9] = [
     "X-Tollgate-Assertion",
     "X-Tollgate-Anything",
     "X-Tollgate-",
+    "X-Access-Class",
+    "X-Access-Required",
 ];
 
 /// Each path with whether a session is there, and whether the upstream is told of it.

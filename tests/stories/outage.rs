@@ -21,6 +21,10 @@ pub(crate) struct Frail {
     pub(crate) is_vague: AtomicBool,
     /// How often it was asked.
     pub(crate) asked: AtomicUsize,
+    /// While the story holds it alone, no session begins.
+    pub(crate) beginning: tokio::sync::RwLock<()>,
+    /// While the story holds it alone, no session ends by its name.
+    pub(crate) ending: tokio::sync::RwLock<()>,
 }
 
 impl Frail {
@@ -32,6 +36,8 @@ impl Frail {
             is_down: AtomicBool::new(false),
             is_vague: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
+            beginning: tokio::sync::RwLock::default(),
+            ending: tokio::sync::RwLock::default(),
         });
         (Arc::clone(&frail), Stores { sessions: frail, ..sound })
     }
@@ -61,7 +67,10 @@ impl SessionStore for Frail {
     }
 
     fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission> {
-        self.unless_down(self.sound.insert(live, beginning))
+        Box::pin(async move {
+            let _may_begin = self.beginning.read().await;
+            self.unless_down(self.sound.insert(live, beginning)).await
+        })
     }
 
     fn remove(&self, hash: SessionHash, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
@@ -77,7 +86,10 @@ impl SessionStore for Frail {
     }
 
     fn remove_by_id(&self, id: SessionId, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        self.unless_down(self.sound.remove_by_id(id, end))
+        Box::pin(async move {
+            let _may_end = self.ending.read().await;
+            self.unless_down(self.sound.remove_by_id(id, end)).await
+        })
     }
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {

@@ -83,6 +83,7 @@ impl Api {
             token,
             kind: Some(TokenKind::Session),
             browser: None,
+            bound: false,
             current: None,
         };
         let redeemed = self.sso.redeem(attempt).await.map_err(|error| match error {

@@ -4,6 +4,8 @@ mod sessions;
 mod sso_tokens;
 mod users;
 
+pub use sso_tokens::signed_order;
+
 use std::sync::Arc;
 
 use http::Method;

@@ -1,7 +1,7 @@
 //! `POST /v1/sso_tokens`: the one call that a login page has to make.
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::error::ApiError;
 use super::super::fields::Fields;
@@ -31,26 +31,48 @@ impl Api {
             let here = via.site.as_ref().map_or("", |site| site.name.as_str());
             fault.into_error("site", named.unwrap_or(here))
         })?;
-        let return_url = fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned);
-        let order = TokenOrder {
-            return_url: return_url.clone(),
-            state: state(&fields)?,
-            expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
-            session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
-            session_max: fields.seconds("session_max", 1..=MAX_SESSION_SECONDS)?,
-        };
+        let order = order(&fields)?;
+        let return_url = order.return_url.clone();
         let issued = self.sso.issue_for_member(&site, member, order, &key.name).await?;
         let token = issued.token.expose();
-        let home = self.home_for(&site, via, return_url.as_deref()).map(|home| home.to_string());
-        let home = home.unwrap_or_default();
+        let redeem_url = self.redeem_url(&site, via, return_url.as_deref(), &token);
         let document = json!({
             "token": token,
             "user_created": issued.user_created,
-            "redeem_url": format!("{home}/.tollgate/redeem?{}={token}", site.token_param),
+            "redeem_url": redeem_url,
             "expires_at": issued.expires_at.to_rfc3339(),
         });
         Ok(reply::json(StatusCode::CREATED, &document))
     }
+}
+
+/// Whom a token is for that a login page signed, and what that wants of it: the `claims` are the members
+/// of the call's body, under the same names or under those that RFC 7519 and OpenID Connect have for
+/// them. Else what is wrong with them.
+pub fn signed_order(mut claims: Map<String, Value>) -> Result<(Member, TokenOrder), String> {
+    for (registered, own) in [
+        ("name", "full_name"),
+        ("given_name", "first_name"),
+        ("family_name", "last_name"),
+        ("sub", "external_id"),
+    ] {
+        if let Some(value) = claims.remove(registered).filter(|_| !claims.contains_key(own)) {
+            claims.insert(own.to_owned(), value);
+        }
+    }
+    let fields = Fields::from(claims);
+    let order = || Ok((member(&fields)?, order(&fields)?));
+    order().map_err(|error: ApiError| error.to_string())
+}
+
+fn order(fields: &Fields) -> Result<TokenOrder, ApiError> {
+    Ok(TokenOrder {
+        return_url: fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned),
+        state: state(fields)?,
+        expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
+        session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
+        session_max: fields.seconds("session_max", 1..=MAX_SESSION_SECONDS)?,
+    })
 }
 
 /// The browser to which the token is bound. An empty text is refused: a login page that lost the

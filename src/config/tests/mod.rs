@@ -119,12 +119,16 @@ fn the_sites_are_read() {
     assert_eq!(site.token_ttl, Some(Duration::from_mins(5)));
     assert_eq!((site.session_idle, site.session_max), (Duration::from_mins(10), Duration::from_hours(8)));
     assert!(site.allow_backend_login && site.require_state && site.allow_encoded_slash);
-    assert!(!site.preserve_host);
+    assert!(!site.preserve_host && !site.resume_posts && site.keep_fragment);
+    assert_eq!([site, wiki].map(|site| site.sso_group.as_deref()), [Some("houses"); 2]);
     assert_eq!((site.token_param.as_str(), site.redeem), ("ticket", RedeemMode::Confirm));
     assert_eq!(site.apis, SiteApis { session: false, sso_tokens: true });
     assert_eq!(wiki.apis, SiteApis { session: true, sso_tokens: true });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_secs(5), Some(10_000_000)));
     assert_eq!(shown(&site.cors_origins), ["https://app.example.com"]);
+    assert_eq!(shown(&site.embed_origins), ["https://partner.example", "https://b.example:8443"]);
+    assert!(!site.access_class);
+    assert_eq!(site.paywall_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/subscribe"));
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
     assert_eq!(site.assertions, Some(Assertions { key_age: Duration::from_hours(90 * 24) }));
     assert_eq!(wiki.assertions, None);
@@ -202,7 +206,11 @@ fn own_headers_come_on_top_of_the_preset() {
     ];
     assert_eq!(identity_headers(wiki), preset);
     let [user, email, name, _emptied_role, groups] = preset;
-    assert_eq!(identity_headers(site), [user, email, name, groups, "x-webauth-user: jane@example.com"]);
+    // jane@example.com with the password out of HIDDEN.
+    let basic = "authorization: Basic amFuZUBleGFtcGxlLmNvbTpodW50ZXIy";
+    let own = "x-webauth-user: jane@example.com";
+    assert_eq!(identity_headers(site), [user, email, name, groups, own, basic]);
+    assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
 #[test]
@@ -230,9 +238,12 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((site.token_ttl, site.token_param.as_str()), (None, "sso"));
     assert_eq!(site.redeem, RedeemMode::Direct);
     assert!(!site.allow_backend_login && !site.require_state && !site.allow_encoded_slash);
-    assert!(site.preserve_host);
+    assert!(site.preserve_host && site.resume_posts && !site.keep_fragment);
     assert_eq!(site.apis, SiteApis { session: true, sso_tokens: false });
     assert_eq!((site.upstream_timeout, site.max_body), (Duration::from_mins(1), None));
+    assert_eq!(site.sso_group, None);
+    assert!(site.embed_origins.is_empty());
+    assert!(site.access_class && site.paywall_url.is_none());
     assert!(site.cors_origins.is_empty() && site.public_url.is_none() && site.logout_url.is_none());
     assert_eq!(site.cookie, SiteCookie { name: "tollgate".to_owned(), same_site: SameSite::Lax });
     assert_eq!(identity_headers(site).len(), 5);
@@ -262,6 +273,17 @@ fn what_looks_like_a_mistake_and_is_none_is_valid() {
     ] {
         let file = site(&more);
         read(&file).unwrap_or_else(|faults| panic!("{file}\n{faults}"));
+    }
+}
+
+#[test]
+fn whoever_may_frame_a_site_gets_cookies_that_come_along() {
+    let file = format!(
+        "{SITE}public_url = \"https://demo.example.com\"\nembed_origins = [\"https://partner.example\"]\n"
+    );
+    for more in ["", "[site.cookie]\nname = \"a\"", "[site.cookie]\nsame_site = \"none\""] {
+        let settings = read(&format!("{file}{more}")).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(settings.sites[0].cookie.same_site, SameSite::None, "{more}");
     }
 }
 

@@ -1,15 +1,18 @@
 //! Who may pass. Being allowed is a type: a [`Permit`], which only [`decide`] can make, and
 //! without which nothing is forwarded.
 
+mod label;
 mod requirement;
 mod rules;
 
+pub use label::Label;
 pub use requirement::{Condition, Requirement};
 pub use rules::{Demand, Route, Rules};
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::identity::ANONYMOUS;
 use super::session::LiveSession;
 
 /// What a path asks of a visitor, from the most open to the strictest.
@@ -48,12 +51,45 @@ impl AccessLevel {
 #[derive(Debug)]
 pub struct Permit {
     visitor: Option<Arc<LiveSession>>,
+    level: AccessLevel,
+    is_conditional: bool,
+}
+
+/// For whom an answer may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// For whomever the upstream says: nobody was asked for anything.
+    AsSaid,
+    /// For whoever has no session either.
+    WithStrangers,
+    /// For the visitor alone.
+    Private,
 }
 
 impl Permit {
     /// The session of which the upstream is told; `None` for an anonymous visitor.
     pub fn visitor(&self) -> Option<&Arc<LiveSession>> {
         self.visitor.as_ref()
+    }
+
+    /// Whether it was asked who is there.
+    pub fn asked_who(&self) -> bool {
+        self.level != AccessLevel::Off
+    }
+
+    /// Of what class the visitor is, as one word; `None` where nobody asked.
+    pub fn class(&self) -> Option<&[u8]> {
+        let class = || self.visitor.as_ref().map_or(ANONYMOUS.as_bytes(), |live| live.headers.class());
+        self.asked_who().then(class)
+    }
+
+    /// For whom what comes of it may be kept.
+    pub fn sharing(&self) -> Sharing {
+        match self.level {
+            _ if self.visitor.is_some() || self.is_conditional => Sharing::Private,
+            AccessLevel::Off => Sharing::AsSaid,
+            AccessLevel::Optional | AccessLevel::Required => Sharing::WithStrangers,
+        }
     }
 }
 
@@ -86,7 +122,10 @@ pub fn decide<'r>(demand: &Demand<'r>, visitor: Option<Arc<LiveSession>>, addres
         return Access::Challenge;
     }
     match demand.unmet(|requirement| requirement.holds(session, address)) {
-        None => Access::Allow(Permit { visitor }),
+        None => {
+            let is_conditional = demand.is_conditional();
+            Access::Allow(Permit { visitor, level: demand.level, is_conditional })
+        }
         Some(alternatives) => Access::Deny { visitor, alternatives: alternatives.to_vec() },
     }
 }

@@ -46,6 +46,19 @@ pub struct Demand<'r> {
 }
 
 impl<'r> Demand<'r> {
+    /// What this one and `other` ask together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.level = self.level.max(other.level);
+        self.alternatives.extend(other.alternatives);
+        self
+    }
+
+    /// Whether it asks for more than a session.
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.alternatives.is_empty()
+    }
+
     /// The first set of alternatives none of which `is_met`.
     pub(super) fn unmet(&self, is_met: impl Fn(&Requirement) -> bool) -> Option<&[&'r Requirement]> {
         self.alternatives.iter().find(|set| !set.iter().any(|one| is_met(one))).map(Vec::as_slice)
@@ -58,20 +71,40 @@ impl Rules {
     pub fn demand(&self, path: &RequestPath<'_>, method: &Method) -> Demand<'_> {
         let mut demand = Demand { level: AccessLevel::Off, alternatives: Vec::new() };
         for reading in path.readings() {
-            let decisive = self.decisive(&reading, method);
-            let level = decisive.clone().map(|(_, route)| route.level).max().unwrap_or(self.default);
-            demand.level = demand.level.max(level);
-            // Of several routes for one path the strictest level counts, and those that ask it are
-            // alternatives.
-            let mut strictest = decisive.filter(|(_, route)| route.level == level).peekable();
-            if strictest.peek().is_some_and(|(_, route)| !route.require.is_nothing()) {
-                let set: Vec<_> = strictest.map(|(_, route)| &route.require).collect();
-                if !set.iter().any(|one| one.is_nothing()) {
-                    demand.alternatives.push(set);
+            self.add(&mut demand, &reading, method);
+        }
+        demand
+    }
+
+    /// The same of a request that concerns everything below `path` as well.
+    pub fn demand_below(&self, path: &RequestPath<'_>, method: &Method) -> Demand<'_> {
+        let mut demand = self.demand(path, method);
+        for reading in path.readings() {
+            let above = reading.strip_suffix(b"/").unwrap_or(&reading);
+            for Route { prefix, .. } in &self.routes {
+                let below = prefix.as_str().as_bytes();
+                if below.strip_prefix(above).is_some_and(|rest| rest.first() == Some(&b'/')) {
+                    self.add(&mut demand, below, method);
                 }
             }
         }
         demand
+    }
+
+    /// Adds what one of a path's readings asks.
+    fn add<'r>(&'r self, demand: &mut Demand<'r>, reading: &[u8], method: &Method) {
+        let decisive = self.decisive(reading, method);
+        let level = decisive.clone().map(|(_, route)| route.level).max().unwrap_or(self.default);
+        demand.level = demand.level.max(level);
+        // Of several routes for one path the strictest level counts, and those that ask it are
+        // alternatives.
+        let mut strictest = decisive.filter(|(_, route)| route.level == level).peekable();
+        if strictest.peek().is_some_and(|(_, route)| !route.require.is_nothing()) {
+            let set: Vec<_> = strictest.map(|(_, route)| &route.require).collect();
+            if !set.iter().any(|one| one.is_nothing()) {
+                demand.alternatives.push(set);
+            }
+        }
     }
 
     /// Whether any route is for some methods only.
@@ -150,6 +183,32 @@ mod tests {
         for path in ["/%70ublic/x", "//public/x", "/public%2fx", "/;/public/"] {
             assert_eq!(level(&closed_but_public, path), Required, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_below_counts_where_everything_below_is_meant() {
+        use AccessLevel::{Off, Optional, Required};
+        let rules = rules(
+            Off,
+            &[("/a/b/", &[], Required), ("/a/c", &[], Optional), ("/x", &[Method::PUT], Required)],
+        );
+        let below =
+            |path: &str, method| rules.demand_below(&RequestPath::parse(path, true).unwrap(), &method).level;
+        for (path, expected) in [
+            ("/", Required),
+            ("/a", Required),
+            ("/a/", Required),
+            ("//%61/", Required),
+            ("/a/c", Optional),
+            ("/a/c/d", Optional),
+            ("/a/b/c", Required),
+            ("/a/bc", Off),
+            ("/ab", Off),
+            ("/x", Off),
+        ] {
+            assert_eq!(below(path, Method::GET), expected, "{path}");
+        }
+        assert_eq!(below("/x", Method::PUT), Required);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The headers that an upstream learns from, made ready once for each session, and the names that
 //! nobody else may use.
 
-use http::header::HeaderName;
+use std::fmt;
+
+use http::header::{AUTHORIZATION, HeaderName};
 
 use super::template::LINES;
-use super::{HeaderTemplate, Identity, ValueEncoding};
+use super::{AccessClass, Credentials, HeaderTemplate, Identity, REGISTERED, ValueEncoding};
 
 /// The headers by which a site's upstream learns who is there.
 #[derive(Clone, Debug)]
@@ -21,14 +23,30 @@ pub struct HeaderRule {
     name: HeaderName,
     /// The name as it was written: there are applications to which case does matter.
     written: Box<str>,
-    template: HeaderTemplate,
+    content: Content,
+}
+
+/// What stands in a header.
+#[derive(Clone, Debug)]
+enum Content {
+    Template(HeaderTemplate),
+    Credentials(Credentials),
 }
 
 impl HeaderRule {
     /// A rule for the header that is `written` like this; `None` if that is no header's name.
     pub fn new(written: &str, template: HeaderTemplate) -> Option<Self> {
         let name = HeaderName::from_bytes(written.as_bytes()).ok()?;
-        Some(Self { name, written: written.into(), template })
+        Some(Self { name, written: written.into(), content: Content::Template(template) })
+    }
+
+    /// The rule for `Authorization` with `credentials`.
+    pub fn basic_auth(credentials: Credentials) -> Self {
+        Self {
+            name: AUTHORIZATION,
+            written: "Authorization".into(),
+            content: Content::Credentials(credentials),
+        }
     }
 
     /// The header's name.
@@ -64,9 +82,38 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
 /// their order, empty where there is no such header, with a NUL between several. The names are with the site's
-/// [`IdentityHeaders`], by which they are read; no value has a line end in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// [`IdentityHeaders`], by which they are read; no value has a line end in it. A line before them has
+/// the visitor's class, empty for that of most.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
+
+/// There may be a password among them.
+impl fmt::Debug for ReadyHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadyHeaders(redacted)")
+    }
+}
+
+impl ReadyHeaders {
+    /// The same for a visitor of this class.
+    #[must_use]
+    pub fn of_class(self, class: AccessClass<'_>) -> Self {
+        let word = class.word();
+        let Some(rest) = self.after_class().filter(|_| word != REGISTERED) else { return self };
+        Self([word.as_bytes(), b"\n", rest].concat().into())
+    }
+
+    /// The visitor's class as one word.
+    pub fn class(&self) -> &[u8] {
+        let word = memchr::memchr(b'\n', &self.0).and_then(|end| self.0.get(..end));
+        word.filter(|word| !word.is_empty()).unwrap_or(REGISTERED.as_bytes())
+    }
+
+    /// The lines behind the one with the class.
+    fn after_class(&self) -> Option<&[u8]> {
+        self.0.get(memchr::memchr(b'\n', &self.0)? + 1..)
+    }
+}
 
 impl IdentityHeaders {
     /// The given headers; of two rules for one header the later wins.
@@ -81,19 +128,35 @@ impl IdentityHeaders {
         Self { rules: unique, encoding, reserved }
     }
 
+    /// The headers' names.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.rules.iter().map(HeaderRule::name)
+    }
+
     /// Whether only the gateway may send the upstream a header called `name`, or one that an
     /// application may take for it.
     pub fn reserves(&self, name: &[u8]) -> bool {
         begins_like(name, OWN_PREFIX) || self.reserved.iter().any(|own| reads_like(name, own))
     }
 
+    /// Whether the gateway itself signs in to the upstream.
+    pub fn authorize(&self) -> bool {
+        self.rules.iter().any(|rule| rule.name == AUTHORIZATION)
+    }
+
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
-        let mut lines = Vec::new();
+        let mut lines = vec![b'\n'];
         for rule in &self.rules {
-            let filled = rule.template.fill(who, session_id).unwrap_or_default();
             // Whatever else has control characters in it, be it what parts lines, is not sent.
-            let most = if rule.template.makes_lines() { usize::MAX } else { 1 };
+            let (filled, most) = match &rule.content {
+                Content::Template(template) => {
+                    let most = if template.makes_lines() { usize::MAX } else { 1 };
+                    (template.fill(who, session_id), most)
+                }
+                Content::Credentials(credentials) => (credentials.value(who, session_id), 1),
+            };
+            let filled = filled.unwrap_or_default();
             let values = filled.splitn(most, LINES).filter_map(|value| self.encoding.encode(value));
             for (number, value) in values.enumerate() {
                 lines.extend_from_slice(if number == 0 { b"" } else { LINES.as_bytes() });
@@ -107,7 +170,7 @@ impl IdentityHeaders {
 
     /// The headers that `ready`, which [`Self::render`] made, is for.
     pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderRule, &'a [u8])> {
-        let mut rest = &*ready.0;
+        let mut rest = ready.after_class().unwrap_or_default();
         let lines = std::iter::from_fn(move || {
             let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
             rest = after.get(1..)?;
@@ -182,6 +245,28 @@ mod tests {
         assert_eq!(shown(&ann), expected);
         assert_eq!(shown(&Identity::default()), ["x-session: s1"]);
         assert_eq!(headers.read(&ReadyHeaders::default()).count(), 0);
+    }
+
+    #[test]
+    fn the_class_stands_before_the_headers_and_is_none_of_them() {
+        let rule = HeaderRule::new("x-user", HeaderTemplate::parse("{email}").unwrap()).unwrap();
+        let headers = IdentityHeaders::new([rule], ValueEncoding::Utf8);
+        let jane = Identity { email: Email::parse("jane@example.com"), ..Identity::default() };
+        for (who, own) in [(&jane, &["x-user: jane@example.com"][..]), (&Identity::default(), &[])] {
+            for (class, word) in [
+                (AccessClass::Plan("a\nb"), "plan-a%0Ab"),
+                (AccessClass::Registered, "registered"),
+                (AccessClass::Backend, "backend"),
+            ] {
+                let ready = headers.render(who, "s1").of_class(class);
+                assert_eq!(ready.class(), word.as_bytes());
+                let read = headers.read(&ready);
+                let read: Vec<_> =
+                    read.map(|(rule, value)| format!("{}: {}", rule.name(), value.escape_ascii())).collect();
+                assert_eq!(read, own);
+            }
+        }
+        assert_eq!(ReadyHeaders::default().class(), b"registered");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Who the upstream is told of, and in which headers.
 
+mod class;
+mod credentials;
 mod encoding;
 mod headers;
 mod template;
 
+pub use class::{ANONYMOUS, AccessClass, BACKEND, PLAN_PREFIX, REGISTERED};
+pub use credentials::Credentials;
 pub use encoding::ValueEncoding;
 pub use headers::{HeaderRule, IdentityHeaders, ReadyHeaders, begins_like, reads_like};
 pub use template::{HeaderTemplate, TemplateFault};

@@ -155,6 +155,28 @@ impl HeaderTemplate {
         Ok(template)
     }
 
+    /// Text without any field, whatever braces are in it.
+    pub fn fixed(text: &str) -> Result<Self, TemplateFault> {
+        if text.contains(char::is_control) {
+            return Err(TemplateFault::Control);
+        }
+        Ok(Self(vec![Part::Text(text.to_owned())]))
+    }
+
+    /// Whether `character` stands in it whoever it is filled for.
+    pub fn says(&self, character: char) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Text(text) if text.contains(character)))
+    }
+
+    /// The value for `who` to the last space; `None` if any field that it names is absent.
+    pub(super) fn fill_whole(&self, who: &Identity, session_id: &str) -> Option<String> {
+        let part = |part: &Part| match part {
+            Part::Text(text) => Some(Cow::Owned(text.clone())),
+            Part::Field(field) => Some(field.value(who, session_id)).filter(|value| !value.is_empty()),
+        };
+        self.0.iter().map(|one| part(one).map(Cow::into_owned)).collect()
+    }
+
     /// Whether there is a line for each value of a list.
     pub(super) fn makes_lines(&self) -> bool {
         let is_list_of_lines = |part: &Part| {

@@ -17,12 +17,16 @@ use super::token::RolePolicy;
 /// The name by which the APIs and logs speak of a session. It opens nothing.
 ///
 /// Names sort by the time of their making, which gives lists an order that new sessions do not
-/// disturb.
+/// disturb. Sessions that came from one another, on sites that share a login, are kin, and their
+/// names say so: nothing else has to be kept about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; 16]);
 
+/// Where in a name the bits begin that kin share.
+const KINSHIP: usize = 10;
+
 impl SessionId {
-    /// A new name: 48 bits of time, 80 random bits.
+    /// A new name: 48 bits of time, 32 random bits of its own, and 48 that its kin will share.
     pub fn mint(now: Timestamp, entropy: &dyn Entropy) -> Self {
         let mut id = [0; 16];
         let (time, random) = id.split_at_mut(6);
@@ -30,6 +34,25 @@ impl SessionId {
         time.copy_from_slice(&millis);
         entropy.fill(random);
         Self(id)
+    }
+
+    /// A new name of kin.
+    #[must_use]
+    pub fn mint_kin(self, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let Self(mut id) = Self::mint(now, entropy);
+        let (_, shared) = id.split_at_mut(KINSHIP);
+        shared.copy_from_slice(self.kinship());
+        Self(id)
+    }
+
+    /// Whether the one came from the other, or both from a third. To be asked of sessions of the
+    /// same person: among those, no two have the same bits by chance.
+    pub fn is_kin_of(self, other: Self) -> bool {
+        self.kinship() == other.kinship()
+    }
+
+    fn kinship(&self) -> &[u8] {
+        self.0.split_at(KINSHIP).1
     }
 
     /// When it was made.
@@ -150,6 +173,18 @@ mod tests {
         assert_eq!(SessionId::parse(&early.to_string()), Some(early));
         assert_eq!(SessionId::parse(&early.to_string().to_uppercase()), None);
         assert_eq!(SessionId::parse("+1"), None);
+    }
+
+    #[test]
+    fn kin_have_names_of_their_own_that_say_so() {
+        let entropy = SeededEntropy::new(5);
+        let now = Timestamp::from_millis(1_000);
+        let first = SessionId::mint(now, &entropy);
+        let second = first.mint_kin(now, &entropy);
+        let third = second.mint_kin(Timestamp::from_millis(2_000), &entropy);
+        assert!(first != second && first < third && third.minted_at().as_millis() == 2_000);
+        assert!(first.is_kin_of(second) && third.is_kin_of(first) && first.is_kin_of(first));
+        assert!(!SessionId::mint(now, &entropy).is_kin_of(first));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
 use crate::http::h1::{end_of_head, field, fields_in, first_line};
+use crate::http::remarks::is_label;
 
 /// The longest head that an upstream may send.
 const MAX_BYTES: usize = 256 * 1024;
@@ -107,7 +108,9 @@ fn read(
         headers.append(name, value);
     }
     let is_closing = options.iter().any(|option| option == "close");
-    for option in &options {
+    // What says for whom an answer is concerns this end of the connection: naming it there does not
+    // make it an answer for everybody.
+    for option in options.iter().filter(|option| !is_label(option)) {
         headers.remove(option);
     }
     let has_no_body = to_head

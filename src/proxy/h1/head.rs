@@ -46,6 +46,18 @@ pub(in crate::proxy) fn readdress(head: &mut Vec<u8>, host: &HeaderValue) {
     }
 }
 
+/// Gives a field another value, if a head has it.
+pub(in crate::proxy) fn replace(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    // No value has a line end in it.
+    let start = [b"\r\n", name.as_str().as_bytes(), b": "].concat();
+    let Some(at) = memchr::memmem::find(head, &start) else { return };
+    let from = at + start.len();
+    let length = head.get(from..).and_then(|rest| memchr::memmem::find(rest, b"\r\n"));
+    if let Some(length) = length {
+        head.splice(from..from + length, value.as_bytes().iter().copied());
+    }
+}
+
 impl Fields for Head {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.put_text(name, value.as_bytes());
@@ -78,6 +90,9 @@ mod tests {
         head.put(&http::header::ACCEPT, &HeaderValue::from_static("*/*"));
         readdress(&mut head.0, &HeaderValue::from_static("another"));
         let expected = "GET /a?b HTTP/1.1\r\nhost: another\r\naccept: */*\r\n";
+        replace(&mut head.0, &http::header::ACCEPT, &HeaderValue::from_static("text/html"));
+        replace(&mut head.0, &http::header::COOKIE, &HeaderValue::from_static("none"));
+        let expected = expected.replace("*/*", "text/html");
         assert_eq!(String::from_utf8(head.0).unwrap(), expected);
     }
 }

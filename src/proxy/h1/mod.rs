@@ -11,7 +11,7 @@ mod head;
 mod link;
 
 pub(super) use answer::Answer;
-pub(super) use head::{Head, readdress};
+pub(super) use head::{Head, readdress, replace};
 pub(super) use link::Link;
 
 use super::request_body::RequestBody;

@@ -33,7 +33,7 @@ pub use inspect::{BackupError, Inventory, back_up, inspect};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
-use super::Stores;
+use super::{Stores, memory};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use desk::Desk;
@@ -59,6 +59,8 @@ pub(super) fn open(folder: &Path, sites: &[Arc<Site>], now: Timestamp) -> Result
         directory: Arc::new(users::Users(desk.clone())),
         nonces: Arc::new(nonces::Nonces(desk.clone())),
         keys: Arc::new(keys::Keys(desk)),
+        // In memory: they are large, many of them are strangers', and none outlives a quarter of an hour.
+        parked: Arc::new(memory::Parked::default()),
     })
 }
 

@@ -88,8 +88,7 @@ fn take(
         return Ok(Err(refusal));
     }
     close(ledger, hash, Refusal::Used, millis(grant.expires_at.after(AFTERLIFE)))?;
-    if let Some(receipt) = claim.receipt.clone() {
-        let redeemed = Redeemed { receipt, return_url: grant.return_url.clone(), at: now };
+    if let Some(redeemed) = grant.redeemed_by(claim, now) {
         let sql = "INSERT OR REPLACE INTO redeemed (hash, until, record) VALUES (?1, ?2, ?3)";
         ledger.execute(sql, (hash.as_bytes(), millis(redeemed.expires_at()), redeemed.to_record()))?;
     }

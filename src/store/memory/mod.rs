@@ -7,14 +7,18 @@
 mod expiry;
 mod filed;
 mod keys;
+mod lot;
 mod nonces;
+mod parked;
 mod sessions;
 mod spent;
 mod tokens;
 mod users;
 
 pub use keys::Keys;
+pub(super) use lot::Lot;
 pub use nonces::Nonces;
+pub use parked::Parked;
 pub use sessions::Sessions;
 pub(super) use tokens::AFTERLIFE;
 pub use tokens::Tokens;

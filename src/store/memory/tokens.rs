@@ -75,8 +75,7 @@ impl Table {
         };
         grant.check(claim, now)?;
         let grant = self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)?;
-        if let Some(receipt) = claim.receipt.clone() {
-            let redeemed = Redeemed { receipt, return_url: grant.return_url.clone(), at: now };
+        if let Some(redeemed) = grant.redeemed_by(claim, now) {
             let until = redeemed.expires_at();
             self.redeemed.insert(hash, redeemed, until);
         }

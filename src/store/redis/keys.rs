@@ -78,6 +78,16 @@ pub(super) fn key_ring(site: &SiteName) -> String {
     format!(prefix!("keys:{{{}}}"), site)
 }
 
+/// The paused requests of one browser.
+pub(super) fn parked(browser: &[u8; 32]) -> String {
+    format!(prefix!("parked:{{{}}}"), encode(browser))
+}
+
+/// What one attempt to take a paused request got.
+pub(super) fn unparked(browser: &[u8; 32], attempt: &str) -> String {
+    format!(prefix!("parked:{{{}}}:{}"), encode(browser), attempt)
+}
+
 /// Where all sessions stand in the order of their names, by shard.
 pub(super) fn shard(number: usize) -> [String; 2] {
     [format!(prefix!("sessions:{{{}}}"), number), format!(prefix!("sessions:{{{}}}:until"), number)]

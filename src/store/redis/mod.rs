@@ -15,6 +15,7 @@ mod link;
 mod lists;
 mod near;
 mod nonces;
+mod parked;
 mod scripts;
 mod seal;
 mod seen;
@@ -25,7 +26,7 @@ mod vault;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::redis::Value;
@@ -36,8 +37,9 @@ use self::near::Near;
 use self::seal::Seal;
 use self::trouble::Trouble;
 use self::vault::Vault;
+use super::memory::Lot;
 use super::record::{Damaged, Recorded};
-use super::{Directory, KeyStore, NonceStore, SessionStore, Stores, TokenStore};
+use super::{Directory, KeyStore, NonceStore, ParkedStore, SessionStore, Stores, TokenStore};
 use crate::config::{RedisSettings, Site};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::{Entropy as _, SystemEntropy};
@@ -64,6 +66,7 @@ pub(super) fn open(
         vault: settings.secret.as_ref().and_then(Vault::new),
         sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
         clock,
+        brought: Mutex::default(),
     });
     let node = random_name();
     driver.spawn(feed::follow(way, Arc::clone(&driver.exchange), near, node));
@@ -75,7 +78,8 @@ pub(super) fn open(
         sessions: Arc::clone(&store) as Arc<dyn SessionStore>,
         directory: Arc::clone(&store) as Arc<dyn Directory>,
         nonces: Arc::clone(&store) as Arc<dyn NonceStore>,
-        keys: store as Arc<dyn KeyStore>,
+        keys: Arc::clone(&store) as Arc<dyn KeyStore>,
+        parked: store as Arc<dyn ParkedStore>,
     })
 }
 
@@ -96,6 +100,8 @@ struct Inner {
     vault: Option<Vault>,
     sites: HashMap<SiteName, Arc<Site>>,
     clock: Arc<dyn Clock>,
+    /// Which paused requests this node has brought, and how much that is.
+    brought: Mutex<Lot<()>>,
 }
 
 impl Inner {

@@ -38,6 +38,8 @@ scripts! {
     SEEN = "lua/seen.lua";
     ADMIT = "lua/admit.lua";
     ROTATE = "lua/rotate.lua";
+    PARK = "lua/park.lua";
+    UNPARK = "lua/unpark.lua";
 }
 
 impl Script {

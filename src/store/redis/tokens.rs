@@ -157,13 +157,8 @@ impl Inner {
                 let forgotten = now >= grant.expires_at.after(AFTERLIFE);
                 return Ok(Err(if forgotten { Refusal::Unknown } else { refusal }));
             }
-            let redeemed = claim.receipt.clone().map(|receipt| Redeemed {
-                receipt,
-                return_url: grant.return_url.clone(),
-                at: now,
-            });
             // From here on this attempt has a name. Asked twice, the server knows it again.
-            let spent = Spent::of(&grant, Refusal::Used, redeemed);
+            let spent = Spent::of(&grant, Refusal::Used, grant.redeemed_by(claim, now));
             let present = self.spend(&place, &sealed, &spent).await?;
             match present {
                 None => return Ok(Ok(Taken::Now(grant))),

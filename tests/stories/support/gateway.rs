@@ -106,6 +106,16 @@ impl SitePlan {
         self
     }
 
+    /// Adds a route with these keys, written as the configuration has them.
+    pub(crate) fn route_with(mut self, keys: &[(&str, String)]) -> Self {
+        let mut route = Table::default();
+        for (key, value) in keys {
+            route.set(key, value);
+        }
+        self.routes.push(route);
+        self
+    }
+
     /// Sends requests to these instead, in the order of the list.
     pub(crate) fn upstreams(self, upstreams: &[String]) -> Self {
         self.with("upstream", &format!("{upstreams:?}"))

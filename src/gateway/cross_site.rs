@@ -1,0 +1,72 @@
+//! What pages of other sites may not do with a visitor's session.
+//!
+//! A cookie that is `SameSite=Lax` or `Strict` stays away from what other sites' pages send, and so does
+//! the session. One that is `SameSite=None`, as in frames it has to be, comes along with everything, and
+//! what the browser has given up is up to the gateway: nothing that changes anything is taken from another
+//! site's page in a visitor's name.
+
+use http::header::ORIGIN;
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::Gateway;
+use super::cors::CorsOrigins;
+use super::fault::Fault;
+use super::visit::Visit;
+use crate::config::{SameSite, Site};
+use crate::domain::host::Origin;
+use crate::http::navigation::{began_here, is_part_of_another_site};
+
+/// Methods that change nothing. There are others (RFC 5323, RFC 4918), which no page can send by itself.
+const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+/// Whether browsers send the site's session along with whatever other sites' pages ask for.
+pub(super) fn is_exposed(site: &Site) -> bool {
+    site.cookie.same_site == SameSite::None
+}
+
+/// Refuses a request that comes with a session and is another site's doing.
+///
+/// With an unsafe method the browser has to say that the site itself sent it, or the person
+/// (`Sec-Fetch-Site`), or that the page stands at the site's own origin, or at one in `cors_origins`. Who
+/// says neither is refused: browsers have said at least one of them since 2020. Pages that may frame the
+/// site may still make nothing of it a part of their own: scripts and images that need a session are for
+/// the site's own pages, as with other cookies.
+pub(super) fn check(method: &Method, headers: &HeaderMap, visit: &Visit<'_>) -> Result<(), Fault> {
+    let front = visit.front;
+    if !is_exposed(&front.site) || began_here(headers) {
+        return Ok(());
+    }
+    let may = if SAFE.contains(method) {
+        front.ancestors.is_none() || !is_part_of_another_site(headers)
+    } else {
+        speaks_for_itself(headers, visit.origin, &front.cors) == Some(true)
+    };
+    if may { Ok(()) } else { Err(Fault::CrossSite) }
+}
+
+/// Whether the page that sent a request stands at the site's own origin, or at one that the operator trusts
+/// with sessions; `None` if nothing is said of it.
+pub(super) fn speaks_for_itself(headers: &HeaderMap, own: &Origin, trusted: &CorsOrigins) -> Option<bool> {
+    let mut origins = headers.get_all(ORIGIN).into_iter();
+    let said = origins.next()?;
+    let is_own =
+        |said: &HeaderValue| said.to_str().ok().and_then(Origin::parse).is_some_and(|said| said == *own);
+    Some(origins.next().is_none() && (is_own(said) || trusted.is_configured(said)))
+}
+
+impl Gateway {
+    /// The same for what the gateway does itself at a POST: nobody is signed out, or signed in as somebody
+    /// else, by another site's page. The login page may send its form to visitors who have a session.
+    pub(super) async fn check_own_post(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Result<(), Fault> {
+        let site = &visit.front.site;
+        // If it is not known who it is, it may be somebody.
+        if !is_exposed(site) || matches!(self.visitor(visit).await, Ok(None)) {
+            return Ok(());
+        }
+        let login_page = site.login_url.origin();
+        if headers.get(ORIGIN).is_some_and(|said| said.as_bytes() == login_page.as_bytes()) {
+            return Ok(());
+        }
+        check(&Method::POST, headers, visit)
+    }
+}

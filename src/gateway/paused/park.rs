@@ -1,0 +1,173 @@
+//! Keeping a POST that needs a session first.
+//!
+//! Only what the site's own pages sent is kept, and the browser has to say so: what another site's page
+//! made a browser send would otherwise be done in the name of whoever signs in next.
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, ORIGIN};
+use http::{HeaderValue, Method};
+use http_body::Body as _;
+
+use super::super::Gateway;
+use super::super::visit::Visit;
+use crate::domain::host::Origin;
+use crate::domain::paused::{Content, MAX_BODY, Manner, Paused, Post, Sender};
+use crate::domain::return_to::ReturnTo;
+use crate::http::Request;
+use crate::http::body::{Incoming, read_up_to};
+use crate::http::form::is_form;
+use crate::http::navigation::is_navigation;
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// By this a script says that it wants its request to be kept, and will not send it again itself.
+static X_TOLLGATE_PARK: HeaderName = HeaderName::from_static("x-tollgate-park");
+
+/// The longest URL with which something is kept: it has to come back within another one.
+const LONGEST_URL: usize = 2048;
+
+/// The longest `Content-Type`.
+const LONGEST_TYPE: usize = 256;
+
+impl Gateway {
+    /// Keeps a request that is about to be challenged, if it is one of those that are kept, until the
+    /// visitor comes back to `page`. Its body is taken out then, kept or not: it is read here, and
+    /// nowhere else before a decision.
+    pub(in super::super) async fn park(&self, request: &mut Request, page: &ReturnTo, visit: &Visit<'_>) {
+        let site = &visit.front.site;
+        if !site.resume_posts || *request.method() != Method::POST {
+            return;
+        }
+        let headers = request.headers();
+        let Some(manner) = manner(headers) else { return };
+        if !is_from(headers, visit.origin) {
+            return;
+        }
+        let Some(page) = page.own_page(visit.origin).filter(|page| page.len() <= LONGEST_URL) else { return };
+        let place = self.arrivals.begin(visit.client.address);
+        let post = if place.is_some() { post(request, manner, visit).await } else { None };
+        let content = post.map_or(Content::Lost, Content::Whole);
+        drop(place);
+        if content == Content::Lost && manner == Manner::Script {
+            // A script is told by its answer.
+            return;
+        }
+        let sso = &self.shared.sso;
+        let browser = visit.browser_or_new(sso.entropy());
+        let paused = Paused { content, sender: sender(visit) };
+        let parked = sso.park(&browser, &site.name, &page, &paused, visit.client.address).await;
+        visit.is_parked.set(parked.is_ok());
+    }
+}
+
+/// How a request was made that may be kept.
+fn manner(headers: &HeaderMap) -> Option<Manner> {
+    if is_navigation(headers) {
+        return Some(Manner::Form);
+    }
+    only(headers, &X_TOLLGATE_PARK).is_some_and(|value| value == "1").then_some(Manner::Script)
+}
+
+/// Whether a browser says that a page of `origin` itself sent this. What cannot be told is a no: `null`,
+/// two answers, none.
+fn is_from(headers: &HeaderMap, origin: &Origin) -> bool {
+    let names_itself = match only(headers, &ORIGIN) {
+        Some(named) => named.as_bytes() == origin.to_string().as_bytes(),
+        None => !headers.contains_key(ORIGIN) && headers.contains_key(&SEC_FETCH_SITE),
+    };
+    let is_own = match only(headers, &SEC_FETCH_SITE) {
+        Some(said) => said == "same-origin",
+        None => !headers.contains_key(&SEC_FETCH_SITE),
+    };
+    names_itself && is_own
+}
+
+/// Who may have sent what comes without a session.
+fn sender(visit: &Visit<'_>) -> Sender {
+    // It is as long as the tag is, or it is none.
+    let tag = visit.presented.cookie(visit.cookie_names.person()).filter(|tag| tag.len() == 22);
+    match tag.and_then(|tag| std::str::from_utf8(tag).ok()) {
+        Some(tag) => Sender::Person(tag.to_owned()),
+        None if visit.session_hashes().is_empty() => Sender::Stranger,
+        None => Sender::Unknown,
+    }
+}
+
+/// Reads the body of a request that can be sent once more.
+async fn post(request: &mut Request, manner: Manner, visit: &Visit<'_>) -> Option<Post> {
+    let body = std::mem::replace(request.body_mut(), Incoming::None);
+    let headers = request.headers();
+    // Who waits for a word before the body wants to hear the challenge first.
+    if headers.contains_key(CONTENT_ENCODING) || headers.contains_key(EXPECT) {
+        return None;
+    }
+    let content_type = only(headers, &CONTENT_TYPE)?.to_str().ok()?;
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is_kind = is_form(content_type) || essence.eq_ignore_ascii_case("application/json");
+    if !is_kind || content_type.len() > LONGEST_TYPE {
+        return None;
+    }
+    let own = visit.front.site.max_body.and_then(|most| usize::try_from(most).ok());
+    let most = own.map_or(MAX_BODY, |own| own.min(MAX_BODY));
+    if body.size_hint().lower() > most as u64 {
+        return None;
+    }
+    Some(Post {
+        path: visit.path.as_str().to_owned(),
+        query: visit.clean_query().map(str::to_owned),
+        content_type: content_type.to_owned(),
+        body: read_up_to(body, most).await.ok()?,
+        manner,
+    })
+}
+
+/// The value of a header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sites_own_pages_are_its_own_pages() {
+        let origin = Origin::parse("https://site.example").unwrap();
+        let says = |fields: &[(&'static str, &str)]| {
+            let parse = |(name, value): &(&'static str, &str)| {
+                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            };
+            is_from(&fields.iter().map(parse).collect(), &origin)
+        };
+        let own = ("origin", "https://site.example");
+        for yes in [
+            &[own] as &[(&'static str, &str)],
+            &[own, ("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "same-origin")],
+        ] {
+            assert!(says(yes), "{yes:?}");
+        }
+        for no in [
+            &[] as &[(&'static str, &str)],
+            &[("origin", "null")],
+            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "http://site.example")],
+            &[("origin", "https://site.example:444")],
+            &[("origin", "https://site.example.evil")],
+            &[("origin", "https://a.site.example"), ("sec-fetch-site", "same-site")],
+            &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+            &[own, ("sec-fetch-site", "cross-site")],
+            &[own, ("sec-fetch-site", "same-site")],
+            &[own, ("sec-fetch-site", "none")],
+            &[own, own],
+            &[own, ("origin", "https://evil.example")],
+            &[own, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "none")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("referer", "https://site.example/")],
+        ] {
+            assert!(!says(no), "{no:?}");
+        }
+    }
+}
