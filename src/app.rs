@@ -143,6 +143,8 @@ async fn run(
     let sites = Sites::new(settings.sites);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
     let kept = Arc::clone(&sso);
+    // So that the first visitors need not wait; if the store does not answer, they have to.
+    sso.look_after_keys().await;
     let is_draining = Arc::new(AtomicBool::new(false));
     let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
     let api = Arc::new(api);
@@ -270,6 +272,10 @@ impl ControlSurface {
         }
         if ticks.is_multiple_of(THROTTLE_TICKS) {
             self.sso.sweep_throttles();
+        }
+        if self.sso.keys_are_due() {
+            let sso = Arc::clone(&self.sso);
+            tokio::spawn(async move { sso.look_after_keys().await });
         }
         for _ in 0..SLICES_IN_A_ROW {
             if !self.sso.sweep() {

@@ -65,14 +65,15 @@ fn look_over(folder: &Path) -> anyhow::Result<ExitCode> {
     }
     let verdict = if found.faults.is_empty() { "is sound" } else { "is damaged" };
     say(format_args!(
-        "{} {verdict}: version {}, {} user(s), {} session(s), {} open token(s), {} spent token(s), {} nonce(s)",
+        "{} {verdict}: version {}, {} user(s), {} session(s), {} open token(s), {} spent token(s), {} nonce(s), keys of {} site(s)",
         found.path.display(),
         found.version,
         found.users,
         found.sessions,
         found.open_tokens,
         found.spent_tokens,
-        found.nonces
+        found.nonces,
+        found.key_rings
     ))?;
     Ok(if found.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,11 +1,14 @@
 //! `[site.identity]`: the headers by which an upstream learns who is there.
 
+use std::time::Duration;
+
 use http::header::HeaderName;
 
 use super::basic_auth;
 use super::document::{Place, Read, Reported};
 use super::preset::PRESETS;
 use super::section::Section;
+use super::settings::Assertions;
 use super::text::Text;
 use crate::domain::identity::{
     HeaderRule, HeaderTemplate, IdentityHeaders, TemplateFault, ValueEncoding, reads_like,
@@ -18,14 +21,16 @@ const ENCODINGS: [(&str, ValueEncoding); 4] = [
     ("rfc2047", ValueEncoding::Rfc2047),
 ];
 
-/// Reads `[site.identity]`.
-pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
+const DAY: Duration = Duration::from_hours(24);
+
+/// Reads `[site.identity]`: the headers, and whether there is a signed word besides.
+pub(super) fn read(mut section: Section<'_>) -> Read<(IdentityHeaders, Option<Assertions>)> {
     let preset = preset(&mut section);
     let encoding = section.choice("encoding", ValueEncoding::default(), &ENCODINGS);
     let headers = section.texts_by_name("headers");
+    let assertions = assertions(&mut section);
     let basic_auth = basic_auth::read(&mut section);
     let place_of_basic_auth = section.place_of("basic_auth");
-    section.later(&["assertion"]);
     section.finish();
     let mut own: Vec<Read<HeaderRule>> = Vec::new();
     for (name, place, template) in headers? {
@@ -49,7 +54,21 @@ pub(super) fn read(mut section: Section<'_>) -> Read<IdentityHeaders> {
         let problem = format!("the header {} of this site says who is there already", other.written());
         return Err(place_of_basic_auth.fault(problem, "leave one of them out"));
     }
-    Ok(IdentityHeaders::new(preset.into_iter().chain(own).chain(basic_auth), encoding?))
+    let headers = IdentityHeaders::new(preset.into_iter().chain(own).chain(basic_auth), encoding?);
+    Ok((headers, assertions?))
+}
+
+/// `assertion` and `assertion_key_age`.
+fn assertions(section: &mut Section<'_>) -> Read<Option<Assertions>> {
+    let is_asked = section.flag("assertion", false);
+    // A key is published for a day before it signs.
+    let key_age = section.duration("assertion_key_age", 2 * DAY..=365 * DAY);
+    match (is_asked?, key_age?) {
+        (false, Some(_)) => Err(section
+            .place_of("assertion_key_age")
+            .fault("says nothing without assertion", "add assertion = true, or leave it out")),
+        (is_asked, key_age) => Ok(is_asked.then(|| Assertions { key_age: key_age.unwrap_or(30 * DAY) })),
+    }
 }
 
 fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {

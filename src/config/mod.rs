@@ -75,8 +75,21 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let mut keys_taken = api_key::KeyClaims::new();
     let api_keys =
         root.tables("api_key", |section| api_key::read(section, &mut keys_taken, &sites_taken.names));
+    let vault = vault(&mut root, &store, sites_taken.signer.as_deref());
     root.finish();
+    vault?;
     Ok(Settings { server: server?, control: control?, store: store?, api_keys: api_keys?, sites: sites? })
+}
+
+/// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can
+/// say anything to its upstream, and a Redis is read by many.
+fn vault(root: &mut Section<'_>, store: &Read<StoreSettings>, signer: Option<&str>) -> Read<()> {
+    let (Ok(StoreSettings::Redis(redis)), Some(signer)) = (store, signer) else { return Ok(()) };
+    if redis.secret.is_some() {
+        return Ok(());
+    }
+    let problem = format!("is missing: it locks the keys with which {signer} signs (assertion = true)");
+    Err(root.section("store")?.place_of("secret").fault(problem, "add secret: `tollgate key new` makes one"))
 }
 
 fn no_site(root: &Section<'_>) -> Reported {

@@ -21,7 +21,6 @@ pub(super) struct Section<'a> {
     header: String,
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
-    later: &'static [&'static str],
 }
 
 impl<'a> Section<'a> {
@@ -31,17 +30,12 @@ impl<'a> Section<'a> {
     }
 
     fn new(place: Place<'a>, header: String, table: Option<&'a DeTable<'a>>) -> Self {
-        Self { place, header, table, known: Vec::new(), later: &[] }
+        Self { place, header, table, known: Vec::new() }
     }
 
     /// The header of the tables called `name` in this one.
     fn header_of(&self, name: &str) -> String {
         if self.header.is_empty() { name.to_owned() } else { format!("{}.{name}", self.header) }
-    }
-
-    /// Keys of which it is known that this version lacks what they are for: no slips of the pen.
-    pub(super) fn later(&mut self, keys: &'static [&'static str]) {
-        self.later = keys;
     }
 
     /// Where the section starts.
@@ -277,10 +271,6 @@ impl<'a> Section<'a> {
         for key in self.unknown() {
             let name: &str = key.get_ref();
             let place = self.place.document.place(self.key_of(name), &key.span());
-            if self.later.contains(&name) {
-                place.fault("is not available in this version", "leave it out");
-                continue;
-            }
             let remedy = match nearest(name, &self.known) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => format!("the keys here are {}", self.known.join(", ")),

@@ -293,6 +293,15 @@ pub struct Site {
     pub cookie: SiteCookie,
     /// `[site.identity]`.
     pub identity: IdentityHeaders,
+    /// The signed word besides, if there is one.
+    pub assertions: Option<Assertions>,
+}
+
+/// That the upstream gets a signed word, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assertions {
+    /// How long one key signs.
+    pub key_age: Duration,
 }
 
 /// A page elsewhere to which parameters can be added.

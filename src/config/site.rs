@@ -37,12 +37,14 @@ const REDEEM: [(&str, RedeemMode); 2] = [("direct", RedeemMode::Direct), ("confi
 pub(super) struct SiteClaims<'a> {
     pub(super) names: Claims<SiteName>,
     hosts: Claims<HostPattern>,
+    /// The place of the first site that signs, if one does: it needs a store that keeps its keys.
+    pub(super) signer: Option<String>,
     pub(super) groups: group::Groups<'a>,
 }
 
 impl SiteClaims<'_> {
     pub(super) fn new() -> Self {
-        Self { names: Claims::new(), hosts: Claims::new(), groups: group::Groups::default() }
+        Self { names: Claims::new(), hosts: Claims::new(), groups: group::Groups::default(), signer: None }
     }
 }
 
@@ -91,6 +93,9 @@ pub(super) fn read<'a>(
     let paywall_url = optional(&mut section, "paywall_url", |text| remote_url(&text));
     let routes = section.tables("route", route::read);
     let identity = section.section("identity").and_then(identity::read);
+    if matches!(identity, Ok((_, Some(_)))) {
+        taken.signer.get_or_insert_with(|| section.place().key.clone());
+    }
     let rules = default.and_then(|default| routes.map(|routes| Rules { default, routes }));
     let login_url = login_url.and_then(|page| {
         // Where one of these is at fault already, there is no telling.
@@ -110,6 +115,7 @@ pub(super) fn read<'a>(
     });
     section.finish();
     let (session_idle, session_max) = lifetime?;
+    let (identity, assertions) = identity?;
     Ok(Arc::new(Site {
         name: name?,
         hosts: hosts?,
@@ -144,7 +150,8 @@ pub(super) fn read<'a>(
         access_class: access_class?,
         paywall_url: paywall_url?,
         cookie: cookie?,
-        identity: identity?,
+        identity,
+        assertions,
     }))
 }
 

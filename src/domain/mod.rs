@@ -3,6 +3,7 @@
 //! Everything here is a value or a pure decision. Time and randomness come in as arguments.
 
 pub mod access;
+pub mod assertion;
 pub mod clock;
 pub mod email;
 pub mod entropy;

@@ -2,6 +2,7 @@
 
 mod address;
 mod ancestors;
+mod assertions;
 mod challenge;
 mod chromeless;
 mod cors;
@@ -55,6 +56,7 @@ use crate::http::{Request, Response};
 use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
 use address::{Address, Pins};
+use assertions::Assertions;
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
@@ -88,6 +90,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     watch: Rc<Watch>,
     revocation: Revocation,
+    assertions: Assertions,
     pins: Pins,
     /// Who is just bringing something that is to be kept.
     arrivals: Arrivals,
@@ -107,6 +110,7 @@ impl Gateway {
             request_ids,
             watch: Rc::default(),
             revocation: Revocation::default(),
+            assertions: Assertions::default(),
             pins: Pins::default(),
             arrivals: Arrivals::default(),
         }
@@ -140,6 +144,7 @@ impl Gateway {
             self.pools.values().for_each(|pool| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             self.pools.values().for_each(|pool| pool.sweep(now));
+            self.sweep_assertions(now);
         }
     }
 
@@ -242,6 +247,8 @@ impl Gateway {
                 cross_site::check(request.method(), request.headers(), &visit)?;
             }
         }
+        //    What was to be signed and is not would be taken for a request without a session.
+        let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = cors::origin_of(request.headers());
         let with_session = permit.visitor().is_some();
@@ -258,6 +265,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             chromeless: chromeless::is_on(&visit),
             request_id,
+            assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
             destination: destination.as_ref().map(Destination::target),
             websocket: websocket.as_ref(),

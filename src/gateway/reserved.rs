@@ -36,6 +36,7 @@ pub(super) enum Endpoint {
     Redeem,
     Resume,
     WhoAmI,
+    KeySet,
     /// Where a tab hands a token to the frame that opened it.
     Handover,
     /// The browser's step of the 23-compatible API for this kind of token.
@@ -57,6 +58,7 @@ impl Endpoint {
             "/.tollgate/redeem" => Self::Redeem,
             "/.tollgate/resume" => Self::Resume,
             "/.tollgate/session" => Self::WhoAmI,
+            "/.tollgate/jwks.json" => Self::KeySet,
             "/.tollgate/embed" if visit.front.ancestors.is_some() => Self::Handover,
             _ if compatible && path == REDEEMING[0] => Self::RedeemCompatible(TokenKind::Session),
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
@@ -76,6 +78,7 @@ impl Endpoint {
             | Self::Login
             | Self::Resume
             | Self::WhoAmI
+            | Self::KeySet
             | Self::Handover
             | Self::RedeemCompatible(_)
             | Self::Nowhere => "GET, HEAD",
@@ -117,6 +120,7 @@ impl Gateway {
             Endpoint::Logout => self.logout(request, visit).await,
             Endpoint::Handover => Ok(deliberate(&request, visit)?.unwrap_or_else(|| handover(visit))),
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
+            Endpoint::KeySet => self.key_set(visit),
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
             Endpoint::Resume => match deliberate(&request, visit)? {
                 Some(instead) => Ok(instead),

@@ -147,7 +147,7 @@ impl Doubt {
             }
         }
         let finding = match &self.answer {
-            Answer::Found(found) => compare(live, found, now),
+            Answer::Found(found) => compare_over_all(sso, live, found, now),
             Answer::Awaited(_) | Answer::None => Finding::Unsure,
         };
         if matches!(finding, Finding::Good) {
@@ -169,11 +169,23 @@ fn look(sso: &Sso, live: &Arc<LiveSession>, now: Timestamp) -> Finding {
         Some(Standing::Good) => Finding::Good,
         Some(Standing::Over(end)) => over(end),
         Some(Standing::Superseded) => match sso.glance_after(live) {
-            Glance::Known(successor) => compare(live, &successor, now),
+            Glance::Known(successor) => compare_over_all(sso, live, &successor, now),
             Glance::Nobody => Finding::Over("gone"),
             Glance::Unsure => Finding::Unsure,
         },
         None => Finding::Unsure,
+    }
+}
+
+/// The same as [`compare`], where an assertion may tell the upstream more than headers do.
+fn compare_over_all(sso: &Sso, live: &Arc<LiveSession>, found: &Arc<LiveSession>, now: Timestamp) -> Finding {
+    match compare(live, found, now) {
+        Finding::Replaced(successor)
+            if sso.asserts(&live.session.site) && live.session.identity != successor.session.identity =>
+        {
+            Finding::Over("changed")
+        }
+        finding => finding,
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Errand<'a> {
     pub chromeless: bool,
     /// The request's name.
     pub request_id: &'a RequestId,
+    /// The signed word about the visitor, if the site wants one.
+    pub assertion: Option<&'a HeaderValue>,
     /// The target in origin-form, less the token.
     pub target: &'a Uri,
     /// Path and query of the second target, if there is one: what `Destination` says.

@@ -20,6 +20,9 @@ use crate::http::request_id::X_REQUEST_ID;
 use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
 
+/// The header with the signed word. Nobody else's reaches an upstream: it begins as all of the gateway's
+/// own do.
+pub static X_TOLLGATE_ASSERTION: HeaderName = HeaderName::from_static("x-tollgate-assertion");
 /// Tells the upstream that the visitor wants pages without its own head and foot.
 static X_TOLLGATE_CHROMELESS: HeaderName = HeaderName::from_static("x-tollgate-chromeless");
 
@@ -85,6 +88,9 @@ pub(super) fn to_upstream(
     if let Some(visitor) = permit.visitor() {
         for (rule, value) in errand.site.identity.read(&visitor.headers) {
             fields.put_as(rule.name(), rule.written(), value);
+        }
+        if let Some(assertion) = errand.assertion {
+            fields.put(&X_TOLLGATE_ASSERTION, assertion);
         }
     }
     takes_trailers

@@ -3,6 +3,7 @@
 //! Everything that changes who is let in happens here, and each of it leaves one line in the
 //! audit log. None of it knows HTTP.
 
+mod assertions;
 mod authenticate;
 mod group;
 mod issue;
@@ -26,6 +27,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 use crate::domain::state::BrowserKey;
 use crate::store::Stores;
+use assertions::Signers;
 use sites::Sites;
 use throttle::{RecentFailures, Throttle};
 use withdrawals::Withdrawals;
@@ -48,6 +50,8 @@ pub struct Sso {
     hand_overs: Throttle,
     /// Meets logins that are under way.
     withdrawals: Withdrawals,
+    /// What sites sign with that do.
+    signers: Signers,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -57,6 +61,7 @@ impl Sso {
     /// The use cases for `sites` over `stores`.
     pub fn new(sites: Sites, stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
+            signers: Signers::new(sites.all()),
             sites,
             wrong_keys: Throttle::new(30, Duration::from_secs(2)),
             guesses: Throttle::new(40, Duration::from_secs(1)),

@@ -5,6 +5,7 @@
 //! and is a future.
 
 pub mod embedded;
+mod key_record;
 pub mod memory;
 pub mod record;
 mod redis;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::{Site, StoreSettings};
+use crate::domain::assertion::KeyRing;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::identity::{AccessClass, Identity};
@@ -304,6 +306,17 @@ pub trait NonceStore: Send + Sync {
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
 }
 
+/// Keeps the keys with which sites sign what they tell their upstreams.
+pub trait KeyStore: Send + Sync {
+    /// The keys of `site`; `None` if it never had any. Keys that cannot be read are no reason to make
+    /// others: then the store does not answer.
+    fn load(&self, site: SiteName) -> StoreFuture<'_, Option<KeyRing>>;
+
+    /// Puts `ring` in the place of the one whose revision is one less, or of nothing if it is the first;
+    /// `false` if something else stands there. Of any number at the same time one gets `true`.
+    fn replace(&self, site: SiteName, ring: KeyRing) -> StoreFuture<'_, bool>;
+}
+
 /// A paused request, to be kept.
 pub struct Parcel {
     /// [Whose](crate::domain::network::network_of) address it came from.
@@ -345,6 +358,8 @@ pub struct Stores {
     pub directory: Arc<dyn Directory>,
     /// Nonces of signed requests.
     pub nonces: Arc<dyn NonceStore>,
+    /// Keys that sign.
+    pub keys: Arc<dyn KeyStore>,
     /// Requests that wait for a login.
     pub parked: Arc<dyn ParkedStore>,
 }
@@ -368,6 +383,7 @@ impl Stores {
             sessions: Arc::new(memory::Sessions::default()),
             directory: Arc::new(memory::Users::default()),
             nonces: Arc::new(memory::Nonces::default()),
+            keys: Arc::new(memory::Keys::default()),
             parked: Arc::new(memory::Parked::default()),
         }
     }

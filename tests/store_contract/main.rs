@@ -8,6 +8,7 @@
 )]
 
 mod directory;
+mod keys;
 mod model;
 mod parked;
 mod protocol;

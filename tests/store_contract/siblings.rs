@@ -15,7 +15,7 @@ use crate::tokens::{claim, grant, token};
 use crate::{Kept, START, after, open};
 
 /// Two stores over one file.
-fn both() -> (Kept, Stores) {
+pub(crate) fn both() -> (Kept, Stores) {
     let kept = Kept::in_file(tempfile::tempdir().unwrap());
     let sibling = open(kept.folder.as_ref().unwrap());
     (kept, sibling)

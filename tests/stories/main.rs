@@ -12,6 +12,7 @@
 mod api_session;
 mod api_v1;
 mod applications;
+mod assertion;
 mod balancing;
 mod basic_auth;
 mod capacity;

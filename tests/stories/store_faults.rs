@@ -193,7 +193,7 @@ async fn a_file_that_is_not_right_is_refused_and_left_as_it_is() {
         (with(68, &7_u32.to_be_bytes()), "was not made by tollgate"),
         (
             with(60, &999_u32.to_be_bytes()),
-            "a newer tollgate (its tables have version 999, this program knows 1)",
+            "a newer tollgate (its tables have version 999, this program knows 2)",
         ),
         (with(8_192, &[0xa5; 4_096]), "is damaged"),
         (good[..good.len() / 2].to_vec(), "is damaged"),

@@ -130,6 +130,8 @@ fn the_sites_are_read() {
     assert!(!site.access_class);
     assert_eq!(site.paywall_url.as_ref().map(RemoteUrl::as_str), Some("https://login.example.com/subscribe"));
     assert_eq!(site.cookie, SiteCookie { name: "intranet".to_owned(), same_site: SameSite::None });
+    assert_eq!(site.assertions, Some(Assertions { key_age: Duration::from_hours(90 * 24) }));
+    assert_eq!(wiki.assertions, None);
 }
 
 #[test]

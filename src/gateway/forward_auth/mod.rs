@@ -35,7 +35,7 @@ use crate::http::connection::forwards;
 use crate::http::navigation::{is_navigation, is_prefetch};
 use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, cookies, reply};
-use crate::proxy::ShownCookies;
+use crate::proxy::{ShownCookies, X_TOLLGATE_ASSERTION};
 use inquiry::{Inquiry, Manner};
 
 /// Where proxies ask. Envoy puts what it asks about behind it.
@@ -55,7 +55,13 @@ pub(super) struct Answer(Response);
 impl Answer {
     /// Yes: the headers that the upstream is to get.
     #[expect(clippy::needless_pass_by_value, reason = "the permit is used up: it was for this one request")]
-    fn yes(permit: Permit, visit: &Visit<'_>, came: &HeaderMap, manner: Manner) -> Self {
+    fn yes(
+        permit: Permit,
+        assertion: Option<HeaderValue>,
+        visit: &Visit<'_>,
+        came: &HeaderMap,
+        manner: Manner,
+    ) -> Self {
         let mut response = reply::empty(StatusCode::OK);
         let headers = response.headers_mut();
         if let Some(visitor) = permit.visitor() {
@@ -63,9 +69,12 @@ impl Answer {
                 headers.extend(HeaderValue::from_bytes(value).map(|value| (rule.name().clone(), value)));
             }
         }
+        headers.extend(assertion.map(|assertion| (X_TOLLGATE_ASSERTION.clone(), assertion)));
         headers.extend(shown_cookies(visit, came).map(|cookies| (COOKIE, cookies)));
         if manner == Manner::Removes {
-            let own = visit.front.site.identity.names().chain([&COOKIE]);
+            let site = &visit.front.site;
+            let signed = site.assertions.map(|_| &X_TOLLGATE_ASSERTION);
+            let own = site.identity.names().chain([&COOKIE]).chain(signed);
             let absent: Vec<&str> =
                 own.filter(|name| !headers.contains_key(*name)).map(HeaderName::as_str).collect();
             headers.extend(
@@ -188,7 +197,8 @@ impl Gateway {
                         cross_site::check(meant.method(), meant.headers(), &visit)?;
                     }
                 }
-                Ok(Answer::yes(permit, &visit, meant.headers(), manner))
+                let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
+                Ok(Answer::yes(permit, assertion, &visit, meant.headers(), manner))
             }
             // A browser takes nothing but a 2xx for an answer to a preflight: it gets none.
             Access::Challenge if cors::is_preflight(meant.method(), meant.headers()) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row};
 
 use super::file::{self, OpenError, fault};
-use super::ledger::{Ledger, millis, time};
+use super::ledger::{Ledger, millis, number, time};
 use super::mirror::Mirror;
 use super::schema;
 use crate::domain::clock::Timestamp;
@@ -16,6 +16,7 @@ use crate::domain::email::Email;
 use crate::domain::session::Session;
 use crate::domain::token::{Redeemed, TokenGrant};
 use crate::domain::user::User;
+use crate::store::key_record;
 use crate::store::record::Recorded as _;
 
 /// Faults that are told of each kind; one bad page can make thousands.
@@ -38,6 +39,8 @@ pub struct Inventory {
     pub spent_tokens: usize,
     /// Nonces.
     pub nonces: usize,
+    /// Sites with keys that sign.
+    pub key_rings: usize,
     /// What is wrong with it, without any of its content.
     pub faults: Vec<String>,
 }
@@ -79,6 +82,13 @@ fn read(db: &Connection, path: &Path) -> rusqlite::Result<Inventory> {
     })?;
     inventory.nonces =
         inventory.look(&ledger, "nonce", "SELECT length(key) = 32 FROM nonce", |row| row.get(0))?;
+    if inventory.version >= schema::SINCE_KEY_RINGS {
+        inventory.key_rings =
+            inventory.look(&ledger, "key_ring", "SELECT revision, record FROM key_ring", |row| {
+                let ring = key_record::read(row.get_ref(1)?.as_bytes()?).ok();
+                Ok(ring.map(|ring| number(ring.revision)) == Some(row.get(0)?))
+            })?;
+    }
     inventory.look(&ledger, "evicted", "SELECT length(hash) = 32 FROM evicted", |row| row.get(0))?;
     Ok(inventory)
 }

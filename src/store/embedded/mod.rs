@@ -16,6 +16,7 @@ mod desk;
 mod file;
 mod follow;
 mod inspect;
+mod keys;
 mod ledger;
 mod load;
 mod mirror;
@@ -56,7 +57,8 @@ pub(super) fn open(folder: &Path, sites: &[Arc<Site>], now: Timestamp) -> Result
         tokens: Arc::new(tokens::Tokens(desk.clone())),
         sessions: Arc::new(sessions::Sessions(desk.clone())),
         directory: Arc::new(users::Users(desk.clone())),
-        nonces: Arc::new(nonces::Nonces(desk)),
+        nonces: Arc::new(nonces::Nonces(desk.clone())),
+        keys: Arc::new(keys::Keys(desk)),
         // In memory: they are large, many of them are strangers', and none outlives a quarter of an hour.
         parked: Arc::new(memory::Parked::default()),
     })

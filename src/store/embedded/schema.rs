@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x746f_6c6c;
 
 /// What makes a file of version n one of version n + 1. What was released is never changed, only added to.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // When a session was last seen is written often, and for many at a time: in narrow rows a page
     // has room for a hundred of them. `change` is what other processes read to follow this one.
     "CREATE TABLE user (
@@ -73,10 +73,20 @@ const MIGRATIONS: [&str; 1] = [
          ended   TEXT,
          user    INTEGER
      ) STRICT;",
+    // The keys of each site that signs. A program of the version before does not know the table, and
+    // works on with the others.
+    "CREATE TABLE key_ring (
+         site     TEXT PRIMARY KEY,
+         revision INTEGER NOT NULL,
+         record   TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version of the tables that this program works with.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
+
+/// The first version with `key_ring`.
+pub(super) const SINCE_KEY_RINGS: i32 = 2;
 
 /// The version of the tables that are there.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<i32> {
@@ -104,5 +114,18 @@ mod tests {
     #[test]
     fn the_version_is_the_number_of_migrations() {
         assert_eq!(usize::try_from(VERSION), Ok(MIGRATIONS.len()));
+    }
+    #[test]
+    fn a_file_of_the_first_version_becomes_one_of_this() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute("INSERT INTO nonce VALUES (x'00', 1)", []).unwrap();
+        migrate(&mut db).unwrap();
+        assert_eq!(version(&db), Ok(VERSION));
+        let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(["SELECT count(*) FROM nonce", "SELECT count(*) FROM key_ring"].map(count), [1, 0]);
+        migrate(&mut db).unwrap();
     }
 }

@@ -6,6 +6,7 @@
 
 mod expiry;
 mod filed;
+mod keys;
 mod lot;
 mod nonces;
 mod parked;
@@ -14,6 +15,7 @@ mod spent;
 mod tokens;
 mod users;
 
+pub use keys::Keys;
 pub(super) use lot::Lot;
 pub use nonces::Nonces;
 pub use parked::Parked;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::seal::Seal;
 use crate::domain::opaque::{SessionHash, TokenHash};
 use crate::domain::session::SessionId;
+use crate::domain::site::SiteName;
 use crate::domain::user::UserId;
 use crate::store::NonceKey;
 
@@ -70,6 +71,11 @@ pub(super) fn user(id: UserId) -> String {
 
 pub(super) fn nonce(key: &NonceKey) -> String {
     format!(prefix!("nonce:{{{}}}"), encode(key))
+}
+
+/// The keys with which a site signs: `v` is their revision, `r` what the vault made of them.
+pub(super) fn key_ring(site: &SiteName) -> String {
+    format!(prefix!("keys:{{{}}}"), site)
 }
 
 /// The paused requests of one browser.

@@ -9,6 +9,7 @@ mod admission;
 mod directory;
 mod driver;
 mod feed;
+mod key_rings;
 mod keys;
 mod link;
 mod lists;
@@ -21,6 +22,7 @@ mod seen;
 mod sessions;
 mod tokens;
 mod trouble;
+mod vault;
 
 use std::collections::HashMap;
 use std::io;
@@ -34,9 +36,10 @@ use self::link::Way;
 use self::near::Near;
 use self::seal::Seal;
 use self::trouble::Trouble;
+use self::vault::Vault;
 use super::memory::Lot;
 use super::record::{Damaged, Recorded};
-use super::{Directory, NonceStore, ParkedStore, SessionStore, Stores, TokenStore};
+use super::{Directory, KeyStore, NonceStore, ParkedStore, SessionStore, Stores, TokenStore};
 use crate::config::{RedisSettings, Site};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::{Entropy as _, SystemEntropy};
@@ -60,6 +63,7 @@ pub(super) fn open(
         exchange: Arc::clone(&driver.exchange),
         near: Arc::clone(&near),
         seal: Seal::new(settings.secret.as_ref()),
+        vault: settings.secret.as_ref().and_then(Vault::new),
         sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
         clock,
         brought: Mutex::default(),
@@ -74,6 +78,7 @@ pub(super) fn open(
         sessions: Arc::clone(&store) as Arc<dyn SessionStore>,
         directory: Arc::clone(&store) as Arc<dyn Directory>,
         nonces: Arc::clone(&store) as Arc<dyn NonceStore>,
+        keys: Arc::clone(&store) as Arc<dyn KeyStore>,
         parked: store as Arc<dyn ParkedStore>,
     })
 }
@@ -91,6 +96,8 @@ struct Inner {
     exchange: Arc<Exchange>,
     near: Arc<Near>,
     seal: Seal,
+    /// For what nobody else may read; there is none without a secret.
+    vault: Option<Vault>,
     sites: HashMap<SiteName, Arc<Site>>,
     clock: Arc<dyn Clock>,
     /// Which paused requests this node has brought, and how much that is.

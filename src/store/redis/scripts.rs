@@ -37,6 +37,7 @@ scripts! {
     CHANGE = "lua/change.lua";
     SEEN = "lua/seen.lua";
     ADMIT = "lua/admit.lua";
+    ROTATE = "lua/rotate.lua";
     PARK = "lua/park.lua";
     UNPARK = "lua/unpark.lua";
 }

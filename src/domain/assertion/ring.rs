@@ -1,0 +1,146 @@
+//! A site's keys, and how one follows the other without a verifier ever meeting a signature whose key
+//! it could not know.
+//!
+//! The next key is published [a day](PREVIEW) before it signs, so that whoever keeps the published keys
+//! for less than that knows it in time. The last one stays until the last it signed has expired and
+//! nobody can have been told of the old list but those who know both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::key::SigningKey;
+use crate::domain::clock::Timestamp;
+
+/// How long a key is published before it signs.
+pub const PREVIEW: Duration = Duration::from_hours(24);
+
+/// How long the list of keys may be kept by whoever fetched it.
+pub const PUBLISHED_FOR: Duration = Duration::from_hours(1);
+
+/// How long a key is published after the next one began to sign: what it signed is good for minutes,
+/// and clocks may differ.
+pub const RETIREMENT: Duration = Duration::from_hours(2);
+
+/// The keys of one site in the order in which they sign, at least one.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    /// Counts the changes: of several who want to change it at once, one does.
+    pub revision: u64,
+    first: Arc<SigningKey>,
+    others: Vec<Arc<SigningKey>>,
+}
+
+impl KeyRing {
+    /// The first ring of a site. Its key signs at once, since nobody can know an older one.
+    pub fn begin(now: Timestamp) -> Option<Self> {
+        Some(Self { revision: 1, first: Arc::new(SigningKey::mint(now, now)?), others: Vec::new() })
+    }
+
+    /// The ring with these keys, which stand in the order in which they sign; `None` without any.
+    pub fn restore(revision: u64, keys: Vec<SigningKey>) -> Option<Self> {
+        if !keys.is_sorted_by_key(|key| key.signs_from) {
+            return None;
+        }
+        let mut keys = keys.into_iter().map(Arc::new);
+        Some(Self { revision, first: keys.next()?, others: keys.collect() })
+    }
+
+    /// All keys, the oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn newest(&self) -> &SigningKey {
+        self.others.last().unwrap_or(&self.first)
+    }
+
+    /// The key that signs at `now`.
+    pub fn signer(&self, now: Timestamp) -> &SigningKey {
+        self.others.iter().rev().find(|key| key.signs_from <= now).unwrap_or(&self.first)
+    }
+
+    /// The ring that takes this one's place at `now`, if each key is to sign for `age`; `None` as long as
+    /// there is nothing to change.
+    pub fn advance(&self, now: Timestamp, age: Duration) -> Option<Self> {
+        let mut keys: Vec<Arc<SigningKey>> = self.keys().cloned().collect();
+        let retired = self.others.iter().take_while(|next| next.signs_from.after(RETIREMENT) <= now).count();
+        keys.drain(..retired);
+        let signs_from = self.newest().signs_from.after(age);
+        let is_due = signs_from <= now.after(PREVIEW);
+        if is_due {
+            // However late it is: everybody is told a day before.
+            let signs_from = signs_from.max(now.after(PREVIEW));
+            keys.push(Arc::new(SigningKey::mint(now, signs_from)?));
+        }
+        if retired == 0 && !is_due {
+            return None;
+        }
+        let mut keys = keys.into_iter();
+        Some(Self { revision: self.revision.saturating_add(1), first: keys.next()?, others: keys.collect() })
+    }
+
+    /// What verifiers get: a JWK set (RFC 7517 §5) with the public part of each key.
+    pub fn to_jwks(&self) -> String {
+        json!({ "keys": self.keys().map(|key| key.to_jwk()).collect::<Vec<_>>() }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const AGE: Duration = Duration::from_hours(30 * 24);
+
+    fn ids(ring: &KeyRing) -> Vec<String> {
+        ring.keys().map(|key| key.id().to_owned()).collect()
+    }
+
+    fn hours(n: u64) -> Timestamp {
+        START.after(Duration::from_hours(n))
+    }
+
+    #[test]
+    fn each_key_is_known_before_it_signs_and_after() {
+        let first = KeyRing::begin(START).unwrap();
+        let day = 24;
+        assert!(first.advance(hours(29 * day - 1), AGE).is_none());
+        let second = first.advance(hours(29 * day), AGE).unwrap();
+        let [old, new] = ids(&second).try_into().unwrap();
+        assert_eq!((&old, second.revision), (&ids(&first)[0], 2));
+        assert_eq!(second.signer(hours(30 * day - 1)).id(), old);
+        assert_eq!(second.signer(hours(30 * day)).id(), new);
+        assert!(second.advance(hours(30 * day + 1), AGE).is_none());
+        let third = second.advance(hours(30 * day + 2), AGE).unwrap();
+        assert_eq!((ids(&third), third.revision), (vec![new], 3));
+    }
+
+    #[test]
+    fn a_ring_that_nobody_looked_after_still_tells_everybody_in_time() {
+        let first = KeyRing::begin(START).unwrap();
+        let late = hours(365 * 24);
+        assert_eq!(first.signer(late).id(), ids(&first)[0], "it signs until there is another");
+        let second = first.advance(late, AGE).unwrap();
+        let [old, new] = ids(&second).try_into().unwrap();
+        assert_eq!(second.signer(late.after(Duration::from_hours(23))).id(), old);
+        assert_eq!(second.signer(late.after(PREVIEW)).id(), new);
+        // Of a year in which it rested it has no more than two.
+        let later = late.after(Duration::from_hours(365 * 24));
+        assert_eq!(ids(&second.advance(later, AGE).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn a_list_that_may_be_kept_has_the_next_signer_in_it() {
+        assert!(PUBLISHED_FOR < PREVIEW && PUBLISHED_FOR + super::super::LIFE < RETIREMENT);
+    }
+
+    #[test]
+    fn no_ring_is_empty_or_out_of_order() {
+        assert!(KeyRing::restore(1, Vec::new()).is_none());
+        let key = |hour| SigningKey::mint(START, hours(hour)).unwrap();
+        assert!(KeyRing::restore(1, vec![key(1), key(0)]).is_none());
+        assert!(KeyRing::restore(1, vec![key(0), key(1)]).is_some());
+    }
+}

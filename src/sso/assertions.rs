@@ -1,0 +1,140 @@
+//! What upstreams are told over a signature, and the keys behind that.
+//!
+//! The keys of each site are in the store, where all nodes find the same. What was read is kept: it is
+//! looked at again [every minute](EVERY), and of a change everybody learns a day before it matters.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::Sso;
+use crate::config::Site;
+use crate::domain::assertion::{Assertion, KeyRing};
+use crate::domain::clock::Timestamp;
+use crate::domain::host::Origin;
+use crate::domain::session::Session;
+use crate::domain::site::SiteName;
+use crate::store::{StoreResult, Unavailable};
+
+/// How often the store is asked for the keys.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// How soon again if it did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often others are believed to have changed the keys at the same moment.
+const ATTEMPTS: usize = 3;
+
+/// The keys of all sites that sign.
+pub(super) struct Signers {
+    by_site: HashMap<SiteName, Signer>,
+    due_at: AtomicU64,
+    is_busy: AtomicBool,
+}
+
+struct Signer {
+    key_age: Duration,
+    /// As they were read last. Requests come here only for a new assertion, once in minutes for a session.
+    ring: RwLock<Option<Arc<KeyRing>>>,
+    /// Whether it was said that there are none.
+    is_missed: AtomicBool,
+}
+
+impl Signer {
+    fn known(&self) -> Option<Arc<KeyRing>> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, ring: KeyRing) {
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
+    }
+}
+
+impl Signers {
+    pub(super) fn new(sites: &[Arc<Site>]) -> Self {
+        let signer = |site: &Arc<Site>| {
+            let key_age = site.assertions?.key_age;
+            let signer = Signer { key_age, ring: RwLock::default(), is_missed: AtomicBool::new(false) };
+            Some((site.name.clone(), signer))
+        };
+        let by_site = sites.iter().filter_map(signer).collect();
+        Self { by_site, due_at: AtomicU64::new(0), is_busy: AtomicBool::new(false) }
+    }
+}
+
+impl Sso {
+    /// Whether `site` signs what it tells its upstream.
+    pub fn asserts(&self, site: &SiteName) -> bool {
+        self.signers.by_site.contains_key(site)
+    }
+
+    /// The keys with which `site` signs, for whoever verifies that; `None` if it does not sign.
+    pub fn key_ring(&self, site: &Site) -> Option<StoreResult<Arc<KeyRing>>> {
+        let signer = self.signers.by_site.get(&site.name)?;
+        Some(signer.known().ok_or(Unavailable))
+    }
+
+    /// States who is behind `session`, at `now`, on the site that visitors find at `origin`. Without a key
+    /// there is no answer.
+    pub fn assert(&self, session: &Session, origin: &Origin, now: Timestamp) -> StoreResult<Assertion> {
+        let signer = self.signers.by_site.get(&session.site).ok_or(Unavailable)?;
+        let ring = signer.known().ok_or(Unavailable)?;
+        Assertion::sign(ring.signer(now), origin, session, now).ok_or(Unavailable)
+    }
+
+    /// Whether it is time to [look after the keys](Self::look_after_keys), and nobody does.
+    pub fn keys_are_due(&self) -> bool {
+        let signers = &self.signers;
+        !signers.by_site.is_empty()
+            && self.now().as_millis() >= signers.due_at.load(Ordering::Relaxed)
+            && !signers.is_busy.load(Ordering::Relaxed)
+    }
+
+    /// Reads the keys of all sites that sign, and makes those that are missing or due.
+    pub async fn look_after_keys(&self) {
+        if self.signers.is_busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let now = self.now();
+        let mut all_well = true;
+        for (site, signer) in &self.signers.by_site {
+            if self.look_after(site, signer, now).await.is_err() {
+                all_well = false;
+                if signer.known().is_none() && !signer.is_missed.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        target: "tollgate::sso", %site,
+                        "there are no keys to sign with: visitors with a session get 503 until there are"
+                    );
+                }
+                // Most likely it is all the same for the others.
+                break;
+            }
+        }
+        let due_at = now.after(if all_well { EVERY } else { RETRY });
+        self.signers.due_at.store(due_at.as_millis(), Ordering::Relaxed);
+        self.signers.is_busy.store(false, Ordering::Release);
+    }
+
+    async fn look_after(&self, site: &SiteName, signer: &Signer, now: Timestamp) -> StoreResult<()> {
+        for _ in 0..ATTEMPTS {
+            let present = self.stores.keys.load(site.clone()).await?;
+            let next = match &present {
+                None => Some(KeyRing::begin(now).ok_or(Unavailable)?),
+                Some(ring) => ring.advance(now, signer.key_age),
+            };
+            // What is there is good, whatever comes of the next.
+            if let Some(ring) = present {
+                signer.keep(ring);
+            }
+            let Some(next) = next else { return Ok(()) };
+            if self.stores.keys.replace(site.clone(), next.clone()).await? {
+                let keys: Vec<&str> = next.keys().map(|key| key.id()).collect();
+                tracing::info!(target: "tollgate::audit", event = "signing_keys_changed", %site, ?keys);
+                signer.keep(next);
+                return Ok(());
+            }
+        }
+        Err(Unavailable)
+    }
+}
