@@ -62,6 +62,7 @@ mod revocation;
 mod revocation_http2;
 mod rewriting;
 mod secrecy;
+mod separate_sites;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod session_caps;
