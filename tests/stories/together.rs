@@ -1,0 +1,128 @@
+//! What one feature does where another one is at work: frames and forms, groups and logouts, proxies that
+//! ask about pages with scripts, buttons and those who press them for others.
+
+use serde_json::json;
+
+use crate::paused::{attribute, come_back, fields, goes_by_itself, own_form, resumed};
+use crate::sso_group::{House, travel};
+use crate::support::{
+    Ask, FakeUpstream, MASTER_KEY, Plan, Response, SITE, TestGateway, Visitor, local, minutes, parameter,
+};
+
+const SECURE: &str = "https://site.test";
+
+/// A site at [`SECURE`] that `https://partner.test` may frame.
+fn framed(upstream: &FakeUpstream) -> Plan {
+    Plan::new(upstream).server("trusted_proxies", "[\"127.0.0.1\"]").site(|site| {
+        site.with("public_url", &format!("{SECURE:?}")).with("embed_origins", "[\"https://partner.test\"]")
+    })
+}
+
+/// What a browser sends within a frame of another site's page, once the frame shows this site.
+fn within(ask: Ask) -> Ask {
+    ask.with("Sec-Fetch-Dest", "iframe").with("Sec-Fetch-Site", "same-origin")
+}
+
+/// A form that a page of the site sends from within a frame.
+fn framed_form(path: &str, body: &str) -> Ask {
+    within(own_form(&format!("{SECURE}{path}"), body).with("Origin", SECURE))
+}
+
+/// Signs in by the page that a frame shows, as the owner of `email`. The answer to the redemption.
+async fn back_in_the_frame(gateway: &TestGateway, frame: &mut Visitor, page: &str, email: &str) -> Response {
+    let data = |name: &str| attribute(page, "a", name).expect("the frame asks to sign in");
+    let person = json!({
+        "email": email, "full_name": "Jane Doe", "state": parameter(&data("data-login"), "state"),
+    });
+    let token = gateway.login_page().token(person).await;
+    let url = format!("{SECURE}{}{token}", data("data-redeem"));
+    frame.send(within(Ask::navigate("GET", &url))).await
+}
+
+#[tokio::test]
+async fn a_form_that_meets_the_challenge_in_a_frame_is_sent_again_there() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = framed(&upstream).start().await;
+    let mut frame = Visitor::at(&gateway);
+    // First a stranger's, then that of somebody whose session is over, then somebody else's.
+    for (body, next, by_itself) in [
+        ("a=1", "jane@example.com", true),
+        ("a=2", "jane@example.com", true),
+        ("a=3", "joe@example.com", false),
+    ] {
+        let challenged = frame.send(framed_form("/save", body)).await;
+        assert_eq!(challenged.status, 401);
+        let back = back_in_the_frame(&gateway, &mut frame, &challenged.text(), next).await;
+        let location = back.location();
+        assert!(location.starts_with("/.tollgate/resume?"), "{body}: {location}");
+        let page = frame.send(within(Ask::navigate("GET", &format!("{SECURE}{location}")))).await;
+        assert_eq!((page.status, goes_by_itself(&page)), (200, by_itself), "{body}");
+        assert_eq!(fields(&page.text()), [("a".to_owned(), body[2..].to_owned())]);
+        let sent = frame.send(framed_form("/save", body)).await;
+        assert_eq!((sent.status, upstream.last().body.as_slice()), (200, body.as_bytes()));
+        gateway.advance(minutes(31));
+    }
+    // A page around the frame gets nothing kept.
+    let foreign = framed_form("/save", "a=4").with("Origin", "https://partner.test");
+    let challenged = frame.send(foreign.with("Sec-Fetch-Site", "cross-site")).await;
+    let back = back_in_the_frame(&gateway, &mut frame, &challenged.text(), "joe@example.com").await;
+    assert_eq!(back.location(), "/save");
+}
+
+#[tokio::test]
+async fn who_has_no_name_leaves_no_form_to_who_was_there_before() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let mut visitor = Visitor::at(&gateway);
+    let url = format!("{SITE}/save");
+    let to_login = visitor.get(&url).await.location();
+    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    assert!(visitor.cookie("tollgate_person").is_some());
+    // An anonymous session takes the place of Jane's.
+    let answer = gateway.api().get("/api/session/get-token?format=json&raw").await;
+    let token = answer.json()["sessiontoken"]["access_token"].as_str().expect("a token").to_owned();
+    let answer = visitor.get(&format!("{SITE}/.tollgate/redeem?token={token}")).await;
+    assert_eq!(answer.status, 302, "{MASTER_KEY}");
+    gateway.advance(minutes(31));
+    let to_login = visitor.send(own_form(&url, "text=nobody's")).await.location();
+    let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "Jane has not written it");
+}
+
+#[tokio::test]
+async fn who_goes_on_at_another_host_is_remembered_at_this_one() {
+    let upstream = FakeUpstream::start().await;
+    let hosts = "[\"site.test\", \"www.site.test\"]";
+    let gateway = Plan::new(&upstream).site(|site| site.with("hosts", hosts)).start().await;
+    let mut visitor = Visitor::at(&gateway);
+    let url = format!("{SITE}/save");
+    let to_login = visitor.get(&url).await.location();
+    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    // Joe takes over, and is sent to the other host.
+    let token = gateway.login_page().token_for("joe@example.com").await;
+    let link = format!("{SITE}/.tollgate/redeem?token={token}&return_url=http://www.site.test/a");
+    assert_eq!(visitor.get(&link).await.location(), "http://www.site.test/a");
+    gateway.advance(minutes(31));
+    let to_login = visitor.send(own_form(&url, "text=Joe's")).await.location();
+    let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "Jane has not written it");
+}
+
+#[tokio::test]
+async fn two_names_for_who_was_there_are_not_nobody() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let mut visitor = Visitor::at(&gateway);
+    let url = format!("{SITE}/save");
+    let to_login = visitor.get(&url).await.location();
+    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    visitor.get(&format!("{SITE}/.tollgate/logout")).await;
+    let key = visitor.cookie("tollgate_state").expect("a key").value;
+    for planted in ["tollgate_person=x", "tollgate_person=a; tollgate_person=b"] {
+        let cookies = format!("tollgate_state={key}; {planted}");
+        let to_login = visitor.send(own_form(&url, "a=1").with("Cookie", &cookies)).await.location();
+        let back = come_back(&gateway, &mut visitor, &to_login, "joe@example.com").await;
+        assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "{planted}");
+        visitor.get(&format!("{SITE}/.tollgate/logout")).await;
+    }
+}
