@@ -18,6 +18,7 @@ use http::{Method, StatusCode};
 use super::Gateway;
 use super::challenge::set_browser;
 use super::fault::Fault;
+use super::logout::forget_visitor;
 use super::redeem::LOGIN_PATH;
 use super::reserved::deliberate;
 use super::visit::Visit;
@@ -28,7 +29,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::domain::state::LoginState;
 use crate::http::navigation::{is_navigation, is_prefetch};
-use crate::http::{Request, Response, cookies, reply};
+use crate::http::{Request, Response, reply};
 
 /// Where a member of a group is asked about another's stranger.
 pub(super) const GROUP_PATH: &str = "/.tollgate/group";
@@ -139,12 +140,13 @@ impl Gateway {
     }
 }
 
-/// Logging out where nobody is known any more. Which sessions at the other sites came from the one that
-/// has run out here cannot be told; but who is told "signed out", and is let in by one of them with the
-/// next click, was lied to. So the browser goes round, and leaves its session at each.
+/// Logging out of all sites in a browser. Sessions that came from one login end at once; but there may be
+/// others, of another login, or of one that has run out here and cannot be compared any more. Who is told
+/// "signed out", and is let in by one of them with the next click, was lied to. So the browser goes round,
+/// and leaves at each what it has there.
 impl Gateway {
-    /// Sends a browser whose session here is over to log out at the other sites. `None` if there are
-    /// none, if it was there already, or if this is a script, which cannot be sent.
+    /// Sends a browser that has logged out here to do so at the other sites. `None` if there are none, if it
+    /// was there already, or if this is a script or a frame, which cannot be sent.
     pub(super) fn log_out_of_group(
         &self,
         request: &Request,
@@ -171,9 +173,7 @@ impl Gateway {
         }
         let (sso, own) = (&self.shared.sso, &visit.front.site);
         let (site, origin) = self.fellow(visit)?;
-        for hash in visit.session_hashes() {
-            sso.log_out(own, hash).await?;
-        }
+        self.leave(visit).await?;
         let named = visit.parameter("return_url");
         let return_to = named.map(|named| ReturnTo::parse(&named, origin, &site.hosts));
         let next = sso.sites.next_in_group(site, own);
@@ -183,8 +183,7 @@ impl Gateway {
             format!("{origin}{back}{ASKED}=1")
         });
         let mut response = reply::redirect(StatusCode::FOUND, &location);
-        let forget = cookies::forget_session(visit.cookie_names, &own.cookie, visit.origin.scheme());
-        response.headers_mut().append(SET_COOKIE, forget);
+        forget_visitor(visit, &mut response);
         Ok(response)
     }
 }

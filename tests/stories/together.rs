@@ -126,3 +126,37 @@ async fn two_names_for_who_was_there_are_not_nobody() {
         visitor.get(&format!("{SITE}/.tollgate/logout")).await;
     }
 }
+
+#[tokio::test]
+async fn who_logs_out_of_a_group_leaves_no_session_of_another_login_in_this_browser() {
+    let house = House::of(3, |_, site| site).await;
+    // Jane has come to art by one link, and to books by another: no session is kin of the other.
+    let mut jane = house.reader("art", "jane@example.com").await;
+    crate::sso_group::sign_in(&mut jane, &house.login_page("books"), "books", "jane@work.example").await;
+    let (urls, _) = travel(&mut jane, "http://art.test/.tollgate/logout").await;
+    assert_eq!(urls.last().expect("some"), "https://login.test/bye", "{urls:#?}");
+    for name in ["art", "books", "cars"] {
+        let (urls, _) = travel(&mut jane, &format!("http://{name}.test/closed")).await;
+        assert!(urls.last().expect("some").starts_with("https://login.test/"), "{name}: {urls:#?}");
+        house.upstream(name).assert_untouched("who logged out").await;
+    }
+    assert_eq!(house.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_logout_of_a_group_leaves_no_form_at_any_of_its_sites() {
+    let house = House::of(2, |_, site| site).await;
+    let mut jane = house.reader("art", "jane@example.com").await;
+    let form = own_form("http://books.test/save", "text=secret").with("Origin", "http://books.test");
+    assert_eq!(jane.send(form).await.status, 303);
+    travel(&mut jane, "http://art.test/.tollgate/logout").await;
+    // Joe is next at this machine.
+    let (urls, _) = travel(&mut jane, "http://books.test/save").await;
+    let person = json!({
+        "email": "joe@example.com", "full_name": "Joe",
+        "state": parameter(urls.last().expect("some"), "state"),
+    });
+    let token = house.login_page("books").token(person).await;
+    let answer = jane.get(&format!("http://books.test/save?sso={token}")).await;
+    assert_eq!(answer.location(), "/save");
+}
