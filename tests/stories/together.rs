@@ -160,3 +160,36 @@ async fn a_logout_of_a_group_leaves_no_form_at_any_of_its_sites() {
     let answer = jane.get(&format!("http://books.test/save?sso={token}")).await;
     assert_eq!(answer.location(), "/save");
 }
+
+#[tokio::test]
+async fn a_button_that_has_to_be_pressed_is_not_pressed_by_another_sites_form() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.with("redeem", "\"confirm\"")).start().await;
+    for (site, origin, may) in [
+        (Some("cross-site"), Some("https://evil.test"), false),
+        (Some("cross-site"), Some("null"), false),
+        (Some("same-site"), Some("http://sibling.test"), false),
+        (None, Some("https://evil.test"), false),
+        (Some("same-origin"), Some("null"), true),
+        (Some("cross-site"), Some("https://login.test"), true),
+        (None, Some(SITE), true),
+        // A page that tells no site where it comes from, in a browser that says nothing else over plain
+        // http: so is the gateway's own.
+        (None, Some("null"), true),
+        (None, None, true),
+    ] {
+        let token = gateway.login_page().token_for("mallory@example.com").await;
+        let mut victim = Visitor::at(&gateway);
+        let mut ask = Ask::navigate("POST", &format!("{SITE}/.tollgate/redeem"))
+            .without("Sec-Fetch-Site")
+            .form(&[("token", &token), ("return_url", "/a")]);
+        ask = site.map_or(ask.clone(), |site| ask.with("Sec-Fetch-Site", site));
+        ask = origin.map_or(ask.clone(), |origin| ask.with("Origin", origin));
+        let answer = victim.send(ask).await;
+        assert_eq!(victim.session_cookie().is_some(), may, "{site:?} {origin:?}: {answer:?}");
+        if !may {
+            let (action, fields) = crate::support::form_of(&answer.text());
+            assert_eq!((action.as_str(), fields.len()), ("/.tollgate/redeem", 2), "the visitor is shown it");
+        }
+    }
+}
