@@ -193,3 +193,117 @@ async fn a_button_that_has_to_be_pressed_is_not_pressed_by_another_sites_form() 
         }
     }
 }
+
+const AUTH: &str = "/.tollgate/auth";
+
+/// How Caddy and Traefik ask about `target`, which a browser asked for as `ask` says.
+fn handing_on(ask: Ask, method: &str, target: &str) -> Ask {
+    ask.with("X-Forwarded-Uri", target)
+        .with("X-Forwarded-Method", method)
+        .with("X-Forwarded-For", "192.0.2.7")
+        .with("X-Forwarded-Host", "site.test")
+}
+
+/// How nginx asks.
+fn by_status(ask: Ask, method: &str, target: &str) -> Ask {
+    ask.with("X-Original-URI", target)
+        .with("X-Original-Method", method)
+        .with("X-Forwarded-For", "192.0.2.7")
+        .with("X-Forwarded-Host", "site.test")
+}
+
+#[tokio::test]
+async fn a_script_that_wants_its_request_kept_is_answered_behind_another_proxy_as_well() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = framed(&upstream).start().await;
+    let mut jane = Visitor::at(&gateway);
+    let wish =
+        || Ask::script("GET", &format!("{SECURE}{AUTH}")).with("Origin", SECURE).with("X-Tollgate-Park", "1");
+    for (ask, refusal) in [
+        (handing_on(wish(), "POST", "/api/save"), 401),
+        (by_status(wish(), "POST", "/api/save"), 401),
+        (handing_on(wish().with("X_Tollgate_Park", "1"), "POST", "/api/save"), 400),
+        (handing_on(wish().with("X-Tollgate-Chromeless", "1"), "POST", "/api/save"), 400),
+    ] {
+        let answer = jane.send(ask).await;
+        assert_eq!(answer.status, refusal, "{}", answer.text());
+        assert!(!answer.text().contains("resumes"), "its body is with the proxy");
+    }
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    jane.get(&format!("{SECURE}/?sso={token}")).await;
+    assert_eq!(jane.send(handing_on(wish(), "POST", "/api/save")).await.status, 200);
+    assert_eq!(jane.send(by_status(wish(), "POST", "/api/save")).await.status, 200);
+}
+
+#[tokio::test]
+async fn pages_with_scripts_are_no_yes_and_what_they_ask_for_works_behind_another_proxy() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = framed(&upstream).site(|site| site.with("keep_fragment", "true")).start().await;
+    let page = || Ask::navigate("GET", &format!("{SECURE}{AUTH}"));
+    let frame = || within(page());
+    for ask in [page(), frame()] {
+        let answer = Visitor::at(&gateway).send(by_status(ask.clone(), "GET", "/a")).await;
+        assert_eq!((answer.status, answer.body.len()), (401, 0));
+        let answer = Visitor::at(&gateway).send(handing_on(ask, "GET", "/a")).await;
+        assert_eq!(answer.status, 401);
+        assert!(answer.text().contains("<script>") && answer.header("set-cookie").is_some(), "{answer:?}");
+    }
+    let mut frame_visitor = Visitor::at(&gateway);
+    let answer = frame_visitor.send(handing_on(frame(), "GET", "/a?b")).await;
+    let back = back_in_the_frame(&gateway, &mut frame_visitor, &answer.text(), "jane@example.com").await;
+    assert_eq!(back.location(), "/a?b");
+    assert_eq!(frame_visitor.send(handing_on(frame(), "GET", "/a?b")).await.status, 200);
+    // A token in a frame that has not asked for it leads to the page that asks, as at the gateway itself.
+    let mut other = Visitor::at(&gateway);
+    let token = gateway.login_page().token_for("mallory@example.com").await;
+    let answer = other.send(handing_on(frame(), "GET", &format!("/a?sso={token}"))).await;
+    let location = answer.location();
+    assert!(location.starts_with(&format!("{SECURE}/.tollgate/redeem?")), "{location}");
+    let answer = other.send(within(Ask::navigate("GET", &location))).await;
+    assert_eq!((answer.status, other.cookie("__Host-tollgate").is_none()), (401, true));
+}
+
+#[tokio::test]
+async fn a_place_on_a_page_is_kept_on_every_way_back() {
+    for (redeem, strict) in [("direct", false), ("confirm", false), ("direct", true), ("confirm", true)] {
+        let upstream = FakeUpstream::start().await;
+        let plan = Plan::new(&upstream).site(|site| {
+            let site = site.with("keep_fragment", "true").with("require_state", "true");
+            let site = site.with("redeem", &format!("{redeem:?}"));
+            if strict { site.cookie("same_site", "\"strict\"") } else { site }
+        });
+        let gateway = plan.start().await;
+        let mut visitor = Visitor::at(&gateway);
+        let page = visitor.get(&format!("{SITE}/report?q")).await;
+        let to_login = crate::paused::keep(&mut visitor, &page, "/x'y;z");
+        let mut back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+        if redeem == "confirm" {
+            let (_, fields) = crate::support::form_of(&back.text());
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let post = Ask::navigate("POST", &format!("{SITE}/.tollgate/redeem")).form(&fields);
+            back = visitor.send(post.with("Sec-Fetch-Site", "cross-site").with("Origin", SITE)).await;
+        }
+        let next = match back.header("refresh") {
+            Some(refresh) => refresh.strip_prefix("0; url=").expect("at once").to_owned(),
+            None => back.location(),
+        };
+        assert_eq!(local(&next), "/report?q#/x'y;z", "{redeem} {strict}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_on_a_page_and_a_form_survive_the_way_round_a_group() {
+    let house = House::of(2, |_, site| site.with("keep_fragment", "true")).await;
+    let mut jane = house.reader("art", "jane@example.com").await;
+    let page = jane.get("http://books.test/report?q").await;
+    assert_eq!(page.status, 401);
+    let html = page.text();
+    let plan = |name: &str| attribute(&html, "div", &format!("data-{name}")).expect("is there");
+    let cookie = format!("{}={}.top; Path=/; Max-Age=900; SameSite=Lax", plan("cookie"), plan("tag"));
+    let now = tollgate::domain::clock::Clock::now(&*house.gateway.clock);
+    jane.jar.store(&cookie, "books.test", false, now);
+    let asked = attribute(&html, "a", "href").expect("leads on");
+    assert!(asked.starts_with("http://art.test/.tollgate/group?"), "{asked}");
+    let answered = jane.get(&asked).await.location();
+    assert_eq!(jane.get(&answered).await.location(), "/report?q#top");
+}
