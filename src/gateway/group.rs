@@ -41,6 +41,10 @@ const LOGOUT_PATH: &str = "/.tollgate/logout";
 
 const REDEEM_PATH: &str = "/.tollgate/redeem";
 
+/// The longest URL to which a browser is sent: many servers take no longer ones, and no site a longer
+/// `return_url`. Who wants to go further is not asked about.
+const LONGEST_URL: usize = 8 * 1024;
+
 /// The parameter that says to the paths of login and logout that the browser has been to all others.
 const ASKED: &str = "asked";
 
@@ -220,12 +224,13 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Where the browser is sent to put it to `member`.
+    /// Where the browser is sent to put it to `member`; `None` if that would be too long to be answered.
     fn put_to(&self, member: &Site) -> Option<String> {
         let origin = member.public_url.as_ref()?;
         let (site, state) = (&self.site.name, self.state.as_str());
         // Neither has a character in it that means something in a query.
-        Some(format!("{origin}{}&site={site}&state={state}", self.return_to.as_parameter_of(GROUP_PATH)))
+        let url = format!("{origin}{}&site={site}&state={state}", self.return_to.as_parameter_of(GROUP_PATH));
+        (url.len() <= LONGEST_URL).then_some(url)
     }
 
     /// Where the browser is sent with the answer; `origin` is where the site is found.

@@ -307,3 +307,41 @@ async fn a_place_on_a_page_and_a_form_survive_the_way_round_a_group() {
     let answered = jane.get(&asked).await.location();
     assert_eq!(jane.get(&answered).await.location(), "/report?q#top");
 }
+
+#[tokio::test]
+async fn who_was_signed_in_elsewhere_by_a_strangers_link_is_asked_before_a_form_goes_to_that_stranger() {
+    let house = House::of_two().await;
+    let mut victim = Visitor::at(&house.gateway);
+    let form = own_form("http://books.test/save", "text=secret").with("Origin", "http://books.test");
+    assert_eq!(victim.send(form).await.status, 303);
+    // A link with a token of its author's, at the site of the group that takes it, and one that goes on.
+    let token = house.login_page("art").token_for("mallory@example.com").await;
+    victim.get(&format!("http://art.test/?sso={token}")).await;
+    let (urls, page) = travel(&mut victim, "http://books.test/.tollgate/login?return_url=/save").await;
+    assert!(urls.last().expect("some").contains("/.tollgate/resume?"), "{urls:#?}");
+    assert!(!goes_by_itself(&page) && page.text().contains("mallory@example.com"), "{}", page.text());
+    house.upstream("books").assert_untouched("nobody pressed the button").await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_go_round_a_group_goes_to_the_login_page() {
+    let house = House::of_two().await;
+    for (length, filling, goes_round) in [
+        (7_000, "a", true),
+        (2_500, "&", true),
+        (9_000, "a", false),
+        (3_000, "&", false),
+        (12_000, "&", false),
+    ] {
+        let mut jane = house.reader("art", "jane@example.com").await;
+        let url = format!("http://books.test/closed?{}", filling.repeat(length));
+        let (urls, answer) = travel(&mut jane, &url).await;
+        let last = urls.last().expect("some");
+        if goes_round {
+            assert_eq!((answer.status, last), (200, &url), "{length} {filling}");
+        } else {
+            assert!(last.starts_with("https://login.test/"), "{length} {filling}: {}", answer.status);
+            assert_eq!(parameter(last, "return_url"), url);
+        }
+    }
+}
