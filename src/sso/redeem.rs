@@ -41,7 +41,7 @@ pub struct Redeemed {
     pub live: Arc<LiveSession>,
     /// Where the login page wanted the visitor to go: not yet proven.
     pub return_url: Option<String>,
-    /// Whether this very browser is known to have asked for the token: it came with its state.
+    /// Whether this very browser is known to have asked the login page for the token: it came with its state.
     pub was_asked_for: bool,
 }
 
@@ -146,7 +146,8 @@ impl Sso {
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
-        let was_asked_for = grant.state.is_some();
+        // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
+        let was_asked_for = grant.state.is_some() && grant.source.is_none();
         Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
     }
 

@@ -75,6 +75,7 @@ mod store_faults;
 mod streaming;
 mod support;
 mod tls;
+mod together;
 mod tokens;
 mod upstream_faults;
 mod upstream_poison;
