@@ -101,12 +101,16 @@ impl Sso {
             None => None,
         };
         // Name, role and back end are what they are now, not what they were when the token was
-        // made.
-        let (identity, backend) = match grant.identity.user {
-            None => (grant.identity, false),
+        // made; and so is what a session tells that hands its person on.
+        let mut identity = grant.identity;
+        if let Some(source) = &source {
+            identity.details = source.session.identity.details.clone();
+        }
+        let (identity, backend) = match identity.user {
+            None => (identity, false),
             Some(id) => {
                 let user = self.stores.directory.find(id).await?.ok_or(Refusal::Revoked)?;
-                with_rights(grant.identity, &user, site, grant.role_policy).ok_or(Refusal::Revoked)?
+                with_rights(identity, &user, site, grant.role_policy).ok_or(Refusal::Revoked)?
             }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
