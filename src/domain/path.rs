@@ -87,16 +87,19 @@ impl<'a> RequestPath<'a> {
         self.raw
     }
 
-    /// Every way in which an upstream may read this path: percent-decoded or not, with `;`
-    /// parameters cut off or not, with empty segments folded or not.
+    /// Every way in which an upstream may read this path: percent-decoded or not, and before that and
+    /// after it with `;` parameters cut off or not, with empty segments folded or not. In which order
+    /// servers do that differs: of `/a%3bx` some make `/a`, and some `/a;x`.
     pub fn readings(&self) -> impl Iterator<Item = Cow<'a, [u8]>> {
-        let combinations = if self.ambiguous { 1..8u8 } else { 1..1 };
+        let manners = if self.ambiguous { MANNERS } else { 0 };
         let raw = self.raw;
-        let others = combinations.map(move |choice| {
-            let decoded = if choice & 1 == 0 { Cow::Borrowed(raw.as_bytes()) } else { decode(raw) };
-            Cow::Owned(rewritten(&decoded, choice & 2 != 0, choice & 4 != 0))
+        let others = (0..manners).flat_map(move |manner| {
+            let read = rewritten(raw.as_bytes(), manner);
+            let decoded: Vec<u8> = percent_encoding::percent_decode(&read).collect();
+            let then = (0..MANNERS).map(move |manner| rewritten(&decoded, manner));
+            std::iter::once(read).chain(then)
         });
-        std::iter::once(Cow::Borrowed(raw.as_bytes())).chain(others)
+        std::iter::once(Cow::Borrowed(raw.as_bytes())).chain(others.map(Cow::Owned))
     }
 }
 
@@ -104,9 +107,19 @@ fn decode(raw: &str) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode_str(raw).into()
 }
 
-/// The path as a server reads it that cuts off `;` parameters, or folds empty segments, or does
-/// both. Its closing slash stays.
-fn rewritten(path: &[u8], cuts_parameters: bool, folds_slashes: bool) -> Vec<u8> {
+/// `;` parameters are cut off.
+const CUT: u8 = 1;
+
+/// Empty segments are folded.
+const FOLD: u8 = 2;
+
+/// All mixtures of these.
+const MANNERS: u8 = 4;
+
+/// The path as a server reads it in this manner: [`CUT`], [`FOLD`], both or neither. Its closing slash
+/// stays.
+fn rewritten(path: &[u8], manner: u8) -> Vec<u8> {
+    let (cuts_parameters, folds_slashes) = (manner & CUT != 0, manner & FOLD != 0);
     let segments = path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/');
     let mut segments = segments
         .map(|segment| if cuts_parameters { without_parameters(segment) } else { segment })
@@ -145,7 +158,7 @@ impl PathPrefix {
         let path = RequestPath::parse(text, false)?;
         if path.ambiguous {
             // Written the way it is compared, so that there is nothing to disagree about.
-            let folded = rewritten(&decode(text), true, true);
+            let folded = rewritten(&decode(text), CUT | FOLD);
             return String::from_utf8(folded)
                 .map(|text| Self(trimmed(&text)))
                 .map_err(|_| PathFault::BrokenEscape);
@@ -250,6 +263,9 @@ mod tests {
             ("/a%3bb", "/a;b"),
             ("/a%3bb", "/a"),
             ("//", "/"),
+            // Parameters that are cut off before the path is decoded, and empty segments that come of it.
+            ("/;/%61/b%3bx/", "/a/b;x/"),
+            ("/a;x/%3b/b", "/a/;/b"),
         ] {
             let readings = readings(path, false);
             assert!(readings.iter().any(|own| own == reading), "{path} as {reading}: {readings:?}");
