@@ -20,7 +20,7 @@ use crate::domain::entropy::SystemEntropy;
 use crate::domain::host::Authority;
 use crate::domain::identity::{Identity, Particulars, ReadyHeaders};
 use crate::domain::opaque::SessionKey;
-use crate::domain::path::{RequestPath, lies_under};
+use crate::domain::path::RequestPath;
 use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::token::RolePolicy;
 use crate::domain::user::Role;
@@ -90,8 +90,7 @@ impl Explain {
             say(format_args!("outcome   sent to https, unless a proxy in front says that it was: 308"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let is_own = path.readings().any(|reading| lies_under(&reading, "/.tollgate"));
-        if is_own || answers_at(site, path.as_str()) {
+        if path.is_reserved() || answers_at(site, path.as_str()) {
             say(format_args!("outcome   the gateway answers by itself"))?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -7,14 +7,11 @@ use super::requirement;
 use super::section::Section;
 use super::text::Text;
 use crate::domain::access::{AccessLevel, Route};
-use crate::domain::path::{PathPrefix, RequestPath, lies_under};
+use crate::domain::path::{PathPrefix, RequestPath};
 
 /// What a site or a route can ask.
 pub(super) const LEVELS: [(&str, AccessLevel); 3] =
     [("required", AccessLevel::Required), ("optional", AccessLevel::Optional), ("off", AccessLevel::Off)];
-
-/// What a site has its own pages of the gateway under, whatever its routes say.
-const RESERVED: &str = "/.tollgate";
 
 /// Reads one `[[site.route]]`.
 pub(super) fn read(mut section: Section<'_>) -> Read<Route> {
@@ -47,7 +44,7 @@ fn prefix(text: &Text<'_>) -> Read<PathPrefix> {
     let prefix = PathPrefix::parse(text.as_str())
         .map_err(|fault| text.refuse(&format!("cannot be matched: {fault}"), remedy))?;
     let path = RequestPath::parse(text.as_str(), false);
-    if path.is_ok_and(|path| path.readings().any(|reading| lies_under(&reading, RESERVED))) {
+    if path.is_ok_and(|path| path.is_reserved()) {
         return Err(text.refuse("lies where the gateway itself answers", "leave the route out"));
     }
     Ok(prefix)

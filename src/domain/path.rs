@@ -31,6 +31,9 @@ pub enum PathFault {
     BrokenEscape,
 }
 
+/// Under this the gateway has its own pages on each site.
+const RESERVED: &str = "/.tollgate";
+
 /// A path that gateway and upstream read alike.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestPath<'a> {
@@ -85,6 +88,16 @@ impl<'a> RequestPath<'a> {
     /// The path as it came and as it will be forwarded.
     pub fn as_str(&self) -> &'a str {
         self.raw
+    }
+
+    /// Whether an upstream may take this for a path under `prefix` (which ends in no slash).
+    pub fn may_lie_under(&self, prefix: &str) -> bool {
+        self.readings().any(|reading| lies_under(&reading, prefix))
+    }
+
+    /// Whether it is the gateway's own path, or an upstream may take it for one.
+    pub fn is_reserved(&self) -> bool {
+        self.may_lie_under(RESERVED)
     }
 
     /// Every way in which an upstream may read this path: percent-decoded or not, and before that and

@@ -1,7 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderValue, ORIGIN, REFERER, SET_COOKIE};
+use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -70,9 +70,7 @@ impl Gateway {
         let state = browser.state_for(&visit.front.site.name);
         let location = login_url(visit, return_to, Some(&state), error);
         let mut response = reply::redirect(status, &location);
-        if visit.browser().is_none() {
-            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
-        }
+        introduce(visit, &browser, &mut response);
         response
     }
 
@@ -80,9 +78,7 @@ impl Gateway {
     pub(super) fn login_required(&self, headers: &HeaderMap, visit: &Visit<'_>) -> Response {
         let return_to = page_of(headers, visit);
         // The state belongs to this browser: a script of another origin has no business with it.
-        let own =
-            headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes());
-        let browser = own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
+        let browser = is_own(headers, visit).then(|| visit.browser_or_new(self.shared.sso.entropy()));
         let state = browser.as_ref().map(|browser| browser.state_for(&visit.front.site.name));
         let mut details = json!({ "login_url": login_url(visit, &return_to, state.as_ref(), None) });
         if let (true, Some(details)) = (visit.is_parked.get(), details.as_object_mut()) {
@@ -95,8 +91,8 @@ impl Gateway {
         });
         let mut response =
             reply::challenging(reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error })));
-        if let Some(browser) = browser.filter(|_| visit.browser().is_none()) {
-            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
+        if let Some(browser) = browser {
+            introduce(visit, &browser, &mut response);
         }
         visit.front.cors.readable(headers, response)
     }
@@ -116,7 +112,7 @@ fn evicted(visit: &Visit<'_>) -> Response {
 
 /// Where a visitor is to come back to. A person wants to see what was asked for; a script, the page that
 /// it runs on; a program that says of none, what it asked for.
-fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
+pub(super) fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
     let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
     match page.filter(|_| !visit.is_navigation(headers)) {
         Some(page) => visit.return_to(page),
@@ -124,10 +120,18 @@ fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
     }
 }
 
-/// `Set-Cookie` that gives the visitor's browser its key.
-pub(super) fn set_browser(visit: &Visit<'_>, browser: &BrowserKey) -> HeaderValue {
-    let cookie = &visit.front.site.cookie;
-    cookies::set_browser(visit.cookie_names, cookie, visit.origin.scheme(), browser)
+/// Whether no page of another origin made this request.
+pub(super) fn is_own(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
+    headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes())
+}
+
+/// Gives the visitor's browser its key, if it has none yet.
+pub(super) fn introduce(visit: &Visit<'_>, browser: &BrowserKey, response: &mut Response) {
+    if visit.browser().is_none() {
+        let cookie = &visit.front.site.cookie;
+        let cookie = cookies::set_browser(visit.cookie_names, cookie, visit.origin.scheme(), browser);
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
 }
 
 pub(super) fn login_url(

@@ -8,7 +8,6 @@ use http::header::HeaderMap;
 use http::{HeaderValue, Method};
 
 use super::fault::Fault;
-use super::reserved;
 use super::visit::Visit;
 use crate::api::answers_at;
 use crate::domain::access::{Demand, Rules};
@@ -60,7 +59,7 @@ impl Destination {
         let site = &visit.front.site;
         let judged = RequestPath::parse(path, site.allow_encoded_slash).map_err(Fault::Path)?;
         // Nothing that is put there could be had again.
-        if reserved::is_reserved(&judged) || answers_at(site, path) {
+        if judged.is_reserved() || answers_at(site, path) {
             return Err(Fault::ForeignDestination);
         }
         let extracted = query.and_then(|query| extract_token(query, &site.token_param));

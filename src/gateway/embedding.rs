@@ -13,11 +13,10 @@
 //!    have been issued for its state: nobody can have another one slipped into it.
 
 use http::StatusCode;
-use http::header::SET_COOKIE;
 
 use super::Gateway;
 use super::ancestors::unframeable;
-use super::challenge::{login_url, set_browser};
+use super::challenge::{introduce, login_url};
 use super::redeem::redeem_path;
 use super::visit::Visit;
 use crate::domain::return_to::ReturnTo;
@@ -46,9 +45,7 @@ impl Gateway {
         };
         let answer = reply::page(page.status(), page.render(None), page.content_security_policy());
         let mut response = reply::challenging(answer);
-        if visit.browser().is_none() {
-            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
-        }
+        introduce(visit, &browser, &mut response);
         response
     }
 }

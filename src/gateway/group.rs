@@ -12,14 +12,13 @@
 
 use std::sync::Arc;
 
-use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
 use super::Gateway;
-use super::challenge::set_browser;
+use super::challenge::introduce;
 use super::fault::Fault;
 use super::logout::forget_visitor;
-use super::redeem::LOGIN_PATH;
+use super::redeem::{LOGOUT_PATH, login_path, redeem_path};
 use super::reserved::deliberate;
 use super::visit::Visit;
 use crate::config::Site;
@@ -36,10 +35,6 @@ pub(super) const GROUP_PATH: &str = "/.tollgate/group";
 
 /// Where the browser of somebody who logged out at another leaves its session.
 pub(super) const GROUP_LOGOUT_PATH: &str = "/.tollgate/group/logout";
-
-const LOGOUT_PATH: &str = "/.tollgate/logout";
-
-const REDEEM_PATH: &str = "/.tollgate/redeem";
 
 /// The longest URL to which a browser is sent: many servers take no longer ones, and no site a longer
 /// `return_url`. Who wants to go further is not asked about.
@@ -67,9 +62,7 @@ impl Gateway {
         let browser = visit.browser_or_new(sso.entropy());
         let question = Question { site, return_to, state: &browser.state_for(&site.name) };
         let mut response = reply::redirect(StatusCode::FOUND, &question.put_to(next)?);
-        if visit.browser().is_none() {
-            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
-        }
+        introduce(visit, &browser, &mut response);
         Some(response)
     }
 
@@ -236,11 +229,11 @@ impl Question<'_> {
     /// Where the browser is sent with the answer; `origin` is where the site is found.
     fn answered(&self, origin: &Origin, token: &LoginToken) -> String {
         let (parameter, token) = (&self.site.token_param, token.expose());
-        format!("{origin}{}&{parameter}={token}", self.return_to.as_parameter_of(REDEEM_PATH))
+        format!("{origin}{}&{parameter}={token}", redeem_path(self.return_to))
     }
 
     /// Where the browser is sent whom nobody knows.
     fn answered_by_nobody(&self, origin: &Origin) -> String {
-        format!("{origin}{}&{ASKED}=1", self.return_to.as_parameter_of(LOGIN_PATH))
+        format!("{origin}{}&{ASKED}=1", login_path(self.return_to))
     }
 }

@@ -1,9 +1,7 @@
 //! Answers that the upstream has for others: it said what they take, and this visitor has not got it.
 
-use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
-
 use super::Gateway;
-use super::challenge::set_browser;
+use super::challenge::{introduce, is_own, page_of};
 use super::fault::Fault;
 use super::forbidden::Refusal;
 use super::visit::{Audience, Visit};
@@ -40,25 +38,17 @@ impl Gateway {
             return Ok(refuse(None));
         };
         let headers = request.headers();
-        let browser = visit.browser_or_new(self.shared.sso.entropy());
         let audience = visit.audience(headers);
-        let own = audience == Audience::Person || is_own(headers, visit);
+        // A script of another origin has no business with this browser's state.
+        let is_own = audience == Audience::Person || is_own(headers, visit);
+        let browser = is_own.then(|| visit.browser_or_new(self.shared.sso.entropy()));
+        let url = paywall_url(page, visit, &label, &page_of(headers, visit), browser.as_ref());
         let mut response = match audience {
-            Audience::Person => {
-                let url = paywall_url(page, visit, &label, &visit.clean_url(), Some(&browser));
-                reply::redirect(reply::see_other(request.method()), &url)
-            }
-            Audience::Program => {
-                // A script wants to come back to the page that it runs on, and one of another origin has
-                // no business with this browser's state.
-                let script_page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-                let return_to = script_page.map_or_else(|| visit.clean_url(), |page| visit.return_to(page));
-                let browser = own.then_some(&browser);
-                refuse(Some(&paywall_url(page, visit, &label, &return_to, browser)))
-            }
+            Audience::Person => reply::redirect(reply::see_other(request.method()), &url),
+            Audience::Program => refuse(Some(&url)),
         };
-        if visit.browser().is_none() && own {
-            response.headers_mut().append(SET_COOKIE, set_browser(visit, &browser));
+        if let Some(browser) = browser {
+            introduce(visit, &browser, &mut response);
         }
         Ok(response)
     }
@@ -89,8 +79,4 @@ fn paywall_url(
 fn is_at(visit: &Visit<'_>, page: &RemoteUrl) -> bool {
     let (host, port, path) = page.destination();
     visit.origin.host() == host && visit.origin.port() == port && visit.path.as_str() == path
-}
-
-fn is_own(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
-    headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes())
 }

@@ -150,7 +150,7 @@ impl Gateway {
 pub(super) fn confirmation(visit: &Visit<'_>, token: &BroughtToken, target: Option<&ReturnTo>) -> Response {
     let site = &visit.front.site;
     let page = Page::ConfirmSignIn {
-        action: "/.tollgate/redeem",
+        action: REDEEM_PATH,
         token_field: "token",
         token,
         return_to: target,
@@ -168,6 +168,12 @@ pub(super) fn refuse_prefetch() -> Response {
 /// Where a login begins anew.
 pub(super) const LOGIN_PATH: &str = "/.tollgate/login";
 
+/// Where a session ends.
+pub(super) const LOGOUT_PATH: &str = "/.tollgate/logout";
+
+/// Where a token is redeemed, whatever page its visitor wants to see.
+pub(super) const REDEEM_PATH: &str = "/.tollgate/redeem";
+
 /// The path at which a login for `target` begins anew.
 pub(super) fn login_path(target: &ReturnTo) -> String {
     target.as_parameter_of(LOGIN_PATH)
@@ -175,12 +181,12 @@ pub(super) fn login_path(target: &ReturnTo) -> String {
 
 /// The path at which a session ends, to begin another one for `target`.
 pub(super) fn logout_path(target: &ReturnTo) -> String {
-    target.as_parameter_of("/.tollgate/logout")
+    target.as_parameter_of(LOGOUT_PATH)
 }
 
 /// The path at which a token is redeemed, to go on to `target`.
 pub(super) fn redeem_path(target: &ReturnTo) -> String {
-    target.as_parameter_of("/.tollgate/redeem")
+    target.as_parameter_of(REDEEM_PATH)
 }
 
 fn moving_on(target: &ReturnTo) -> Response {

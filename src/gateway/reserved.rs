@@ -8,18 +8,14 @@ use super::cross_site::is_foreign_form;
 use super::embedding::handover;
 use super::fault::Fault;
 use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
-use super::redeem::{confirmation, refuse_prefetch};
+use super::redeem::{LOGIN_PATH, LOGOUT_PATH, REDEEM_PATH, confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::domain::opaque::LoginToken;
-use crate::domain::path::{RequestPath, lies_under};
 use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::TokenKind;
 use crate::http::body::read_up_to;
 use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, reply};
-
-/// The prefix of the gateway's own paths.
-const PREFIX: &str = "/.tollgate";
 
 /// The browser's steps of the 23-compatible API, for session tokens and for login tokens.
 const REDEEMING: [&str; 2] = ["/api/session/redeem-token", "/api/user/redeem-login-token"];
@@ -54,9 +50,9 @@ impl Endpoint {
         Some(match path {
             GROUP_PATH => Self::Group,
             GROUP_LOGOUT_PATH => Self::GroupLogout,
-            "/.tollgate/login" => Self::Login,
-            "/.tollgate/logout" => Self::Logout,
-            "/.tollgate/redeem" => Self::Redeem,
+            LOGIN_PATH => Self::Login,
+            LOGOUT_PATH => Self::Logout,
+            REDEEM_PATH => Self::Redeem,
             "/.tollgate/resume" => Self::Resume,
             "/.tollgate/session" => Self::WhoAmI,
             "/.tollgate/jwks.json" => Self::KeySet,
@@ -65,8 +61,8 @@ impl Endpoint {
             _ if compatible && path == REDEEMING[1] => Self::RedeemCompatible(TokenKind::Login),
             // However it is spelled: an upstream must not be able to stand in for the gateway, nor
             // get a token that was meant for it.
-            _ if is_reserved(&visit.path) => Self::Nowhere,
-            _ if compatible && REDEEMING.iter().any(|own| visit.is_under(own)) => Self::Nowhere,
+            _ if visit.path.is_reserved() => Self::Nowhere,
+            _ if compatible && REDEEMING.iter().any(|own| visit.path.may_lie_under(own)) => Self::Nowhere,
             _ => return None,
         })
     }
@@ -85,11 +81,6 @@ impl Endpoint {
             | Self::Nowhere => "GET, HEAD",
         }
     }
-}
-
-/// Whether `path` lies under the gateway's own prefix, however it is read.
-pub(super) fn is_reserved(path: &RequestPath<'_>) -> bool {
-    path.readings().any(|reading| lies_under(&reading, PREFIX))
 }
 
 impl Gateway {

@@ -16,7 +16,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::opaque::{SessionHash, SessionKey};
-use crate::domain::path::{RequestPath, lies_under};
+use crate::domain::path::RequestPath;
 use crate::domain::query::{Extracted, extract_token};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
@@ -178,11 +178,6 @@ impl<'a> Visit<'a> {
     /// A redirect target as a visitor or a login page named it; `/` unless it is the site's.
     pub(super) fn return_to(&self, input: &str) -> ReturnTo {
         ReturnTo::parse(input, self.origin, &self.front.site.hosts)
-    }
-
-    /// Whether any reading of the path lies under `prefix`.
-    pub(super) fn is_under(&self, prefix: &str) -> bool {
-        self.path.readings().any(|reading| lies_under(&reading, prefix))
     }
 
     /// The first parameter called `name` in the query.
