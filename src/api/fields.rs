@@ -9,9 +9,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use super::session::form;
 use crate::http::Request;
 use crate::http::body::read_up_to;
+use crate::http::form;
 
 /// Far more than any call needs.
 const MAX_BODY: usize = 256 * 1024;

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::{Api, Via};
 use crate::config::{ApiKey, Scope};
 use crate::domain::secret::SecretHash;
+use crate::http::lines::only;
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -23,8 +24,7 @@ impl<'a> Bearer<'a> {
     /// Reads `Authorization: Bearer KEY` (RFC 6750 §2.1); the scheme's case does not matter. Two
     /// fields are as good as none: who sends them does not know what is meant.
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let mut lines = headers.get_all(AUTHORIZATION).into_iter();
-        let (Some(line), None) = (lines.next(), lines.next()) else { return Self::Absent };
+        let Ok(Some(line)) = only(headers, AUTHORIZATION) else { return Self::Absent };
         match line.as_bytes().split_at_checked(b"bearer ".len()) {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => Self::Key(key.trim_ascii()),
             _ => Self::Absent,

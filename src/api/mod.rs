@@ -22,6 +22,7 @@ use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
+use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
@@ -66,7 +67,7 @@ impl Api {
         homes: HashMap<SiteName, Origin>,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
-        let reference = Reference::new(sso.sites.all().iter().map(|site| &site.name));
+        let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
         Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, is_draining }
     }
 
@@ -175,11 +176,7 @@ impl SiteFault {
 }
 
 fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {
-    let mut hosts = headers.get_all(http::header::HOST).into_iter();
-    let host = hosts.next()?.to_str().ok()?;
-    if hosts.next().is_some() {
-        return None;
-    }
+    let host = only(headers, http::header::HOST).ok()??.to_str().ok()?;
     Some(Origin::new(scheme, &Authority::parse(host)?))
 }
 

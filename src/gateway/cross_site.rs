@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::visit::Visit;
 use crate::config::{SameSite, Site};
 use crate::domain::host::Origin;
+use crate::http::lines::{Several, only};
 use crate::http::navigation::{began_here, is_part_of_another_site};
 
 /// Methods that change nothing. There are others (RFC 5323, RFC 4918), which no page can send by itself.
@@ -47,11 +48,12 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, visit: &Visit<'_>) -> 
 /// Whether the page that sent a request stands at the site's own origin, or at one that the operator trusts
 /// with sessions; `None` if nothing is said of it.
 pub(super) fn speaks_for_itself(headers: &HeaderMap, own: &Origin, trusted: &CorsOrigins) -> Option<bool> {
-    let mut origins = headers.get_all(ORIGIN).into_iter();
-    let said = origins.next()?;
     let is_own =
         |said: &HeaderValue| said.to_str().ok().and_then(Origin::parse).is_some_and(|said| said == *own);
-    Some(origins.next().is_none() && (is_own(said) || trusted.is_configured(said)))
+    match only(headers, ORIGIN) {
+        Ok(said) => said.map(|said| is_own(said) || trusted.is_configured(said)),
+        Err(Several) => Some(false),
+    }
 }
 
 impl Gateway {

@@ -14,6 +14,7 @@ use crate::domain::access::{Demand, Rules};
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::path::RequestPath;
 use crate::domain::query::{extract_token, join};
+use crate::http::lines::{Several, only};
 use crate::http::webdav::DESTINATION;
 
 /// A destination on the site, to be forwarded as it was judged.
@@ -32,11 +33,8 @@ impl Destination {
         visit: &Visit<'_>,
         asked: &HeaderValue,
     ) -> Result<Option<Self>, Fault> {
-        let mut values = headers.get_all(&DESTINATION).into_iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(Fault::BadDestination);
-        }
+        let value = only(headers, &DESTINATION).map_err(|Several| Fault::BadDestination)?;
+        let Some(value) = value else { return Ok(None) };
         let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
         let text = text.filter(|text| !text.contains('#')).ok_or(Fault::BadDestination)?;
         let target = match text.split_once("://") {

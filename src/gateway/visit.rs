@@ -22,6 +22,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
+use crate::http::lines::only;
 use crate::http::navigation::{Opening, began_here, is_navigation, opening};
 use crate::proxy::{ShownCookies, origin_form};
 
@@ -55,8 +56,7 @@ impl Target {
     /// Reads `Host`, or the authority of an absolute-form target, which wins over it (RFC 9112
     /// §3.2.2). There has to be exactly one Host, whoever wins, and it has to be one.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Fault> {
-        let mut hosts = request.headers().get_all(HOST).into_iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Fault::BadHost) };
+        let Ok(Some(host)) = only(request.headers(), HOST) else { return Err(Fault::BadHost) };
         let uri = request.uri().clone();
         let host = match uri.authority() {
             None => host.clone(),

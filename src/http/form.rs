@@ -85,10 +85,15 @@ impl Form {
     }
 }
 
+/// The media type of a `Content-Type`, without its parameters.
+pub fn media_type(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
 /// Whether `content_type` is one that forms have, parameters aside.
 pub fn is_form(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    [URLENCODED, MULTIPART].iter().any(|own| essence.eq_ignore_ascii_case(own))
+    let media_type = media_type(content_type.as_bytes());
+    [URLENCODED, MULTIPART].iter().any(|own| media_type.eq_ignore_ascii_case(own.as_bytes()))
 }
 
 fn read_urlencoded(body: &[u8]) -> Option<Vec<Raw>> {

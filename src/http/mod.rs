@@ -13,6 +13,7 @@ pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
 pub mod interim;
+pub mod lines;
 pub mod navigation;
 pub mod remarks;
 pub mod reply;

@@ -3,6 +3,8 @@
 
 mod page;
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
@@ -24,17 +26,52 @@ const ROLES: &str = "/components/schemas/UserChange/properties/roles";
 /// Where not to name one may be possible.
 const SITE_MEMBER: &str = "/components/schemas/TokenOrder/properties/site";
 
-/// The API as it is for the sites that there are.
+/// The API as it is for the sites that there are. It is put together when somebody first asks.
 pub(super) struct Reference {
+    sites: Vec<SiteName>,
+    made: OnceLock<Made>,
+}
+
+struct Made {
     document: Bytes,
     page: Bytes,
 }
 
 impl Reference {
     /// The API for `sites`.
-    pub(super) fn new<'a>(sites: impl Iterator<Item = &'a SiteName>) -> Self {
+    pub(super) fn new(sites: Vec<SiteName>) -> Self {
+        Self { sites, made: OnceLock::new() }
+    }
+
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| Made::of(&self.sites))
+    }
+
+    /// Answers at `/v1/openapi.json` and `/docs`; `None` elsewhere.
+    pub(super) fn answer(&self, request: &Request) -> Option<Response> {
+        let is_page = match request.uri().path() {
+            "/docs" => true,
+            "/v1/openapi.json" => false,
+            _ => return None,
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Some(ApiError::method_not_allowed("GET, HEAD").into_response());
+        }
+        let mut response = if is_page {
+            let page = reply::with_body(StatusCode::OK, "text/html; charset=utf-8", self.made().page.clone());
+            reply::under_policy(page, &page::CONTENT_SECURITY_POLICY)
+        } else {
+            reply::with_body(StatusCode::OK, "application/json", self.made().document.clone())
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        Some(response)
+    }
+}
+
+impl Made {
+    fn of(sites: &[SiteName]) -> Self {
         let mut whole: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
-        let names: Vec<Value> = sites.map(|name| json!(name.as_str())).collect();
+        let names: Vec<Value> = sites.iter().map(|name| json!(name.as_str())).collect();
         let is_choice = names.len() > 1;
         if let Some(schema) = whole.pointer_mut(SITE_PARAMETER).and_then(Value::as_object_mut) {
             schema.insert("enum".to_owned(), names.clone().into());
@@ -57,26 +94,6 @@ impl Reference {
         let page = page::render(&whole).unwrap_or_default().into();
         Self { document: serde_json::to_vec_pretty(&whole).unwrap_or_default().into(), page }
     }
-
-    /// Answers at `/v1/openapi.json` and `/docs`; `None` elsewhere.
-    pub(super) fn answer(&self, request: &Request) -> Option<Response> {
-        let is_page = match request.uri().path() {
-            "/docs" => true,
-            "/v1/openapi.json" => false,
-            _ => return None,
-        };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some(ApiError::method_not_allowed("GET, HEAD").into_response());
-        }
-        let mut response = if is_page {
-            let page = reply::with_body(StatusCode::OK, "text/html; charset=utf-8", self.page.clone());
-            reply::under_policy(page, &page::CONTENT_SECURITY_POLICY)
-        } else {
-            reply::with_body(StatusCode::OK, "application/json", self.document.clone())
-        };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        Some(response)
-    }
 }
 
 #[cfg(test)]
@@ -84,14 +101,13 @@ mod tests {
     use super::*;
 
     fn reference(sites: &[&str]) -> Reference {
-        let names: Vec<SiteName> = sites.iter().map(|name| SiteName::parse(name).unwrap()).collect();
-        Reference::new(names.iter())
+        Reference::new(sites.iter().map(|name| SiteName::parse(name).unwrap()).collect())
     }
 
     #[test]
     fn the_document_is_of_this_version_and_of_these_sites() {
         let document = |sites: &[&str]| -> Value {
-            let document = serde_json::from_slice(&reference(sites).document).unwrap();
+            let document = serde_json::from_slice(&reference(sites).made().document).unwrap();
             assert!(document != Value::Null);
             document
         };
@@ -112,8 +128,8 @@ mod tests {
     #[test]
     fn the_page_tells_of_every_call() {
         let reference = reference(&["paper"]);
-        let page = String::from_utf8(reference.page.to_vec()).unwrap();
-        let document: Value = serde_json::from_slice(&reference.document).unwrap();
+        let page = String::from_utf8(reference.made().page.to_vec()).unwrap();
+        let document: Value = serde_json::from_slice(&reference.made().document).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let calls = paths.values().flat_map(|path| path.as_object().unwrap().values());
         let ids: Vec<&str> = calls.filter_map(|call| call["operationId"].as_str()).collect();

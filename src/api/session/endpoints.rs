@@ -23,6 +23,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::user::{Account, PersonName, User, UserId};
 use crate::http::body::read_up_to;
+use crate::http::form::media_type;
 use crate::http::{Request, Response, reply};
 use crate::sso::TokenOrder;
 use crate::store::Unavailable;
@@ -58,7 +59,7 @@ impl Call {
         }
         let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let is_form = form::is_form(content_type);
-        let is_json = takes_json && form::media_type(content_type).eq_ignore_ascii_case(b"application/json");
+        let is_json = takes_json && media_type(content_type).eq_ignore_ascii_case(b"application/json");
         if !is_form && !is_json {
             return Err(Refused::input("Send the parameters as application/x-www-form-urlencoded."));
         }

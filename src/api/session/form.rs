@@ -4,6 +4,8 @@
 use http::Method;
 use percent_encoding::percent_decode;
 
+use crate::http::form::media_type;
+
 /// The longest query or form that is read, still encoded.
 pub const MAX_BYTES: usize = 64 * 1024;
 
@@ -72,11 +74,6 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 /// not matter.
 pub fn is_form(content_type: &[u8]) -> bool {
     media_type(content_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-}
-
-/// The media type of a `Content-Type`, without its parameters.
-pub fn media_type(content_type: &[u8]) -> &[u8] {
-    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! for it. A target is taken as it is written or not at all, since the proxy will carry it as it is
 //! written.
 
-use http::header::{HOST, HeaderName, HeaderValue, UPGRADE};
+use http::header::{HOST, HeaderName, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 
 use super::PATH;
 use crate::config::Site;
@@ -17,6 +17,7 @@ use crate::http::body::Incoming;
 use crate::http::client::names_client;
 use crate::http::forged::is_attempt;
 use crate::http::forwarded::X_FORWARDED_HOST;
+use crate::http::lines::{Several, only};
 use crate::http::websocket::{WEBSOCKET, is_about_websocket};
 
 static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -87,7 +88,11 @@ impl Inquiry {
         if !names_client(headers) {
             return Err(Unanswerable::NoClient);
         }
-        let told = |name, fault| only(headers, name).ok_or(fault);
+        // An empty line says nothing.
+        let told = |name: &HeaderName, fault| {
+            let line = only(headers, name).map_err(|Several| fault)?;
+            Ok(line.filter(|line| !line.is_empty()))
+        };
         let forwarded = told(&X_FORWARDED_URI, Unanswerable::Target)?;
         let original = told(&X_ORIGINAL_URI, Unanswerable::Target)?;
         let behind = parts.uri.path_and_query().and_then(|own| own.as_str().strip_prefix(PATH));
@@ -142,16 +147,6 @@ impl Inquiry {
     /// Whether a WebSocket is asked for.
     pub(super) fn wants_websocket(&self) -> bool {
         self.meant.headers().contains_key(UPGRADE)
-    }
-}
-
-/// The only line of a header, if there is one; `None` if there are several.
-#[expect(clippy::option_option, reason = "none and several are two things")]
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a HeaderValue>> {
-    let mut lines = headers.get_all(name).into_iter();
-    match (lines.next(), lines.next()) {
-        (line, None) => Some(line.filter(|line| !line.is_empty())),
-        _ => None,
     }
 }
 

@@ -3,8 +3,8 @@
 //! Only what the site's own pages sent is kept, and the browser has to say so: what another site's page
 //! made a browser send would otherwise be done in the name of whoever signs in next.
 
+use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, ORIGIN};
-use http::{HeaderValue, Method};
 use http_body::Body as _;
 
 use super::super::Gateway;
@@ -14,7 +14,8 @@ use crate::domain::paused::{Content, MAX_BODY, Manner, Paused, Post, Sender};
 use crate::domain::return_to::ReturnTo;
 use crate::http::Request;
 use crate::http::body::{Incoming, read_up_to};
-use crate::http::form::is_form;
+use crate::http::form::{is_form, media_type};
+use crate::http::lines::only;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -63,21 +64,19 @@ fn manner(headers: &HeaderMap, visit: &Visit<'_>) -> Option<Manner> {
     if visit.is_navigation(headers) {
         return Some(Manner::Form);
     }
-    only(headers, &X_TOLLGATE_PARK).is_some_and(|value| value == "1").then_some(Manner::Script)
+    let asks = only(headers, &X_TOLLGATE_PARK).is_ok_and(|value| value.is_some_and(|value| value == "1"));
+    asks.then_some(Manner::Script)
 }
 
 /// Whether a browser says that a page of `origin` itself sent this. What cannot be told is a no: `null`,
 /// two answers, none.
 fn is_from(headers: &HeaderMap, origin: &Origin) -> bool {
-    let names_itself = match only(headers, &ORIGIN) {
-        Some(named) => named.as_bytes() == origin.to_string().as_bytes(),
-        None => !headers.contains_key(ORIGIN) && headers.contains_key(&SEC_FETCH_SITE),
+    let (Ok(named), Ok(said)) = (only(headers, ORIGIN), only(headers, &SEC_FETCH_SITE)) else {
+        return false;
     };
-    let is_own = match only(headers, &SEC_FETCH_SITE) {
-        Some(said) => said == "same-origin",
-        None => !headers.contains_key(&SEC_FETCH_SITE),
-    };
-    names_itself && is_own
+    (named.is_some() || said.is_some())
+        && named.is_none_or(|named| named.as_bytes() == origin.to_string().as_bytes())
+        && said.is_none_or(|said| said == "same-origin")
 }
 
 /// Who may have sent what comes without a session.
@@ -103,9 +102,9 @@ async fn post(request: &mut Request, manner: Manner, visit: &Visit<'_>) -> Optio
     if headers.contains_key(CONTENT_ENCODING) || headers.contains_key(EXPECT) {
         return None;
     }
-    let content_type = only(headers, &CONTENT_TYPE)?.to_str().ok()?;
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let is_kind = is_form(content_type) || essence.eq_ignore_ascii_case("application/json");
+    let content_type = only(headers, CONTENT_TYPE).ok()??.to_str().ok()?;
+    let is_kind = is_form(content_type)
+        || media_type(content_type.as_bytes()).eq_ignore_ascii_case(b"application/json");
     if !is_kind || content_type.len() > LONGEST_TYPE {
         return None;
     }
@@ -123,14 +122,10 @@ async fn post(request: &mut Request, manner: Manner, visit: &Visit<'_>) -> Optio
     })
 }
 
-/// The value of a header that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).into_iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
