@@ -14,19 +14,22 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
-use crate::api::Api;
+use crate::api::{Api, Figures};
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Front, Gateway, Shared};
+use crate::gateway::{Connection, Front, Gateway, Homeless, RequestFigures, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Verdict, Watch};
 use crate::http::{Request, Response};
-use crate::proxy::{Checkups, Fleet};
-use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
+use crate::metrics::Source;
+use crate::proxy::{Checkups, Fleet, UpstreamFigures};
+use crate::server::{
+    Answer, CertificateWatch, Chore, Crew, Door, Entrance, Inherited, Limits, TrafficFigures, Work,
+};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
@@ -141,12 +144,44 @@ async fn run(
     });
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
+    let (stores, store_times) = stores.timed(Arc::clone(&ambient.clock));
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
     let kept = Arc::clone(&sso);
     // So that the first visitors need not wait; if the store does not answer, they have to.
     sso.look_after_keys().await;
     let is_draining = Arc::new(AtomicBool::new(false));
-    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
+    let limits = |connections| Limits {
+        connections: Arc::new(Semaphore::new(connections)),
+        head_bytes: server.max_header_bytes,
+        head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
+        idle_time: server.keep_alive_timeout,
+        traffic: Arc::default(),
+    };
+    let (public_limits, control_limits) = (limits(server.max_connections), limits(CONTROL_CONNECTIONS));
+    let entrance = |name, limits: &Limits, most, certificates| Entrance {
+        name,
+        traffic: Arc::clone(&limits.traffic),
+        places: Arc::clone(&limits.connections),
+        most,
+        certificates,
+    };
+    let entrances = vec![
+        entrance("public", &public_limits, server.max_connections, listeners.public_certificates),
+        entrance("control", &control_limits, CONTROL_CONNECTIONS, listeners.control_certificates),
+    ];
+    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
+    let homeless = Homeless::default();
+    let fronts_in_order = sso.sites.all().iter().filter_map(|site| fronts.get(&site.name).cloned());
+    let sources: Vec<Box<dyn Source>> = vec![
+        Box::new(RequestFigures { fronts: fronts_in_order.collect(), homeless: homeless.clone() }),
+        Box::new(UpstreamFigures(fleets.clone())),
+        Box::new(Arc::clone(&sso)),
+        Box::new(store_times),
+        Box::new(TrafficFigures(entrances)),
+    ];
+    let figures = Figures::new(sources, sso.now());
+    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, figures, Arc::clone(&is_draining));
     let api = Arc::new(api);
     let shared = Arc::new(Shared {
         sso: Arc::clone(&sso),
@@ -155,18 +190,11 @@ async fn run(
         body_time: server.body_idle_timeout,
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
+        homeless,
         clock: Arc::clone(&ambient.clock),
     });
     let clock = ambient.clock;
 
-    let limits = |connections| Limits {
-        connections: Arc::new(Semaphore::new(connections)),
-        head_bytes: server.max_header_bytes,
-        head_time: server.header_timeout,
-        body_time: server.body_idle_timeout,
-        idle_time: server.keep_alive_timeout,
-    };
-    let public_limits = limits(server.max_connections);
     let workers = match server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -190,7 +218,6 @@ async fn run(
     let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
     let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
-    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
     let operator = move || {
         let watch = Rc::default();
         let checkups = Checkups::new(&fleets, Arc::clone(&clock), sso.entropy());
@@ -211,7 +238,7 @@ async fn run(
             "control".to_owned(),
             Work {
                 doors: vec![listeners.control],
-                limits: limits(CONTROL_CONNECTIONS),
+                limits: control_limits,
                 answer: Box::new(operator),
                 chore: Chore { every: TICK, run: ControlSurface::look_after },
             },

@@ -25,6 +25,7 @@ use crate::http::client::Client;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
+pub use metrics::Figures;
 use reference::Reference;
 pub use v1::signed_order;
 
@@ -46,6 +47,7 @@ pub struct Api {
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
+    figures: Figures,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -64,10 +66,11 @@ impl Api {
         sso: Arc<Sso>,
         keys: Vec<ApiKey>,
         homes: HashMap<SiteName, Origin>,
+        figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| &site.name));
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, is_draining }
+        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
     }
 
     /// Answers a request.

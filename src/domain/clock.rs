@@ -114,7 +114,8 @@ impl Clock for SystemClock {
     fn moment(&self) -> Moment {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         // In 64 bits, which last for half a million years.
-        let micros = |time: Duration| time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros());
+        let micros =
+            |time: Duration| time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros());
         Moment(since_epoch.map_or(0, micros))
     }
 }

@@ -17,10 +17,18 @@ pub use histogram::{Buckets, Distribution, Histogram, Long, Short};
 pub use muster::Muster;
 pub use page::{Kind, Page};
 
+use std::sync::Arc;
+
 use crate::domain::clock::Timestamp;
 
 /// Whoever has figures to tell.
 pub trait Source: Send + Sync {
     /// Writes down how they stand at `now`. Nothing here waits for anything.
     fn write(&self, page: &mut Page, now: Timestamp);
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn write(&self, page: &mut Page, now: Timestamp) {
+        S::write(self, page, now);
+    }
 }
