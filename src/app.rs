@@ -1,5 +1,6 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
+mod figures;
 mod listeners;
 
 use std::cell::RefCell;
@@ -14,25 +15,24 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
-use crate::api::{Api, Figures};
+use crate::api::Api;
+use crate::config;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Front, Gateway, Homeless, RequestFigures, Shared};
+use crate::gateway::{Connection, Front, Gateway, Homeless, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{TICK, Verdict, Watch};
 use crate::http::{Request, Response};
-use crate::metrics::Source;
-use crate::proxy::{Checkups, Fleet, UpstreamFigures};
-use crate::server::{
-    Answer, CertificateWatch, Chore, Crew, Door, Entrance, Inherited, Limits, TrafficFigures, Work,
-};
+use crate::proxy::{Checkups, Fleet};
+use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
+use figures::{Watched, entrance};
 use listeners::{Listeners, home_of};
 
 /// Time and randomness for the whole program.
@@ -150,37 +150,17 @@ async fn run(
     // So that the first visitors need not wait; if the store does not answer, they have to.
     sso.look_after_keys().await;
     let is_draining = Arc::new(AtomicBool::new(false));
-    let limits = |connections| Limits {
-        connections: Arc::new(Semaphore::new(connections)),
-        head_bytes: server.max_header_bytes,
-        head_time: server.header_timeout,
-        body_time: server.body_idle_timeout,
-        idle_time: server.keep_alive_timeout,
-        traffic: Arc::default(),
-    };
-    let (public_limits, control_limits) = (limits(server.max_connections), limits(CONTROL_CONNECTIONS));
-    let entrance = |name, limits: &Limits, most, certificates| Entrance {
-        name,
-        traffic: Arc::clone(&limits.traffic),
-        places: Arc::clone(&limits.connections),
-        most,
-        certificates,
-    };
+    let (public_limits, control_limits) =
+        (limits(&server, server.max_connections), limits(&server, CONTROL_CONNECTIONS));
+    let public_certificates = listeners.public_certificates;
+    let homeless = Homeless::default();
     let entrances = vec![
-        entrance("public", &public_limits, server.max_connections, listeners.public_certificates),
+        entrance("public", &public_limits, server.max_connections, public_certificates),
         entrance("control", &control_limits, CONTROL_CONNECTIONS, listeners.control_certificates),
     ];
-    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
-    let homeless = Homeless::default();
-    let fronts_in_order = sso.sites.all().iter().filter_map(|site| fronts.get(&site.name).cloned());
-    let sources: Vec<Box<dyn Source>> = vec![
-        Box::new(RequestFigures { fronts: fronts_in_order.collect(), homeless: homeless.clone() }),
-        Box::new(UpstreamFigures(fleets.clone())),
-        Box::new(Arc::clone(&sso)),
-        Box::new(store_times),
-        Box::new(TrafficFigures(entrances)),
-    ];
-    let figures = Figures::new(sources, sso.now());
+    let figures =
+        Watched { sso: &sso, store_times, fronts: &fronts, fleets: &fleets, homeless: &homeless, entrances }
+            .figures();
     let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, figures, Arc::clone(&is_draining));
     let api = Arc::new(api);
     let shared = Arc::new(Shared {
@@ -218,6 +198,7 @@ async fn run(
     let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
     let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
+    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
     let operator = move || {
         let watch = Rc::default();
         let checkups = Checkups::new(&fleets, Arc::clone(&clock), sso.entropy());
@@ -246,6 +227,18 @@ async fn run(
         .await?;
     let control = control_address;
     Ok(Running { http, https, control, sso: kept, crew, control_crew, is_draining, reload_asked })
+}
+
+/// What connections may take where there may be so many.
+fn limits(server: &config::Server, connections: usize) -> Limits {
+    Limits {
+        connections: Arc::new(Semaphore::new(connections)),
+        head_bytes: server.max_header_bytes,
+        head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
+        idle_time: server.keep_alive_timeout,
+        traffic: Arc::default(),
+    }
 }
 
 impl Answer for Gateway {

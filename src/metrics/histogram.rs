@@ -111,7 +111,9 @@ mod tests {
     #[test]
     fn what_takes_as_long_as_a_bound_is_within_it() {
         let histogram = Histogram::<Short>::default();
-        [0, 25, 26, 1_000_000, 1_000_001, u64::MAX / 2].map(|micros| histogram.observe(micros));
+        for micros in [0, 25, 26, 1_000_000, 1_000_001, u64::MAX / 2] {
+            histogram.observe(micros);
+        }
         histogram.observe_alone(25);
         let told = Distribution::default().with(&histogram);
         let up_to: Vec<u64> = told.up_to().map(|(_, count)| count).collect();

@@ -37,19 +37,20 @@ impl Page {
     /// One figure, and what sets it apart from others of the same name.
     pub fn figure(&mut self, labels: &[(&str, &str)], value: impl Display) {
         let name = self.name;
-        self.put(format_args!("{name}{} {value}\n", Labels { common: labels, bound: None }));
+        self.put(format_args!("{name}{} {value}\n", Labels { common: labels, bound: Bound::NoRange }));
     }
 
     /// How often something took how long.
     pub fn distribution<B: Buckets>(&mut self, labels: &[(&str, &str)], told: &Distribution<B>) {
         let name = self.name;
         let count = told.count();
-        let bounds = told.up_to().map(|(bound, count)| (Some(bound), count)).chain([(None, count)]);
+        let bounds = told.up_to().map(|(bound, count)| (Bound::At(bound), count));
+        let bounds = bounds.chain([(Bound::Nowhere, count)]);
         for (bound, count) in bounds {
-            let labels = Labels { common: labels, bound: Some(bound) };
+            let labels = Labels { common: labels, bound };
             self.put(format_args!("{name}_bucket{labels} {count}\n"));
         }
-        let labels = Labels { common: labels, bound: None };
+        let labels = Labels { common: labels, bound: Bound::NoRange };
         self.put(format_args!("{name}_sum{labels} {}\n{name}_count{labels} {count}\n", Seconds(told.sum())));
     }
 
@@ -79,8 +80,14 @@ impl Display for Seconds {
 
 struct Labels<'a> {
     common: &'a [(&'a str, &'a str)],
-    /// The bound of a histogram's range, if this is one: the last has none.
-    bound: Option<Option<u64>>,
+    bound: Bound,
+}
+
+/// Where a histogram's range ends, if it is one of those.
+enum Bound {
+    NoRange,
+    At(u64),
+    Nowhere,
 }
 
 impl Display for Labels<'_> {
@@ -100,10 +107,10 @@ impl Display for Labels<'_> {
             sign = ',';
         }
         match self.bound {
-            Some(Some(bound)) => write!(f, "{sign}le=\"{}\"", Seconds(bound))?,
-            Some(None) => write!(f, "{sign}le=\"+Inf\"")?,
-            None if sign == '{' => return Ok(()),
-            None => {}
+            Bound::At(bound) => write!(f, "{sign}le=\"{}\"", Seconds(bound))?,
+            Bound::Nowhere => write!(f, "{sign}le=\"+Inf\"")?,
+            Bound::NoRange if sign == '{' => return Ok(()),
+            Bound::NoRange => {}
         }
         f.write_char('}')
     }
@@ -121,7 +128,9 @@ mod tests {
         page.figure(&[], 3);
         page.figure(&[("file", "a\"b\\c\nd"), ("site", "x")], u8::from(true));
         let histogram = Histogram::<Short>::default();
-        [20, 30, 2_000_000].map(|micros| histogram.observe(micros));
+        for micros in [20, 30, 2_000_000] {
+            histogram.observe(micros);
+        }
         page.begin("tollgate_time_seconds", Kind::Histogram, "Time.");
         page.distribution(&[("site", "x")], &Distribution::default().with(&histogram));
         insta::assert_snapshot!(page.into_text(), @r#"

@@ -59,9 +59,9 @@ async fn welcome<A: Answer + 'static>(
     let shaken = Box::pin(in_time(limits.head_time, tls.accept(stream))).await;
     let Traffic { shaken_hands, failed_handshakes, .. } = &*limits.traffic;
     if shaken.is_ok() {
-        shaken_hands.increment()
+        shaken_hands.increment();
     } else {
-        failed_handshakes.increment()
+        failed_handshakes.increment();
     }
     let stream = Box::new(shaken?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -61,31 +61,35 @@ struct Listener {
     sites: Option<Vec<SiteName>>,
     heartbeat: Interval,
     until: Instant,
-    /// `None` once the last word has been said.
-    is_greeted: Option<bool>,
+    phase: Phase,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a connection is silent has nothing to do with what is said"
-)]
-fn moment() -> Instant {
-    Instant::now()
+/// How far it has come.
+enum Phase {
+    /// Nothing has been said yet.
+    Greeting,
+    Telling,
+    /// The last word has been said.
+    Over,
 }
 
 impl Listener {
     fn new(heard: broadcast::Receiver<Arc<Told>>, sites: Option<Vec<SiteName>>) -> Self {
-        let now = moment();
+        let now = Instant::now();
         let heartbeat = interval_at(now + HEARTBEAT, HEARTBEAT);
-        Self { heard, sites, heartbeat, until: now + TERM, is_greeted: Some(false) }
+        Self { heard, sites, heartbeat, until: now + TERM, phase: Phase::Greeting }
     }
 
     /// The next piece of what is sent.
     async fn next(mut self) -> Option<(Result<Frame<Bytes>, BodyError>, Self)> {
-        if !self.is_greeted? {
-            // At once, so that whoever asked knows that it is on.
-            self.is_greeted = Some(true);
-            return Some(self.saying(": what happens from now on\nretry: 3000\n\n".to_owned()));
+        match self.phase {
+            Phase::Greeting => {
+                // At once, so that whoever asked knows that it is on.
+                self.phase = Phase::Telling;
+                return Some(self.saying(": what happens from now on\nretry: 3000\n\n".to_owned()));
+            }
+            Phase::Telling => {}
+            Phase::Over => return None,
         }
         loop {
             tokio::select! {
@@ -124,7 +128,7 @@ impl Listener {
 
     /// The last word.
     fn ending(mut self, json: &serde_json::Value) -> (Result<Frame<Bytes>, BodyError>, Self) {
-        self.is_greeted = None;
+        self.phase = Phase::Over;
         self.saying(format!("event: end\ndata: {json}\n\n"))
     }
 }
@@ -148,7 +152,7 @@ mod tests {
         let ring = broadcast::Sender::<Arc<Told>>::new(4);
         let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
         assert!(text.starts_with(": "), "{text}");
-        let began = moment();
+        let began = Instant::now();
         let mut words = 0;
         loop {
             (text, listener) = said(listener).await.unwrap();
@@ -156,9 +160,9 @@ mod tests {
                 break;
             }
             words += 1;
-            assert_eq!(moment() - began, HEARTBEAT * words);
+            assert_eq!(Instant::now() - began, HEARTBEAT * words);
         }
-        assert_eq!(moment() - began, TERM);
+        assert_eq!(Instant::now() - began, TERM);
         assert_eq!(text, "event: end\ndata: {\"event\":\"end\",\"reason\":\"time\"}\n\n");
         assert!(said(listener).await.is_none());
     }

@@ -226,7 +226,9 @@ impl Sessions {
         let mut index = lock(&self.index);
         index.by_id = sessions.iter().map(|live| ById(Arc::clone(live))).collect();
         index.counts.clear();
-        sessions.iter().for_each(|live| index.count(&live.session.site));
+        for live in sessions {
+            index.count(&live.session.site);
+        }
         let owned = sessions.iter().filter_map(|live| {
             let email = live.session.identity.email.as_ref()?;
             Some((email.key(), live.session.id, live))
