@@ -1,5 +1,6 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
+mod figures;
 mod listeners;
 
 use std::cell::RefCell;
@@ -15,11 +16,12 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::api::Api;
+use crate::config;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Front, Gateway, Shared};
+use crate::gateway::{Connection, Front, Gateway, Homeless, Shared};
 use crate::http::access_log::AccessLine;
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
@@ -30,6 +32,7 @@ use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limi
 use crate::sso::Sso;
 use crate::sso::sites::Sites;
 use crate::store::Stores;
+use figures::{Watched, entrance};
 use listeners::{Listeners, home_of};
 
 /// Time and randomness for the whole program.
@@ -141,12 +144,24 @@ async fn run(
     });
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
+    let (stores, store_times) = stores.timed(Arc::clone(&ambient.clock));
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
     let kept = Arc::clone(&sso);
     // So that the first visitors need not wait; if the store does not answer, they have to.
     sso.look_after_keys().await;
     let is_draining = Arc::new(AtomicBool::new(false));
-    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
+    let (public_limits, control_limits) =
+        (limits(&server, server.max_connections), limits(&server, CONTROL_CONNECTIONS));
+    let public_certificates = listeners.public_certificates;
+    let homeless = Homeless::default();
+    let entrances = vec![
+        entrance("public", &public_limits, server.max_connections, public_certificates),
+        entrance("control", &control_limits, CONTROL_CONNECTIONS, listeners.control_certificates),
+    ];
+    let figures =
+        Watched { sso: &sso, store_times, fronts: &fronts, fleets: &fleets, homeless: &homeless, entrances }
+            .figures();
+    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, figures, Arc::clone(&is_draining));
     let api = Arc::new(api);
     let shared = Arc::new(Shared {
         sso: Arc::clone(&sso),
@@ -155,18 +170,11 @@ async fn run(
         body_time: server.body_idle_timeout,
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
+        homeless,
         clock: Arc::clone(&ambient.clock),
     });
     let clock = ambient.clock;
 
-    let limits = |connections| Limits {
-        connections: Arc::new(Semaphore::new(connections)),
-        head_bytes: server.max_header_bytes,
-        head_time: server.header_timeout,
-        body_time: server.body_idle_timeout,
-        idle_time: server.keep_alive_timeout,
-    };
-    let public_limits = limits(server.max_connections);
     let workers = match server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -211,7 +219,7 @@ async fn run(
             "control".to_owned(),
             Work {
                 doors: vec![listeners.control],
-                limits: limits(CONTROL_CONNECTIONS),
+                limits: control_limits,
                 answer: Box::new(operator),
                 chore: Chore { every: TICK, run: ControlSurface::look_after },
             },
@@ -219,6 +227,18 @@ async fn run(
         .await?;
     let control = control_address;
     Ok(Running { http, https, control, sso: kept, crew, control_crew, is_draining, reload_asked })
+}
+
+/// What connections may take where there may be so many.
+fn limits(server: &config::Server, connections: usize) -> Limits {
+    Limits {
+        connections: Arc::new(Semaphore::new(connections)),
+        head_bytes: server.max_header_bytes,
+        head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
+        idle_time: server.keep_alive_timeout,
+        traffic: Arc::default(),
+    }
 }
 
 impl Answer for Gateway {

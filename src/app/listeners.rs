@@ -21,6 +21,10 @@ pub(super) struct Listeners {
     pub(super) public: Vec<Door<TcpListener>>,
     /// Where operators and login pages do.
     pub(super) control: Door<TcpListener>,
+    /// What visitors are shown over TLS.
+    pub(super) public_certificates: Option<Arc<Certificates>>,
+    /// What operators and login pages are.
+    pub(super) control_certificates: Option<Arc<Certificates>>,
     /// What looks after the certificates.
     pub(super) watches: Vec<CertificateWatch>,
 }
@@ -33,8 +37,9 @@ impl Listeners {
         let mut watches = Vec::new();
         let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
         let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
-        let public_tls = speak_tls(&server.certificates, protocols, &mut watches)?;
-        let control_tls = speak_tls(control.certificate.as_slice(), PROTOCOLS, &mut watches)?;
+        let (public_certificates, public_tls) = speak_tls(&server.certificates, protocols, &mut watches)?;
+        let (control_certificates, control_tls) =
+            speak_tls(control.certificate.as_slice(), PROTOCOLS, &mut watches)?;
         let proxies: Option<Arc<[_]>> =
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let mut listen = |purpose, addresses: &[SocketAddr]| {
@@ -55,6 +60,8 @@ impl Listeners {
         Ok(Self {
             public: public.collect(),
             control: Door { listener: control, proxies: None, tls: control_tls, h2c: false },
+            public_certificates,
+            control_certificates,
             watches,
         })
     }
@@ -66,19 +73,20 @@ impl Listeners {
     }
 }
 
-/// TLS with `certificates`, if there are any, for these `protocols`; their files are in `watches` from now
-/// on.
+/// TLS with `certificates`, if there are any, for these `protocols`, and what is shown; their files are in
+/// `watches` from now on.
 fn speak_tls(
     certificates: &[Certificate],
     protocols: &[&str],
     watches: &mut Vec<CertificateWatch>,
-) -> io::Result<Option<Tls>> {
+) -> io::Result<(Option<Arc<Certificates>>, Option<Tls>)> {
     if certificates.is_empty() {
-        return Ok(None);
+        return Ok((None, None));
     }
     let certificates = Arc::new(Certificates::new(certificates.to_vec()));
     watches.push(CertificateWatch::new(Arc::clone(&certificates)));
-    Tls::new(certificates, protocols).map(Some).map_err(io::Error::other)
+    let tls = Tls::new(Arc::clone(&certificates), protocols).map_err(io::Error::other)?;
+    Ok((Some(certificates), Some(tls)))
 }
 
 /// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or

@@ -6,10 +6,12 @@ use http::HeaderValue;
 
 use super::ancestors::FrameAncestors;
 use super::cors::CorsOrigins;
+use super::course::Tally;
 use super::https::strict_transport_security;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
+use crate::metrics::Muster;
 use crate::proxy::Fleet;
 
 /// A site, ready to be served.
@@ -20,6 +22,8 @@ pub struct Front {
     pub(super) cors: CorsOrigins,
     /// Whose pages may frame it, if any may.
     pub(super) ancestors: Option<FrameAncestors>,
+    /// What the workers count of it.
+    pub(super) tallies: Muster<Tally>,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
@@ -34,6 +38,7 @@ impl Front {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
             ancestors: FrameAncestors::new(&site.embed_origins),
+            tallies: Muster::default(),
             fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),

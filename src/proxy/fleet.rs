@@ -11,11 +11,13 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 
+use super::figures::Tally;
 use super::standing::{Standing, UpstreamState};
 use super::tls::{Tls, Trust};
 use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme};
 use crate::domain::host::{HostPattern, Origin};
 use crate::domain::site::SiteName;
+use crate::metrics::Muster;
 
 /// A site's upstreams.
 pub struct Fleet {
@@ -38,6 +40,8 @@ pub(super) struct Member {
     pub(super) authority: Authority,
     pub(super) host: HeaderValue,
     pub(super) standing: Standing,
+    /// What the workers count of it.
+    pub(super) tallies: Muster<Tally>,
 }
 
 impl Fleet {
@@ -97,6 +101,7 @@ impl Member {
             authority: upstream.authority.parse().ok()?,
             host: HeaderValue::from_str(&upstream.authority).ok()?,
             standing: Standing::new(site.name.as_str(), &upstream.to_string()),
+            tallies: Muster::default(),
         })
     }
 }

@@ -12,6 +12,7 @@ use super::door::Door;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::Shortage;
+use super::traffic::Traffic;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::watch::Watch;
@@ -57,6 +58,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Time for which a connection may wait for another request.
     pub idle_time: Duration,
+    /// Where connections are counted.
+    pub traffic: Arc<Traffic>,
 }
 
 /// A connection that was accepted.
@@ -125,6 +128,7 @@ impl<A: Answer + 'static> Host<A> {
 
     /// Finds a worker for a connection.
     fn seat(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, door: usize) {
+        self.limits.traffic.accepted.increment();
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
             self.welcome(Guest { stream, peer, permit, seat }, door);

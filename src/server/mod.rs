@@ -20,6 +20,7 @@ mod reception;
 mod roster;
 mod shortage;
 mod tls;
+mod traffic;
 mod worker;
 
 pub use connections::{Answer, Limits};
@@ -27,4 +28,5 @@ pub use door::Door;
 pub use inherited::Inherited;
 pub use listen::bind;
 pub use tls::{CertificateWatch, Certificates, Tls};
+pub use traffic::{Entrance, Traffic, TrafficFigures};
 pub use worker::{Chore, Crew, Work};

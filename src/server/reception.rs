@@ -12,6 +12,7 @@ use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
+use super::traffic::Traffic;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
@@ -55,7 +56,14 @@ async fn welcome<A: Answer + 'static>(
         }
         return Ok(());
     };
-    let stream = Box::new(Box::pin(in_time(limits.head_time, tls.accept(stream))).await?);
+    let shaken = Box::pin(in_time(limits.head_time, tls.accept(stream))).await;
+    let Traffic { shaken_hands, failed_handshakes, .. } = &*limits.traffic;
+    if shaken.is_ok() {
+        shaken_hands.increment();
+    } else {
+        failed_handshakes.increment();
+    }
+    let stream = Box::new(shaken?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
     if is_h2 {

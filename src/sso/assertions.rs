@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing};
 use crate::domain::clock::Timestamp;
@@ -132,7 +132,7 @@ impl Sso {
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
                 let keys: Vec<&str> = next.keys().map(|key| key.id()).collect();
-                tracing::info!(target: "tollgate::audit", event = "signing_keys_changed", %site, ?keys);
+                self.note(Event::SigningKeysChanged { site, keys: &keys });
                 signer.keep(next);
                 return Ok(());
             }

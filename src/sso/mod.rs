@@ -5,6 +5,8 @@
 
 mod assertions;
 mod authenticate;
+mod chronicle;
+mod event;
 mod group;
 mod issue;
 mod paused;
@@ -15,6 +17,8 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
+pub use chronicle::Told;
+pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
@@ -23,11 +27,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 use crate::domain::state::BrowserKey;
+use crate::metrics::{Kind, Page, Source};
 use crate::store::Stores;
 use assertions::Signers;
+use chronicle::Chronicle;
 use sites::Sites;
 use throttle::{RecentFailures, Throttle};
 use withdrawals::Withdrawals;
@@ -52,6 +60,8 @@ pub struct Sso {
     withdrawals: Withdrawals,
     /// What sites sign with that do.
     signers: Signers,
+    /// Tells what happens.
+    chronicle: Chronicle,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -70,6 +80,7 @@ impl Sso {
             rounds: RecentFailures::new(20, Duration::from_mins(1)),
             hand_overs: Throttle::new(20, Duration::from_secs(3)),
             withdrawals: Withdrawals::default(),
+            chronicle: Chronicle::default(),
             stores,
             clock,
             entropy,
@@ -84,6 +95,16 @@ impl Sso {
     /// The source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.entropy.as_ref()
+    }
+
+    /// Tells the audit log, and whoever listens, what has happened.
+    pub fn note(&self, event: Event<'_>) {
+        self.chronicle.note(event, self.now());
+    }
+
+    /// Everything that happens from now on, unless there are `most` already who listen.
+    pub fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
+        self.chronicle.listen(most)
     }
 
     /// Notes a token that never was, from `address`; how long to wait if there were too many.
@@ -127,11 +148,6 @@ impl Sso {
         self.stores.directory.answers().await.is_ok()
     }
 
-    /// How the stores have been doing.
-    pub fn store_health(&self) -> crate::store::Health {
-        self.stores.sessions.health()
-    }
-
     /// Has the stores write down what is still to be.
     pub async fn close(&self) -> crate::store::StoreResult<()> {
         self.stores.sessions.close().await
@@ -150,5 +166,26 @@ impl Sso {
         }
         self.bounces.sweep(self.now());
         self.rounds.sweep(self.now());
+    }
+}
+
+impl Source for Sso {
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let sites = || self.sites.all().iter().map(|site| &site.name);
+        self.chronicle.write_figures(page, sites());
+        if let Some(counts) = self.stores.sessions.count() {
+            page.begin("tollgate_sessions", Kind::Gauge, "Sessions that are kept.");
+            for site in sites() {
+                page.figure(&[("site", site.as_str())], counts.get(site).copied().unwrap_or_default());
+            }
+        }
+        let health = self.stores.sessions.health();
+        page.begin("tollgate_store_up", Kind::Gauge, "Whether the store does what it is asked.");
+        page.figure(&[], u8::from(health.is_well));
+        let help = "Times that the store did not do what it was asked.";
+        page.begin("tollgate_store_faults_total", Kind::Counter, help);
+        for (reason, times) in health.faults {
+            page.figure(&[("reason", reason)], times);
+        }
     }
 }

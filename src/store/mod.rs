@@ -9,6 +9,9 @@ mod key_record;
 pub mod memory;
 pub mod record;
 mod redis;
+mod timed;
+
+pub use timed::StoreTimes;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -180,6 +183,12 @@ pub trait SessionStore: Send + Sync {
 
     /// Forgets at most `limit` sessions that are over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+
+    /// How many sessions are kept on each site, as far as it is known without asking anybody. Those that
+    /// are over may be among them until they are [forgotten](Self::sweep).
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        None
+    }
 
     /// How the store has been doing, for whoever watches over it.
     fn health(&self) -> Health {

@@ -1,5 +1,6 @@
 //! Sessions: found in memory, begun and ended in the file first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::desk::Desk;
@@ -9,6 +10,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
+use crate::domain::site::SiteName;
 use crate::store::record::Recorded as _;
 use crate::store::{Admission, Beginning, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture};
 
@@ -137,6 +139,10 @@ impl SessionStore for Sessions {
         mirror.note_time(now);
         mirror.agenda.sessions.ask(now);
         mirror.sessions.sweep(now, limit)
+    }
+
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        self.0.mirror.sessions.count()
     }
 
     fn health(&self) -> Health {

@@ -3,7 +3,7 @@
 //! There may be millions. So each is kept once, and map and orders hold nothing of it but its
 //! `Arc` ([`filed`](super::filed)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, WhenFull};
+use crate::domain::site::SiteName;
 use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
 
 /// A shard of the map grows at a stroke, and whoever looks for a session in it waits for that: the
@@ -43,6 +44,8 @@ impl Default for Sessions {
 struct Index {
     by_id: BTreeSet<ById>,
     by_person: BTreeSet<ByPerson>,
+    /// How many there are on each site.
+    counts: BTreeMap<SiteName, usize>,
     round: Round,
     /// Cookies whose bearers are to be told that they had to make room, and until when.
     evicted: Expiring<SessionHash, Timestamp>,
@@ -64,12 +67,25 @@ impl Default for Round {
 
 impl Index {
     fn add(&mut self, live: &Arc<LiveSession>) {
-        self.by_id.insert(ById(Arc::clone(live)));
+        if self.by_id.insert(ById(Arc::clone(live))) {
+            self.count(&live.session.site);
+        }
         self.by_person.extend(ByPerson::of(live));
     }
 
+    fn count(&mut self, site: &SiteName) {
+        match self.counts.get_mut(site) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(site.clone(), 1)),
+        }
+    }
+
     fn forget(&mut self, live: &Arc<LiveSession>) {
-        self.by_id.remove(&live.session.id);
+        if self.by_id.remove(&live.session.id)
+            && let Some(count) = self.counts.get_mut(&live.session.site)
+        {
+            *count = count.saturating_sub(1);
+        }
         ByPerson::of(live).map(|filed| self.by_person.remove(&filed));
     }
 
@@ -209,6 +225,10 @@ impl Sessions {
     pub(in crate::store) fn fill(&self, sessions: &[Arc<LiveSession>]) {
         let mut index = lock(&self.index);
         index.by_id = sessions.iter().map(|live| ById(Arc::clone(live))).collect();
+        index.counts.clear();
+        for live in sessions {
+            index.count(&live.session.site);
+        }
         let owned = sessions.iter().filter_map(|live| {
             let email = live.session.identity.email.as_ref()?;
             Some((email.key(), live.session.id, live))
@@ -316,5 +336,9 @@ impl SessionStore for Sessions {
         }
         index.evicted.forget(now, usize::MAX);
         looked_at
+    }
+
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        Some(lock(&self.index).counts.clone())
     }
 }
