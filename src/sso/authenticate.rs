@@ -43,7 +43,8 @@ impl Sso {
         now: Timestamp,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let found = self.find_by_cookie(key.hash()).await?;
-        Ok(found.filter(|live| live.session.site == site.name && live.is_alive(now)))
+        let good = found.filter(|live| live.session.site == site.name && live.is_alive(now));
+        Ok(good.and_then(|live| self.fitted(live, site)))
     }
 
     /// The session behind a cookie, good or not. Nearly always it is at hand.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::desk::Desk;
 use super::follow::look_at_session;
 use super::ledger::{Change, Ledger, millis, number, time};
+use super::load;
+use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
+use crate::domain::site::SiteName;
 use crate::store::record::Recorded as _;
 use crate::store::{Admission, Beginning, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture};
 
@@ -120,6 +123,18 @@ impl SessionStore for Sessions {
                 is_there
             },
         )
+    }
+
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        self.0.mirror.sessions.refit(old, new)
+    }
+
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.0.mirror.serve(sites);
+    }
+
+    fn look_for(&self, sites: Vec<SiteName>) -> StoreFuture<'_, ()> {
+        self.0.look(move |ledger| load::sessions_of(ledger, &sites))
     }
 
     fn list(

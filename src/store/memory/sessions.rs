@@ -290,6 +290,17 @@ impl SessionStore for Sessions {
         ready(is_there)
     }
 
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        let mut index = lock(&self.index);
+        let present = self.present(&old.hash)?;
+        if !Arc::ptr_eq(&present, old) {
+            return Some(present);
+        }
+        let new = Arc::new(new);
+        self.put(&mut index, Arc::clone(&new));
+        Some(new)
+    }
+
     fn list(
         &self,
         filter: SessionFilter,
