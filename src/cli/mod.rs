@@ -11,6 +11,7 @@ mod manual;
 mod serve;
 mod service;
 mod session;
+mod source;
 mod store;
 mod token;
 mod user;
@@ -54,7 +55,8 @@ enum Command {
     /// Run the gateway.
     ///
     /// SIGTERM and SIGINT end it: it takes no more connections and lets what runs finish, for
-    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP certificates are read again.
+    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP, and when the file has changed, it
+    /// is read again and applied, whole or not at all; certificates are read again as well.
     Serve(ConfigFile),
     /// Validate a configuration and print every fault at once, or explain what it does.
     ///

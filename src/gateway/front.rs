@@ -42,6 +42,11 @@ impl Front {
         }
     }
 
+    /// Its upstreams.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
     /// The names of its cookies for visitors who come over `scheme`.
     pub fn cookie_names(&self, scheme: Scheme) -> &CookieNames {
         match scheme {

@@ -63,9 +63,8 @@ impl Sso {
     /// meanwhile.
     pub(super) fn fitted(&self, live: Arc<LiveSession>, site: &Site) -> Option<Arc<LiveSession>> {
         let edition = site.identity.edition();
-        let again = |live: &LiveSession| {
-            live_session(live.hash, live.session.clone(), site, live.last_seen())
-        };
+        let again =
+            |live: &LiveSession| live_session(live.hash, live.session.clone(), site, live.last_seen());
         let live = match live.headers.edition().cmp(&edition) {
             Ordering::Equal => return Some(live),
             Ordering::Less => self.stores.sessions.refit(&live, again(&live))?,
@@ -86,17 +85,13 @@ impl Sso {
     pub async fn follow_up(self: Arc<Self>, consequences: Consequences) {
         let Consequences { added, removed, retold } = consequences;
         let since = self.now();
-        self.insist(async || self.stores.sessions.look_for(added.clone()).await).await;
-        if !removed.is_empty() {
-            self.insist(async || self.end_all_of(&removed, since).await).await;
+        while !added.is_empty() && self.stores.sessions.look_for(added.clone()).await.is_err() {
+            tokio::time::sleep(RETRY).await;
         }
-        if !retold.is_empty() {
-            self.insist(async || self.retell(&retold).await).await;
+        while !removed.is_empty() && self.end_all_of(&removed, since).await.is_err() {
+            tokio::time::sleep(RETRY).await;
         }
-    }
-
-    async fn insist(&self, step: impl AsyncFn() -> StoreResult<()>) {
-        while step().await.is_err() {
+        while !retold.is_empty() && self.retell(&retold).await.is_err() {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -138,7 +133,8 @@ impl Sso {
                     continue;
                 }
                 let Some(live) = self.fitted(live, site) else { continue };
-                let user = live.session.identity.user.filter(|_| live.session.backend != site.allow_backend_login);
+                let user =
+                    live.session.identity.user.filter(|_| live.session.backend != site.allow_backend_login);
                 if let Some(id) = user
                     && let Some(user) = self.stores.directory.find(id).await?
                 {

@@ -16,6 +16,7 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
+pub use editions::Consequences;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;

@@ -173,7 +173,8 @@ pub trait SessionStore: Send + Sync {
     /// there now; `None` if the session has ended.
     fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>>;
 
-    /// Makes what is read from now on for these sites.
+    /// Makes what is read from now on for these sites, and as before for others: sessions of sites that are
+    /// no more have to be found, so that they can be ended.
     fn serve(&self, _sites: &[Arc<Site>]) {}
 
     /// Looks for sessions of sites that were not [served](Self::serve) before: all that there are are

@@ -68,9 +68,9 @@ impl Mirror {
         self.now.fetch_max(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// Makes what is read from now on for these sites.
+    /// Makes what is read from now on for these sites, and as before for others.
     pub(super) fn serve(&self, sites: &[Arc<Site>]) {
-        *self.sites.write().unwrap_or_else(PoisonError::into_inner) = by_name(sites);
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).extend(by_name(sites));
     }
 
     /// The session that `record` stands for, with all that it may share with others; `None` if it is one

@@ -110,9 +110,9 @@ impl Inner {
         self.sites.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Makes what is read from now on for these sites.
+    /// Makes what is read from now on for these sites, and as before for others.
     fn serve(&self, sites: &[Arc<Site>]) {
-        *self.sites.write().unwrap_or_else(PoisonError::into_inner) = by_name(sites);
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).extend(by_name(sites));
     }
 
     /// How long to keep what is over at `until`, in milliseconds.
