@@ -48,7 +48,8 @@ impl SessionStore for Sessions {
         self.0.look(move |ledger| {
             look_at_session(ledger, &hash)?;
             let mirror = ledger.mirror;
-            Ok(mirror.sessions.known(&hash).filter(|live| live.is_alive(mirror.now())))
+            let is_over = |live: &LiveSession| matches!(live.standing(mirror.now()), Standing::Over(_));
+            Ok(mirror.sessions.known(&hash).filter(|live| !is_over(live)))
         })
     }
 

@@ -162,7 +162,11 @@ impl Sessions {
             index.forget(&present);
         }
         index.add(&live);
-        // In one step: a request at this moment finds the one or the other.
+        self.show_in_place(live);
+    }
+
+    /// In one step: a request at this moment finds the one or the other.
+    fn show_in_place(&self, live: Arc<LiveSession>) {
         match self.by_hash.entry(ByHash(live)) {
             Entry::Occupied(place) => drop(place.replace_entry(())),
             Entry::Vacant(place) => drop(place.insert(())),
@@ -297,7 +301,12 @@ impl SessionStore for Sessions {
             return Some(present);
         }
         let new = Arc::new(new);
-        self.put(&mut index, Arc::clone(&new));
+        index.forget(&present);
+        index.add(&new);
+        self.show_in_place(Arc::clone(&new));
+        // Only now: nothing is withdrawn from those who have the old one at this moment.
+        present.supersede();
+        new.was_seen(present.last_seen());
         Some(new)
     }
 
