@@ -5,7 +5,7 @@ mod generation;
 mod listeners;
 mod reload;
 
-pub use reload::ReloadError;
+pub use reload::{ReloadError, fixed};
 
 use std::io;
 use std::net::SocketAddr;

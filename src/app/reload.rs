@@ -83,8 +83,8 @@ impl Running {
     }
 }
 
-/// What differs and stays what it was at the start.
-fn fixed(now: &Settings, next: &Settings) -> Vec<&'static str> {
+/// What differs between two settings, and stays what it was at the start for as long as a program runs.
+pub fn fixed(now: &Settings, next: &Settings) -> Vec<&'static str> {
     let speaks_tls = |settings: &Settings| settings.control.certificate.is_some();
     let differs = [
         ("[store]", now.store != next.store),
