@@ -286,6 +286,18 @@ access = "off"
 [[site.route]]
 path = "/admin/"
 require = { roles = ["admin"], networks = ["10.0.0.0/8"] }
+[[site]]
+name = "wiki"
+hosts = ["wiki.example.com"]
+upstream = ["http://127.0.0.1:9001"]
+login_url = "https://login.example.com/"
+access = "off"
+apis = []
+https_redirect = true
+public_url = "https://wiki.example.com"
+[[site.route]]
+path = "/office"
+require = { backend = true }
 "#;
     std::fs::write(&file, text).expect("written");
     for (words, expected) in [
@@ -305,6 +317,10 @@ require = { roles = ["admin"], networks = ["10.0.0.0/8"] }
         (&["https://intranet.example.com/public//../admin"], "the path has a dot segment: 400"),
         (&["https://intranet.example.com/public;/a"], "as an upstream may read it"),
         (&["https://intranet.example.com/.tollgate/login"], "answers by itself"),
+        (&["https://intranet.example.com/api/session/get-token"], "answers by itself"),
+        (&["https://wiki.example.com/api/session/get-token"], "forwarded"),
+        (&["http://wiki.example.com/"], "308"),
+        (&["https://wiki.example.com/office", "--as=j@example.com", "--backend"], "missing: the back end"),
         (&["https://elsewhere.example.com/"], "421"),
     ] {
         let output = run(tollgate(&["check", "--config"]).arg(&file).arg("--explain").args(words));

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use http::uri::Scheme as HttpScheme;
 use http::{Method, Uri};
 
 use super::{Usage, say};
+use crate::api::answers_at;
 use crate::config::{Settings, Site};
 use crate::domain::access::{Access, AccessLevel, Condition, Requirement, Route, decide};
 use crate::domain::clock::{Clock as _, SystemClock};
@@ -84,7 +86,12 @@ impl Explain {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        if path.readings().any(|reading| lies_under(&reading, "/.tollgate")) {
+        if site.https_redirect && url.scheme() == Some(&HttpScheme::HTTP) {
+            say(format_args!("outcome   sent to https, unless a proxy in front says that it was: 308"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let is_own = path.readings().any(|reading| lies_under(&reading, "/.tollgate"));
+        if is_own || answers_at(site, path.as_str()) {
             say(format_args!("outcome   the gateway answers by itself"))?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -169,7 +176,7 @@ impl Explain {
             role_policy: RolePolicy::Always,
             expires_at: now.after(Duration::from_mins(1)),
             idle: Duration::from_mins(1).into(),
-            backend: self.backend,
+            backend: self.backend && site.allow_backend_login,
         };
         let hash = SessionKey::mint(&SystemEntropy).hash();
         Ok(Some(Arc::new(LiveSession::new(hash, session, ReadyHeaders::default(), now))))

@@ -34,7 +34,7 @@ struct Kept {
 
 impl Kept {
     fn is_of(&self, live: &Arc<LiveSession>, issuer: &Origin, now: Timestamp) -> bool {
-        now < self.assertion.renew_at
+        self.assertion.is_fresh(now)
             && self.issuer == *issuer
             && (Arc::ptr_eq(&self.live, live) || says_the_same(&self.live.session, &live.session))
     }
@@ -71,7 +71,7 @@ impl Gateway {
     /// Forgets assertions that nobody has asked for since they were due.
     pub(super) fn sweep_assertions(&self, now: Timestamp) {
         let mut all = self.assertions.0.borrow_mut();
-        all.retain(|_, kept| now < kept.assertion.renew_at);
+        all.retain(|_, kept| kept.assertion.is_fresh(now));
         // What a busy hour took is given back after it.
         if all.capacity() > 64 + 4 * all.len() {
             all.shrink_to_fit();

@@ -3,11 +3,11 @@
 //!
 //! The parameter stays in the URL: links can be shared as they are, and nothing has to be redirected.
 
-use http::header::{SET_COOKIE, VARY};
+use http::header::SET_COOKIE;
 use http::{HeaderValue, Response};
 
 use super::visit::Visit;
-use crate::http::cookies;
+use crate::http::{caching, cookies};
 
 const ON: &str = "chromeless=1";
 const OFF: &str = "chromeless=0";
@@ -36,7 +36,7 @@ pub(super) fn remember<B>(visit: &Visit<'_>, response: &mut Response<B>) {
     let asked = visit.clean_query().and_then(asked);
     let known = visit.presented.cookies.chromeless;
     if asked.unwrap_or(known) {
-        response.headers_mut().append(VARY, HeaderValue::from_static("Cookie"));
+        caching::depends_on_cookie(response.headers_mut());
     }
     if let Some(wanted) = asked.filter(|wanted| *wanted != known) {
         response.headers_mut().append(SET_COOKIE, cookie(visit, wanted));

@@ -63,10 +63,19 @@ impl Gateway {
         if !is_exposed(site) || matches!(self.visitor(visit).await, Ok(None)) {
             return Ok(());
         }
-        let login_page = site.login_url.origin();
-        if headers.get(ORIGIN).is_some_and(|said| said.as_bytes() == login_page.as_bytes()) {
-            return Ok(());
-        }
-        check(&Method::POST, headers, visit)
+        if is_from_login_page(headers, site) { Ok(()) } else { check(&Method::POST, headers, visit) }
     }
+}
+
+fn is_from_login_page(headers: &HeaderMap, site: &Site) -> bool {
+    headers.get(ORIGIN).is_some_and(|said| said.as_bytes() == site.login_url.origin().as_bytes())
+}
+
+/// Whether another site's page made the browser send a form, and not the login page. Over plain http many
+/// browsers say nothing but `null`, also of a form on the gateway's own pages.
+pub(super) fn is_foreign_form(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
+    let tells_nothing =
+        !headers.contains_key("sec-fetch-site") && headers.get(ORIGIN).is_some_and(|said| said == "null");
+    let is_foreign = || speaks_for_itself(headers, visit.origin, &visit.front.cors) == Some(false);
+    !began_here(headers) && !tells_nothing && is_foreign() && !is_from_login_page(headers, &visit.front.site)
 }

@@ -18,6 +18,7 @@ use http::{Method, StatusCode};
 use super::Gateway;
 use super::challenge::set_browser;
 use super::fault::Fault;
+use super::logout::forget_visitor;
 use super::redeem::LOGIN_PATH;
 use super::reserved::deliberate;
 use super::visit::Visit;
@@ -28,7 +29,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::domain::state::LoginState;
 use crate::http::navigation::{is_navigation, is_prefetch};
-use crate::http::{Request, Response, cookies, reply};
+use crate::http::{Request, Response, reply};
 
 /// Where a member of a group is asked about another's stranger.
 pub(super) const GROUP_PATH: &str = "/.tollgate/group";
@@ -39,6 +40,10 @@ pub(super) const GROUP_LOGOUT_PATH: &str = "/.tollgate/group/logout";
 const LOGOUT_PATH: &str = "/.tollgate/logout";
 
 const REDEEM_PATH: &str = "/.tollgate/redeem";
+
+/// The longest URL to which a browser is sent: many servers take no longer ones, and no site a longer
+/// `return_url`. Who wants to go further is not asked about.
+const LONGEST_URL: usize = 8 * 1024;
 
 /// The parameter that says to the paths of login and logout that the browser has been to all others.
 const ASKED: &str = "asked";
@@ -139,12 +144,13 @@ impl Gateway {
     }
 }
 
-/// Logging out where nobody is known any more. Which sessions at the other sites came from the one that
-/// has run out here cannot be told; but who is told "signed out", and is let in by one of them with the
-/// next click, was lied to. So the browser goes round, and leaves its session at each.
+/// Logging out of all sites in a browser. Sessions that came from one login end at once; but there may be
+/// others, of another login, or of one that has run out here and cannot be compared any more. Who is told
+/// "signed out", and is let in by one of them with the next click, was lied to. So the browser goes round,
+/// and leaves at each what it has there.
 impl Gateway {
-    /// Sends a browser whose session here is over to log out at the other sites. `None` if there are
-    /// none, if it was there already, or if this is a script, which cannot be sent.
+    /// Sends a browser that has logged out here to do so at the other sites. `None` if there are none, if it
+    /// was there already, or if this is a script or a frame, which cannot be sent.
     pub(super) fn log_out_of_group(
         &self,
         request: &Request,
@@ -171,9 +177,7 @@ impl Gateway {
         }
         let (sso, own) = (&self.shared.sso, &visit.front.site);
         let (site, origin) = self.fellow(visit)?;
-        for hash in visit.session_hashes() {
-            sso.log_out(own, hash).await?;
-        }
+        self.leave(visit).await?;
         let named = visit.parameter("return_url");
         let return_to = named.map(|named| ReturnTo::parse(&named, origin, &site.hosts));
         let next = sso.sites.next_in_group(site, own);
@@ -183,8 +187,7 @@ impl Gateway {
             format!("{origin}{back}{ASKED}=1")
         });
         let mut response = reply::redirect(StatusCode::FOUND, &location);
-        let forget = cookies::forget_session(visit.cookie_names, &own.cookie, visit.origin.scheme());
-        response.headers_mut().append(SET_COOKIE, forget);
+        forget_visitor(visit, &mut response);
         Ok(response)
     }
 }
@@ -221,12 +224,13 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Where the browser is sent to put it to `member`.
+    /// Where the browser is sent to put it to `member`; `None` if that would be too long to be answered.
     fn put_to(&self, member: &Site) -> Option<String> {
         let origin = member.public_url.as_ref()?;
         let (site, state) = (&self.site.name, self.state.as_str());
         // Neither has a character in it that means something in a query.
-        Some(format!("{origin}{}&site={site}&state={state}", self.return_to.as_parameter_of(GROUP_PATH)))
+        let url = format!("{origin}{}&site={site}&state={state}", self.return_to.as_parameter_of(GROUP_PATH));
+        (url.len() <= LONGEST_URL).then_some(url)
     }
 
     /// Where the browser is sent with the answer; `origin` is where the site is found.

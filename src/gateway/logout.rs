@@ -26,19 +26,10 @@ impl Gateway {
         let site = &visit.front.site;
         // All that are presented, be it unclear which is the visitor's: after "signed out" none of
         // them may be left.
-        let mut knew_somebody = false;
-        for hash in visit.session_hashes() {
-            knew_somebody |= self.shared.sso.log_out(site, hash).await?;
-        }
-        // Nor is what this person was about to do left to the next one. The store has just answered.
-        if site.resume_posts
-            && let Some(browser) = visit.browser()
-        {
-            self.shared.sso.forget_parked(browser, &site.name).await?;
-        }
+        self.leave(visit).await?;
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
-        if !knew_somebody && let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
+        if let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
             return Ok(elsewhere);
         }
         // Pages elsewhere rarely let themselves be framed.
@@ -58,11 +49,31 @@ impl Gateway {
                 reply::page(StatusCode::OK, page.render(None), page.content_security_policy())
             }
         };
-        let forget = cookies::forget_session(visit.cookie_names, &site.cookie, visit.origin.scheme());
-        response.headers_mut().append(SET_COOKIE, forget);
-        if visit.presented.cookies.chromeless {
-            response.headers_mut().append(SET_COOKIE, chromeless::cookie(visit, false));
-        }
+        forget_visitor(visit, &mut response);
         Ok(response)
+    }
+
+    /// Ends what the browser has here: its sessions, and what this person was about to do, lest it be left
+    /// to the next one.
+    pub(super) async fn leave(&self, visit: &Visit<'_>) -> Result<(), Fault> {
+        let (sso, site) = (&self.shared.sso, &visit.front.site);
+        for hash in visit.session_hashes() {
+            sso.log_out(site, hash).await?;
+        }
+        if site.resume_posts
+            && let Some(browser) = visit.browser()
+        {
+            sso.forget_parked(browser, &site.name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Has the browser forget who was here.
+pub(super) fn forget_visitor(visit: &Visit<'_>, response: &mut Response) {
+    let forget = cookies::forget_session(visit.cookie_names, &visit.front.site.cookie, visit.origin.scheme());
+    response.headers_mut().append(SET_COOKIE, forget);
+    if visit.presented.cookies.chromeless {
+        response.headers_mut().append(SET_COOKIE, chromeless::cookie(visit, false));
     }
 }

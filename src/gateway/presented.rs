@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::secret::are_same;
 use crate::domain::session::LiveSession;
-use crate::http::cookies::{CookieNames, GatewayCookies, only_value};
+use crate::http::cookies::{CookieNames, GatewayCookies, is_named, only_value};
 
 /// What a browser presents, and whom that was found to be.
 pub(super) struct Presented {
@@ -35,6 +35,11 @@ impl Presented {
     /// The value of the cookie `name`, if there is one such cookie.
     pub(super) fn cookie(&self, name: &str) -> Option<&[u8]> {
         only_value(self.lines.iter().map(|line| line.as_slice()), name)
+    }
+
+    /// Whether there is a cookie `name`, be it unclear which.
+    pub(super) fn has_cookie(&self, name: &str) -> bool {
+        is_named(self.lines.iter().map(|line| line.as_slice()), name)
     }
 
     /// Whether `headers` come with the very same lines.

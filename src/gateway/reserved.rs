@@ -4,6 +4,7 @@
 use http::{Method, StatusCode};
 
 use super::Gateway;
+use super::cross_site::is_foreign_form;
 use super::embedding::handover;
 use super::fault::Fault;
 use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
@@ -141,6 +142,8 @@ impl Gateway {
             return Err(Fault::NotANavigation);
         }
         let status = reply::see_other(request.method());
+        // Another site's page does not press the button in the visitor's place.
+        let is_pressed = by_post && !is_foreign_form(request.headers(), visit);
         let fields = if by_post {
             read_up_to(request.into_body(), MAX_FORM).await?
         } else {
@@ -153,7 +156,7 @@ impl Gateway {
         let Some(token) = token.and_then(|token| BroughtToken::parse(&token)) else {
             return self.token_invalid(visit, &target, status).await;
         };
-        if !by_post && visit.has_to_confirm() {
+        if !is_pressed && visit.has_to_confirm() {
             let named = named.is_some().then_some(&target);
             return Ok(confirmation(visit, &token, named));
         }

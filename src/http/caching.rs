@@ -31,7 +31,13 @@ pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) {
             }
         }
     }
-    vary_by_cookie(headers, remarks);
+    vary_by_cookie(headers, remarks.vary);
+}
+
+/// Says of an answer that it may be another one for who sends another cookie.
+pub fn depends_on_cookie(headers: &mut HeaderMap) {
+    let varies = headers.contains_key(VARY);
+    vary_by_cookie(headers, varies);
 }
 
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
@@ -54,12 +60,12 @@ fn remove_targeted(headers: &mut HeaderMap) {
 
 /// Says that another cookie may get another answer. The class by which caches behind the gateway
 /// tell visitors apart is nothing that visitors send: outside, the cookie stands for it.
-fn vary_by_cookie(headers: &mut HeaderMap, remarks: Remarks) {
+fn vary_by_cookie(headers: &mut HeaderMap, varies: bool) {
     let names = || headers.get_all(VARY).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
     let is = |name: &[u8], own: &[u8]| name.trim_ascii().eq_ignore_ascii_case(own);
     let class = X_ACCESS_CLASS.as_str().as_bytes();
     let has_cookie = || names().any(|name| is(name, b"cookie")) && !names().any(|name| is(name, class));
-    let value = if !remarks.vary {
+    let value = if !varies {
         BY_COOKIE.clone()
     } else if names().any(|name| is(name, b"*")) || has_cookie() {
         return;

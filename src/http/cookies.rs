@@ -149,6 +149,11 @@ pub fn only_value<'a>(lines: impl IntoIterator<Item = &'a [u8]>, name: &str) -> 
     values.next().is_none().then_some(value)
 }
 
+/// Whether there is any cookie `name` in a `Cookie` header of these lines.
+pub fn is_named<'a>(lines: impl IntoIterator<Item = &'a [u8]>, name: &str) -> bool {
+    lines.into_iter().flat_map(pairs_in).any(|(own, _)| own == name.as_bytes())
+}
+
 fn split_crumb(crumb: &[u8]) -> (&[u8], &[u8]) {
     let crumb = crumb.trim_ascii();
     let equals = crumb.iter().position(|b| *b == b'=').unwrap_or(crumb.len());
@@ -266,8 +271,15 @@ fn companion<'a>(name: &'a str, value: String, cookie: &SiteCookie, scheme: Sche
 }
 
 /// `Set-Cookie` by which a browser remembers who was signed in last, as long as it runs.
-pub fn set_person(names: &CookieNames, scheme: Scheme, tag: String) -> HeaderValue {
-    value_of(&built(&names.person, tag, scheme, CookieSameSite::Lax))
+pub fn set_person(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme, tag: String) -> HeaderValue {
+    value_of(&companion(&names.person, tag, cookie, scheme))
+}
+
+/// `Set-Cookie` that makes the browser forget who was signed in last.
+pub fn forget_person(names: &CookieNames, cookie: &SiteCookie, scheme: Scheme) -> HeaderValue {
+    let mut person = companion(&names.person, String::new(), cookie, scheme);
+    person.make_removal();
+    value_of(&person)
 }
 
 /// `Set-Cookie` that makes the browser forget a fragment.

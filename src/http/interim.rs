@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
 use super::h1::put;
+use super::remarks::is_label;
 use crate::domain::identity::begins_like;
 
 /// What may wait for a client that does not read. What comes beyond is not missed: an interim answer
@@ -22,8 +23,12 @@ pub struct Interim(RefCell<Vec<u8>>);
 
 impl Interim {
     /// Passes an interim answer on. Without cookies: whether the upstream may set them is decided on
-    /// the answer itself.
+    /// the answer itself. One that says what it takes is part of an answer that is not for everybody:
+    /// whether it is for this visitor is decided there as well.
     pub fn tell(&self, status: StatusCode, headers: &HeaderMap) {
+        if headers.keys().any(is_label) {
+            return;
+        }
         let mut head = Vec::new();
         head.extend_from_slice(b"HTTP/1.1 ");
         head.extend_from_slice(status.as_str().as_bytes());

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::Sso;
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing};
@@ -98,9 +100,10 @@ impl Sso {
     /// Whether it is time to [look after the keys](Self::look_after_keys), and nobody does.
     pub fn keys_are_due(&self) -> bool {
         let signers = &self.signers;
-        !signers.by_site.is_empty()
-            && self.now().as_millis() >= signers.due_at.load(Ordering::Relaxed)
-            && !signers.is_busy.load(Ordering::Relaxed)
+        let due_at = Timestamp::from_millis(signers.due_at.load(Ordering::Relaxed));
+        // A clock that was ahead for a moment must not put this off until then.
+        let is_due = |now: Timestamp| due_at <= now || now.after(EVERY) < due_at;
+        !signers.by_site.is_empty() && is_due(self.now()) && !signers.is_busy.load(Ordering::Relaxed)
     }
 
     /// Reads the keys of all sites that sign, and makes those that are missing or due.
@@ -109,20 +112,19 @@ impl Sso {
             return;
         }
         let now = self.now();
-        let mut all_well = true;
-        for (site, signer) in &self.signers.by_site {
-            if self.look_after(site, signer, now).await.is_err() {
-                all_well = false;
-                if signer.known().is_none() && !signer.is_missed.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        target: "tollgate::sso", %site,
-                        "there are no keys to sign with: visitors with a session get 503 until there are"
-                    );
-                }
-                // Most likely it is all the same for the others.
-                break;
+        // All at once: if the store is away nobody waits for it once for each site, and if the record of
+        // one site is damaged the others have their keys.
+        let looks = self.signers.by_site.iter().map(|(site, signer)| async move {
+            let is_well = self.look_after(site, signer, now).await.is_ok();
+            if !is_well && signer.known().is_none() && !signer.is_missed.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    target: "tollgate::sso", %site,
+                    "there are no keys to sign with: visitors with a session get 503 until there are"
+                );
             }
-        }
+            is_well
+        });
+        let all_well = join_all(looks).await.into_iter().all(|is_well| is_well);
         let due_at = now.after(if all_well { EVERY } else { RETRY });
         self.signers.due_at.store(due_at.as_millis(), Ordering::Relaxed);
         self.signers.is_busy.store(false, Ordering::Release);

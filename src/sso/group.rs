@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Sso;
 use super::redeem::RedeemError;
-use super::sessions::note_end;
+use super::sessions::{SessionChange, note_end};
 use crate::config::{RedeemMode, Site};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
@@ -176,6 +176,36 @@ impl Sso {
                 }
             }
             if !ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Changes the kin of a session that was `changed`: they tell the same, and where its times have
+    /// become shorter, theirs do.
+    pub(super) async fn change_kin(&self, changed: &LiveSession, change: &SessionChange) -> StoreResult<()> {
+        let (id, site) = (changed.session.id, self.sites.by_name(&changed.session.site));
+        let Some(filter) = site.and_then(|site| self.among_whom_kin(changed, site)) else { return Ok(()) };
+        let mut after = None;
+        loop {
+            let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
+            for kin in &page.entries {
+                let other = kin.session.id;
+                if other == id || !other.is_kin_of(id) {
+                    continue;
+                }
+                let mut session = kin.session.clone();
+                change.tell(&mut session);
+                if let Some(idle) = change.idle {
+                    session.idle = Duration::from(session.idle).min(idle).into();
+                }
+                if change.max.is_some() {
+                    session.expires_at = session.expires_at.min(changed.session.expires_at);
+                }
+                self.put_in_place_of(kin, session).await?;
+            }
+            after = page.next;
+            if after.is_none() {
                 return Ok(());
             }
         }

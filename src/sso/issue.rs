@@ -12,7 +12,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
 use crate::domain::user::{PersonName, User, UserId};
-use crate::store::{NonceKey, StoreResult};
+use crate::store::{NonceKey, StoreResult, Unavailable};
 
 /// The life of a token of the plain API, unless site or call say otherwise.
 const PLAIN_TTL: Duration = Duration::from_mins(5);
@@ -79,21 +79,28 @@ struct Blank {
 impl Sso {
     /// Keeps a token in the place of one that a login page signed, when that is brought for the first
     /// time. Whether it was.
+    ///
+    /// It runs detached from the caller, so that a client who leaves cannot stop it half-way: the
+    /// token would be used up and worth nothing.
     pub async fn accept_signed(
-        &self,
+        self: &Arc<Self>,
         site: &Arc<Site>,
         signed: SignedOrder,
         member: Member,
         order: TokenOrder,
         by: &str,
     ) -> StoreResult<bool> {
-        if !self.stores.nonces.remember(signed.nonce, signed.expires_at).await? {
-            return Ok(false);
-        }
-        let expires_in = Some(self.now().until(signed.expires_at));
-        let order = TokenOrder { expires_in, ..order };
-        self.issue_to_member(site, signed.stand_in, member, order, by).await?;
-        Ok(true)
+        let (sso, site, by) = (Arc::clone(self), Arc::clone(site), by.to_owned());
+        let acceptance = tokio::spawn(async move {
+            if !sso.stores.nonces.remember(signed.nonce, signed.expires_at).await? {
+                return Ok(false);
+            }
+            let expires_in = Some(sso.now().until(signed.expires_at));
+            let order = TokenOrder { expires_in, ..order };
+            sso.issue_to_member(&site, signed.stand_in, member, order, &by).await?;
+            Ok(true)
+        });
+        acceptance.await.map_err(|_| Unavailable)?
     }
 
     /// Issues a token for a member of `site`, who becomes one by this.

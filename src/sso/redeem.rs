@@ -41,7 +41,7 @@ pub struct Redeemed {
     pub live: Arc<LiveSession>,
     /// Where the login page wanted the visitor to go: not yet proven.
     pub return_url: Option<String>,
-    /// Whether this very browser is known to have asked for the token: it came with its state.
+    /// Whether this very browser is known to have asked the login page for the token: it came with its state.
     pub was_asked_for: bool,
 }
 
@@ -101,12 +101,16 @@ impl Sso {
             None => None,
         };
         // Name, role and back end are what they are now, not what they were when the token was
-        // made.
-        let (identity, backend) = match grant.identity.user {
-            None => (grant.identity, false),
+        // made; and so is what a session tells that hands its person on.
+        let mut identity = grant.identity;
+        if let Some(source) = &source {
+            identity.details = source.session.identity.details.clone();
+        }
+        let (identity, backend) = match identity.user {
+            None => (identity, false),
             Some(id) => {
                 let user = self.stores.directory.find(id).await?.ok_or(Refusal::Revoked)?;
-                with_rights(grant.identity, &user, site, grant.role_policy).ok_or(Refusal::Revoked)?
+                with_rights(identity, &user, site, grant.role_policy).ok_or(Refusal::Revoked)?
             }
         };
         let age = grant.session_max.unwrap_or(site.session_max);
@@ -146,7 +150,8 @@ impl Sso {
         let id = live.session.id;
         let user = live.session.identity.user.map(UserId::number);
         tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
-        let was_asked_for = grant.state.is_some();
+        // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
+        let was_asked_for = grant.state.is_some() && grant.source.is_none();
         Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
     }
 

@@ -29,6 +29,17 @@ pub struct SessionChange {
     pub max: Option<Duration>,
 }
 
+impl SessionChange {
+    /// Has `session` tell what it is to tell from now on.
+    pub(super) fn tell(&self, session: &mut Session) {
+        let mut details = Particulars::clone(&session.identity.details);
+        details.groups = self.groups.clone().unwrap_or(details.groups);
+        details.plans = self.plans.clone().unwrap_or(details.plans);
+        details.attributes = self.attributes.clone().unwrap_or(details.attributes);
+        session.identity.details = details.into();
+    }
+}
+
 /// How many sessions are worked on at a time where all of a person's are.
 pub(super) const BATCH: usize = 256;
 
@@ -91,23 +102,33 @@ impl Sso {
         self.stores.sessions.find_by_id(id, self.now()).await
     }
 
-    /// Changes a session; `None` if it has ended. What the upstream is told changes with the next
-    /// request.
+    /// Changes a session, and with it what came from the same login on sites that share it: any of
+    /// those may open the site anew, and would give back what is taken away here. `None` if it has
+    /// ended. What the upstream is told changes with the next request.
     pub async fn change_session(
         &self,
         live: &LiveSession,
         change: SessionChange,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let mut session = live.session.clone();
-        let mut details = Particulars::clone(&session.identity.details);
-        details.groups = change.groups.unwrap_or(details.groups);
-        details.plans = change.plans.unwrap_or(details.plans);
-        details.attributes = change.attributes.unwrap_or(details.attributes);
-        session.identity.details = details.into();
+        change.tell(&mut session);
         session.idle = change.idle.map_or(session.idle, Into::into);
         if let Some(max) = change.max {
             session.expires_at = session.created_at().after(max);
         }
+        let changed = self.put_in_place_of(live, session).await?;
+        if let Some(changed) = &changed {
+            self.change_kin(changed, &change).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Puts `session` in the place of `live`; `None` if that has ended.
+    pub(super) async fn put_in_place_of(
+        &self,
+        live: &LiveSession,
+        session: Session,
+    ) -> StoreResult<Option<Arc<LiveSession>>> {
         let Some(site) = self.sites.by_name(&session.site) else {
             return Ok(None);
         };

@@ -371,6 +371,40 @@ async fn without_keys_nobody_passes_in_silence() {
     assert!(keys.find(&decode_header(told(&mut member, &upstream).await).unwrap().kid.unwrap()).is_some());
 }
 
+/// A store in which the records of some sites cannot be read.
+struct Damaged(Arc<dyn KeyStore>);
+
+impl KeyStore for Damaged {
+    fn load(&self, site: SiteName) -> StoreFuture<'_, Option<KeyRing>> {
+        if site.as_str().starts_with("bad") {
+            return Box::pin(std::future::ready(Err(Unavailable)));
+        }
+        self.0.load(site)
+    }
+
+    fn replace(&self, site: SiteName, ring: KeyRing) -> StoreFuture<'_, bool> {
+        self.0.replace(site, ring)
+    }
+}
+
+#[tokio::test]
+async fn a_site_whose_keys_are_damaged_keeps_no_other_from_its_own() {
+    let upstream = FakeUpstream::start().await;
+    let sound = Stores::in_memory();
+    let stores = Stores { keys: Arc::new(Damaged(Arc::clone(&sound.keys))), ..sound };
+    let names: Vec<_> =
+        (0..4).flat_map(|number| ["bad", "good"].map(|kind| format!("{kind}-{number}"))).collect();
+    let plan = names.iter().fold(plan(&upstream), |plan, name| {
+        let site = SitePlan::new(name, &format!("{name}.test"), upstream.address());
+        plan.and_site(site.identity("assertion", "true"))
+    });
+    let gateway = plan.start_over(stores).await;
+    for name in &names {
+        let answer = Visitor::at(&gateway).fetch(&format!("http://{name}.test{JWKS}")).await;
+        assert_eq!(answer.status, if name.starts_with("bad") { 503 } else { 200 }, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn nodes_and_restarts_agree_on_the_keys() {
     let (upstream, server) = (FakeUpstream::start().await, Server::start());

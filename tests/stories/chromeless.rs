@@ -1,7 +1,7 @@
 //! Pages without the site's own head and foot: who asks for them once has them until the word is taken
 //! back, and nobody else can say it.
 
-use crate::support::{Ask, FakeUpstream, Plan, SITE, TestGateway, Visitor, parameter};
+use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, TestGateway, Visitor, parameter};
 
 async fn asked(visitor: &mut Visitor, upstream: &FakeUpstream, target: &str) -> Option<String> {
     assert_eq!(visitor.get(&format!("{SITE}{target}")).await.status, 200, "{target}");
@@ -89,6 +89,14 @@ async fn no_cache_shows_to_others_what_one_visitor_wanted() {
     let answer = visitor.get(&url).await;
     assert_eq!(answer.header("vary").as_deref(), Some("Cookie"));
     assert_eq!(answer.header("set-cookie"), None, "it is known by now");
+    // In one line: there are caches that read the last one only.
+    for (said, read) in [("Accept-Encoding", "Accept-Encoding, Cookie"), ("Cookie", "Cookie"), ("*", "*")] {
+        upstream.answers(Answer::page("page").with("Vary", said));
+        for path in ["/public/a", "/optional/a"] {
+            let answer = visitor.get(&format!("{SITE}{path}")).await;
+            assert_eq!(answer.headers.all("vary"), [read], "{path}: {said}");
+        }
+    }
 }
 
 #[tokio::test]

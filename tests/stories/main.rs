@@ -64,6 +64,7 @@ mod revocation;
 mod revocation_http2;
 mod rewriting;
 mod secrecy;
+mod separate_sites;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod session_caps;
@@ -76,6 +77,7 @@ mod store_faults;
 mod streaming;
 mod support;
 mod tls;
+mod together;
 mod tokens;
 mod upstream_faults;
 mod upstream_poison;

@@ -369,7 +369,7 @@ async fn a_site_that_does_not_want_it_keeps_nothing() {
 }
 
 /// What the script of the page that keeps a fragment does at `hash`.
-fn keep(visitor: &mut Visitor, page: &Response, hash: &str) -> String {
+pub(crate) fn keep(visitor: &mut Visitor, page: &Response, hash: &str) -> String {
     let html = page.text();
     let plan = |name: &str| attribute(&html, "div", &format!("data-{name}")).expect("is there");
     let cookie =

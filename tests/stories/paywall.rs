@@ -394,6 +394,31 @@ async fn whatever_kind_of_answer_it_is_it_is_withheld() {
 }
 
 #[tokio::test]
+async fn early_hints_with_a_label_wait_for_the_answer_and_so_reach_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let site = SitePlan::new("intranet", "site.test", listener.local_addr().unwrap());
+    let gateway = Plan::of(site).start().await;
+    let visitor = member(&gateway, &json!({})).await;
+    let cookie = format!("Cookie: tollgate={}\r\n", visitor.session_cookie().unwrap());
+    for name in ["X-Access-Required", "x_access_required"] {
+        let mut connection = visitor.connect().await;
+        let request =
+            format!("GET /a HTTP/1.1\r\nHost: site.test\r\nAccept: a/b\r\n{cookie}Connection: close\r\n\r\n");
+        assert!(connection.send(request.as_bytes()).await);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request_bytes = [0; 8192];
+        assert!(stream.read(&mut request_bytes).await.unwrap() > 0);
+        let early =
+            format!("HTTP/1.1 103 E\r\n{name}: gold\r\nConnection: {name}\r\nLink: </secret>\r\n\r\n");
+        stream.write_all(early.as_bytes()).await.unwrap();
+        let answer = "HTTP/1.1 200 OK\r\nX-Access-Required: gold\r\nContent-Length: 6\r\n\r\nsecret";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let all = String::from_utf8_lossy(&connection.rest().await).into_owned();
+        assert!(all.starts_with("HTTP/1.1 403 ") && !all.contains("secret"), "{all}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_withheld_is_nobody_elses_answer_and_costs_no_connection() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;

@@ -79,7 +79,7 @@ async fn nobody_moves_anything_from_an_open_path_into_a_closed_one() {
         "http://site.test//public/x",
     ] {
         // Whatever the method: some servers take another one from a header.
-        for method in ["MOVE", "COPY", "move", "POST", "PUT", "GET", "BIND", "PROPFIND"] {
+        for method in ["MOVE", "COPY", "POST", "PUT", "GET", "BIND", "PROPFIND"] {
             let ask = to(method, "/public/a", destination).with("X-HTTP-Method-Override", "MOVE");
             let answer = Visitor::at(&gateway).send(ask).await;
             assert_eq!(answer.status, 401, "{method} to {destination}");
@@ -92,6 +92,25 @@ async fn nobody_moves_anything_from_an_open_path_into_a_closed_one() {
     let open = to("MOVE", "/public/a", "http://site.test/public/b");
     assert_eq!(Visitor::at(&gateway).send(open).await.status, 200, "from open to open");
     assert_eq!(upstream.last().header("x-forwarded-email"), None);
+}
+
+#[tokio::test]
+async fn a_method_in_small_letters_is_none_that_a_rule_could_miss() {
+    let upstream = FakeUpstream::start().await;
+    let closed = ["MOVE", "PURGE", "PROPPATCH", "VERSION-CONTROL"];
+    let site = |site: SitePlan| site.route_for(&closed, "/public/", "required");
+    let gateway = Plan::new(&upstream).site(site).start().await;
+    for method in closed {
+        let answer = Visitor::at(&gateway).send(dav(method, "/public/a")).await;
+        assert_eq!(answer.status, 401, "{method}");
+        // There are servers that write it in capitals.
+        let (first, rest) = method.split_at(1);
+        for method in [method.to_lowercase(), format!("{first}{}", rest.to_lowercase())] {
+            let answer = Visitor::at(&gateway).send(dav(&method, "/public/a")).await;
+            assert_eq!(answer.status, 405, "{method}");
+        }
+    }
+    upstream.assert_untouched("a rule missed a method").await;
 }
 
 #[tokio::test]

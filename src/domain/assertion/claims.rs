@@ -22,8 +22,9 @@ pub const LIFE: Duration = Duration::from_mins(5);
 pub struct Assertion {
     /// The JWT.
     pub value: HeaderValue,
+    made_at: Timestamp,
     /// From when on another is to be sent: half of its life is over.
-    pub renew_at: Timestamp,
+    renew_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -55,6 +56,12 @@ struct Claims<'a> {
 }
 
 impl Assertion {
+    /// Whether it can be sent once more at `now`. One of a clock that was put back since is from the
+    /// future: verifiers refuse it, and would take it for longer than it may be good.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        (self.made_at..self.renew_at).contains(&now)
+    }
+
     /// States who is behind `session`, on the site that visitors find at `origin`. What is not known is
     /// left out; the role is in a session only where the upstream may be told of it. `None` if it cannot
     /// be signed.
@@ -87,7 +94,7 @@ impl Assertion {
         let mut value = HeaderValue::from_str(&token).ok()?;
         // Whoever has it is that visitor for minutes: it is not shown.
         value.set_sensitive(true);
-        Some(Self { value, renew_at: now.after(now.until(until) / 2) })
+        Some(Self { value, made_at: now, renew_at: now.after(now.until(until) / 2) })
     }
 }
 
@@ -128,7 +135,8 @@ mod tests {
         let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["aud", "exp", "iat", "iss", "sid"]);
         assert_eq!((&claims["iat"], &claims["exp"]), (&1_800_000_000.into(), &1_800_000_300.into()));
-        assert_eq!(made.renew_at, NOW.after(Duration::from_secs(150)));
+        let fresh = |millis| made.is_fresh(Timestamp::from_millis(NOW.as_millis() - 1000 + millis));
+        assert_eq!([999, 1000, 150_999, 151_000].map(fresh), [false, true, true, false]);
         assert!(!format!("{:?}", made.value).contains('.'), "it does not show");
     }
 
@@ -145,6 +153,6 @@ mod tests {
     fn it_does_not_outlive_the_session() {
         let (claims, made) = said(Identity::default(), 1);
         assert_eq!(claims["exp"], 1_800_000_061);
-        assert!(made.renew_at <= NOW.after(Duration::from_secs(31)));
+        assert!(!made.is_fresh(NOW.after(Duration::from_secs(31))));
     }
 }

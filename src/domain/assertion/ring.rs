@@ -23,6 +23,9 @@ pub const PUBLISHED_FOR: Duration = Duration::from_hours(1);
 /// and clocks may differ.
 pub const RETIREMENT: Duration = Duration::from_hours(2);
 
+/// How far the clocks of those who look after a ring may be apart.
+const CLOCKS_DIFFER: Duration = Duration::from_hours(1);
+
 /// The keys of one site in the order in which they sign, at least one.
 #[derive(Clone, Debug)]
 pub struct KeyRing {
@@ -52,10 +55,6 @@ impl KeyRing {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    fn newest(&self) -> &SigningKey {
-        self.others.last().unwrap_or(&self.first)
-    }
-
     /// The key that signs at `now`.
     pub fn signer(&self, now: Timestamp) -> &SigningKey {
         self.others.iter().rev().find(|key| key.signs_from <= now).unwrap_or(&self.first)
@@ -67,18 +66,34 @@ impl KeyRing {
         let mut keys: Vec<Arc<SigningKey>> = self.keys().cloned().collect();
         let retired = self.others.iter().take_while(|next| next.signs_from.after(RETIREMENT) <= now).count();
         keys.drain(..retired);
-        let signs_from = self.newest().signs_from.after(age);
+        let is_mended = Self::mend_times(&mut keys, now)?;
+        let signs_from = keys.last()?.signs_from.after(age);
         let is_due = signs_from <= now.after(PREVIEW);
         if is_due {
             // However late it is: everybody is told a day before.
             let signs_from = signs_from.max(now.after(PREVIEW));
             keys.push(Arc::new(SigningKey::mint(now, signs_from)?));
         }
-        if retired == 0 && !is_due {
+        if retired == 0 && !is_mended && !is_due {
             return None;
         }
         let mut keys = keys.into_iter();
         Some(Self { revision: self.revision.saturating_add(1), first: keys.next()?, others: keys.collect() })
+    }
+
+    /// Gives the newest key the times that it would have got at `now`, if a clock gave it its own that was
+    /// ahead; whether that was so. Nothing would follow it until those times come, which may be in years.
+    ///
+    /// If not it alone is from the future, then rather this clock is behind.
+    fn mend_times(keys: &mut [Arc<SigningKey>], now: Timestamp) -> Option<bool> {
+        let (newest, older) = keys.split_last_mut()?;
+        let signs_from = if older.is_empty() { now } else { now.after(PREVIEW) };
+        let is_early = |key: &SigningKey| now.after(CLOCKS_DIFFER) < key.published_at;
+        let is_wrong = is_early(newest) && !older.iter().any(|key| is_early(key));
+        if is_wrong {
+            *newest = Arc::new(SigningKey::from_pkcs8(&newest.to_pkcs8()?, now, signs_from)?);
+        }
+        Some(is_wrong)
     }
 
     /// What verifiers get: a JWK set (RFC 7517 §5) with the public part of each key.
@@ -134,6 +149,31 @@ mod tests {
     #[test]
     fn a_list_that_may_be_kept_has_the_next_signer_in_it() {
         assert!(PUBLISHED_FOR < PREVIEW && PUBLISHED_FOR + super::super::LIFE < RETIREMENT);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_moment_does_not_stop_them() {
+        let (day, years) = (24, 3 * 365 * 24);
+        let first = KeyRing::begin(START).unwrap();
+        let ahead = first.advance(hours(years), AGE).unwrap();
+        let [old, new] = ids(&ahead).try_into().unwrap();
+        let mended = ahead.advance(hours(1), AGE).unwrap();
+        assert_eq!((ids(&mended), mended.revision), (vec![old.clone(), new.clone()], 3));
+        assert_eq!(mended.signer(hours(day)).id(), old, "everybody is told a day before");
+        assert_eq!(mended.signer(hours(day + 1)).id(), new);
+        assert!(mended.advance(hours(2), AGE).is_none(), "once is enough");
+        // One that was all there was when the clock was put right.
+        let alone = KeyRing::begin(hours(years)).unwrap();
+        let mended = alone.advance(hours(0), AGE).unwrap();
+        assert_eq!(ids(&mended), ids(&alone));
+        assert_eq!(ids(&mended.advance(hours(29 * day), AGE).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_for_a_moment_hurries_no_key() {
+        let ring = KeyRing::begin(hours(1000)).unwrap().advance(hours(1000 + 29 * 24), AGE).unwrap();
+        assert!(ring.advance(hours(0), AGE).is_none());
+        assert_eq!(ring.signer(hours(0)).id(), ids(&ring)[0]);
     }
 
     #[test]

@@ -19,13 +19,19 @@ pub enum ValueEncoding {
 }
 
 impl ValueEncoding {
-    /// Encodes `value` for a header. ASCII passes as it is. `None` if it has a control character
+    /// Encodes `value` for a header. ASCII passes as it is, unless whoever decodes it would read
+    /// something else: `zo%C3%AB` and `zoë` are two people. `None` if it has a control character
     /// (CR, LF and NUL among them): such a value is never sent, in no encoding.
     pub fn encode(self, value: &str) -> Option<HeaderValue> {
         if value.contains(char::is_control) {
             return None;
         }
-        if value.is_ascii() {
+        let misleads = match self {
+            Self::Utf8 | Self::Base64Url => false,
+            Self::Percent => value.contains('%'),
+            Self::Rfc2047 => value.contains("=?"),
+        };
+        if value.is_ascii() && !misleads {
             return HeaderValue::from_str(value).ok();
         }
         let encoded = match self {
@@ -69,10 +75,16 @@ mod tests {
         assert_eq!(encode(ValueEncoding::Percent, "Zoë 5%"), text("Zo%C3%AB 5%25"));
         assert_eq!(encode(ValueEncoding::Base64Url, "Zoë"), text("Wm_Dqw"));
         assert_eq!(encode(ValueEncoding::Rfc2047, "Zoë"), text("=?UTF-8?B?Wm/Dqw==?="));
+        // What looks like one that is encoded would be taken for that.
+        assert_eq!(encode(ValueEncoding::Percent, "Zo%C3%AB"), text("Zo%25C3%25AB"));
+        assert_eq!(
+            encode(ValueEncoding::Rfc2047, "=?UTF-8?B?Wm/Dqw==?="),
+            text("=?UTF-8?B?PT9VVEYtOD9CP1dtL0Rxdz09Pz0=?=")
+        );
         for encoding in
             [ValueEncoding::Utf8, ValueEncoding::Percent, ValueEncoding::Base64Url, ValueEncoding::Rfc2047]
         {
-            assert_eq!(encode(encoding, "plain 5%"), text("plain 5%"));
+            assert_eq!(encode(encoding, "plain =5?"), text("plain =5?"));
             assert_eq!(encode(encoding, "a\r\nX-Admin: ë"), None);
             assert_eq!(encode(encoding, "a\0b"), None);
             assert_eq!(encode(encoding, "a\u{85}b"), None);

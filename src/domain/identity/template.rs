@@ -48,7 +48,9 @@ impl Listing {
             Self::Joined(delimiter) => delimiter,
             Self::Lines => LINES,
         };
-        let fits = |value: &&str| !value.is_empty() && !value.contains(delimiter.trim());
+        // Spaces around it say nothing, unless there is nothing else.
+        let sign = Some(delimiter.trim()).filter(|sign| !sign.is_empty()).unwrap_or(delimiter);
+        let fits = |value: &&str| !value.is_empty() && !value.contains(sign);
         let fitting: Vec<&str> = values.iter().map(String::as_str).filter(fits).collect();
         fitting.join(delimiter)
     }
@@ -206,6 +208,7 @@ impl HeaderTemplate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::identity::Particulars;
 
     #[test]
     fn templates_are_checked_when_they_are_read() {
@@ -222,6 +225,22 @@ mod tests {
         for name in ["groups:", "email:|"] {
             let fault = Err(TemplateFault::UnknownField(name.into()));
             assert_eq!(HeaderTemplate::parse(&format!("{{{name}}}")), fault);
+        }
+    }
+
+    #[test]
+    fn a_list_has_its_delimiter_between_the_values_alone() {
+        let groups = ["staff", "a b", "c,d", "e;f", ""].map(str::to_owned).to_vec();
+        let details = Particulars { groups, ..Particulars::default() };
+        let who = Identity { details: details.into(), ..Identity::default() };
+        for (template, expected) in [
+            ("{groups}", "staff,a b,e;f"),
+            ("{groups:, }", "staff, a b, e;f"),
+            ("{groups:;}", "staff;a b;c,d"),
+            ("{groups: }", "staff c,d e;f"),
+        ] {
+            let filled = HeaderTemplate::parse(template).unwrap().fill(&who, "s1");
+            assert_eq!(filled.as_deref(), Some(expected), "{template}");
         }
     }
 

@@ -32,7 +32,7 @@ use crate::domain::host::Authority;
 use crate::domain::path::lies_under;
 use crate::http::client::Client;
 use crate::http::connection::forwards;
-use crate::http::navigation::{is_navigation, is_prefetch};
+use crate::http::navigation::is_prefetch;
 use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, cookies, reply};
 use crate::proxy::{ShownCookies, X_TOLLGATE_ASSERTION};
@@ -221,7 +221,7 @@ fn to_redemption(meant: &Request, visit: &Visit<'_>) -> Result<Answer, Fault> {
     if is_prefetch(meant.headers()) {
         return Ok(Answer::no(refuse_prefetch()));
     }
-    if !matches!(*meant.method(), Method::GET | Method::HEAD) || !is_navigation(meant.headers()) {
+    if !matches!(*meant.method(), Method::GET | Method::HEAD) || !visit.is_navigation(meant.headers()) {
         return Err(Fault::NotANavigation);
     }
     let mut query = form_urlencoded::Serializer::new(String::new());

@@ -11,6 +11,7 @@ mod park;
 mod resume;
 
 pub(super) use arrivals::Arrivals;
+pub(super) use park::X_TOLLGATE_PARK;
 
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -35,6 +36,9 @@ impl Gateway {
     pub(super) async fn onward(&self, visit: &Visit<'_>, redeemed: &Redeemed, target: &ReturnTo) -> Onward {
         let site = &visit.front.site;
         let mut onward = Onward { target: target.clone(), cookies: Vec::new() };
+        if site.resume_posts {
+            onward.cookies.extend(person_cookie(visit, redeemed));
+        }
         let (Some(browser), Some(page)) = (visit.browser(), target.own_page(visit.origin)) else {
             return onward;
         };
@@ -47,17 +51,26 @@ impl Gateway {
             }
             onward.cookies.push(cookies::forget_fragment(visit.cookie_names, visit.origin.scheme()));
         }
-        if site.resume_posts {
-            if let Some(tag) = browser.person_tag(&site.name, &redeemed.live.session.identity) {
-                let scheme = visit.origin.scheme();
-                onward.cookies.push(cookies::set_person(visit.cookie_names, scheme, tag.expose()));
-            }
-            // If nobody can tell whether there is something, the page itself is there.
-            if self.shared.sso.has_parked(browser, &site.name, &page).await.unwrap_or(false) {
-                onward.target = resumption(visit, browser, &redeemed.key, redeemed.was_asked_for, &page);
-            }
+        // If nobody can tell whether there is something, the page itself is there.
+        if site.resume_posts && self.shared.sso.has_parked(browser, &site.name, &page).await.unwrap_or(false)
+        {
+            onward.target = resumption(visit, browser, &redeemed.key, redeemed.was_asked_for, &page);
         }
         onward
+    }
+}
+
+/// `Set-Cookie` that remembers who is signed in now, wherever the visitor goes next. Of whom nothing can be
+/// remembered takes away what is said of somebody else.
+fn person_cookie(visit: &Visit<'_>, redeemed: &Redeemed) -> Option<HeaderValue> {
+    let (names, site, scheme) = (visit.cookie_names, &visit.front.site, visit.origin.scheme());
+    let who = &redeemed.live.session.identity;
+    match visit.browser().and_then(|browser| browser.person_tag(&site.name, who)) {
+        Some(tag) => Some(cookies::set_person(names, &site.cookie, scheme, tag.expose())),
+        None if visit.presented.has_cookie(names.person()) => {
+            Some(cookies::forget_person(names, &site.cookie, scheme))
+        }
+        None => None,
     }
 }
 

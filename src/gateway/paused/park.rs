@@ -15,12 +15,11 @@ use crate::domain::return_to::ReturnTo;
 use crate::http::Request;
 use crate::http::body::{Incoming, read_up_to};
 use crate::http::form::is_form;
-use crate::http::navigation::is_navigation;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// By this a script says that it wants its request to be kept, and will not send it again itself.
-static X_TOLLGATE_PARK: HeaderName = HeaderName::from_static("x-tollgate-park");
+pub(in super::super) static X_TOLLGATE_PARK: HeaderName = HeaderName::from_static("x-tollgate-park");
 
 /// The longest URL with which something is kept: it has to come back within another one.
 const LONGEST_URL: usize = 2048;
@@ -38,7 +37,7 @@ impl Gateway {
             return;
         }
         let headers = request.headers();
-        let Some(manner) = manner(headers) else { return };
+        let Some(manner) = manner(headers, visit) else { return };
         if !is_from(headers, visit.origin) {
             return;
         }
@@ -60,8 +59,8 @@ impl Gateway {
 }
 
 /// How a request was made that may be kept.
-fn manner(headers: &HeaderMap) -> Option<Manner> {
-    if is_navigation(headers) {
+fn manner(headers: &HeaderMap, visit: &Visit<'_>) -> Option<Manner> {
+    if visit.is_navigation(headers) {
         return Some(Manner::Form);
     }
     only(headers, &X_TOLLGATE_PARK).is_some_and(|value| value == "1").then_some(Manner::Script)
@@ -87,7 +86,11 @@ fn sender(visit: &Visit<'_>) -> Sender {
     let tag = visit.presented.cookie(visit.cookie_names.person()).filter(|tag| tag.len() == 22);
     match tag.and_then(|tag| std::str::from_utf8(tag).ok()) {
         Some(tag) => Sender::Person(tag.to_owned()),
-        None if visit.session_hashes().is_empty() => Sender::Stranger,
+        None if visit.session_hashes().is_empty()
+            && !visit.presented.has_cookie(visit.cookie_names.person()) =>
+        {
+            Sender::Stranger
+        }
         None => Sender::Unknown,
     }
 }

@@ -2,6 +2,7 @@
 //! there.
 
 use serde_json::json;
+use tollgate::domain::clock::Clock as _;
 
 use super::{House, member, places, sign_in, travel};
 use crate::support::{Ask, FakeUpstream, LoginPage, Plan, Visitor, form_of, minutes, parameter, seconds};
@@ -81,6 +82,35 @@ async fn groups_and_plans_go_along_as_they_are_now() {
     assert_eq!(received.header("x-forwarded-user").as_deref(), Some("j1"));
     let sessions = api.get("/v1/sessions?site=books").await.json();
     assert_eq!(sessions["sessions"][0]["plans"], json!(["plus"]), "{sessions}");
+}
+
+#[tokio::test]
+async fn what_is_taken_away_at_one_site_is_not_had_back_from_another() {
+    let house = House::of_two().await;
+    let person = json!({
+        "email": "jane@example.com", "full_name": "Jane Doe", "groups": ["press"], "plans": ["gold"],
+    });
+    let token = house.login_page("art").token(person).await;
+    let mut jane = Visitor::at(&house.gateway);
+    jane.get(&format!("http://art.test/?sso={token}")).await;
+    travel(&mut jane, "http://books.test/closed").await;
+    let api = house.gateway.api();
+    let at_art = api.get("/v1/sessions?site=art").await.json();
+    let id = at_art["sessions"][0]["id"].as_str().expect("an id").to_owned();
+    let change = json!({ "groups": ["guests"], "plans": [], "max": 900, "idle": 600 });
+    assert_eq!(api.patch(&format!("/v1/sessions/{id}"), &change).await.status, 200);
+
+    // She forgets the session that was changed, and comes back by the other.
+    jane.jar.store("tollgate=; Path=/; Max-Age=0", "art.test", false, house.gateway.clock.now());
+    travel(&mut jane, "http://art.test/closed").await;
+    assert_eq!(house.upstream("art").last().header("x-forwarded-groups").as_deref(), Some("guests"));
+    let (sessions, _) = api.all("/v1/sessions").await;
+    assert_eq!(sessions.len(), 3, "{sessions:?}");
+    for session in &sessions {
+        assert_eq!((&session["plans"], &session["groups"]), (&json!([]), &json!(["guests"])), "{session}");
+        assert_eq!(session["expires_at"], sessions[0]["expires_at"], "{session}");
+        assert!(session["idle"].as_u64().is_some_and(|idle| idle <= 600), "{session}");
+    }
 }
 
 #[tokio::test]
