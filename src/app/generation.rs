@@ -62,18 +62,14 @@ impl Generation {
         let edition = self.shared.edition.wrapping_add(1);
         let mut consequences = Consequences::default();
         for site in &mut settings.sites {
-            match self.sso.sites.by_name(&site.name) {
-                Some(before) => {
-                    if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before)
-                    {
-                        consequences.retold.push(site.name.clone());
-                    }
-                    *site = in_place_of(before, site, edition);
+            if let Some(before) = self.sso.sites.by_name(&site.name) {
+                if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before) {
+                    consequences.retold.push(site.name.clone());
                 }
-                None => {
-                    consequences.added.push(site.name.clone());
-                    *site = of_edition(site, edition);
-                }
+                *site = in_place_of(before, site, edition);
+            } else {
+                consequences.added.push(site.name.clone());
+                *site = of_edition(site, edition);
             }
         }
         let sites = Sites::new(settings.sites.clone());

@@ -1,7 +1,7 @@
 //! How one configuration file differs from another, key by key: for people who are about to put the one
 //! in the other's place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -24,12 +24,11 @@ pub struct Difference {
 }
 
 /// What `new` says otherwise than `old`, both of which are valid. Sites, keys and routes are the same if
-/// they go by the same name or path, wherever in the file they stand; the order of sites with a `*` for a
-/// host means nothing either.
+/// they go by the same name or path, wherever in the file they stand.
 pub fn differences(old: &str, new: &str) -> Vec<Difference> {
     let (was, is) = (flat(old), flat(new));
-    let keys: BTreeMap<&String, ()> = was.keys().chain(is.keys()).map(|key| (key, ())).collect();
-    let differing = keys.into_keys().filter(|key| was.get(*key) != is.get(*key));
+    let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let differing = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
     let shown = |key: &String, value: Option<&Value>| value.map(|value| shown(key, value));
     differing
         .map(|key| Difference {

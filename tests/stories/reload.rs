@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -14,6 +15,12 @@ use crate::support::{
     ApiClient, Ask, Connection, FakeUpstream, HANG, LoginPage, Plan, SITE, SitePlan, TestGateway, Visitor,
     settle,
 };
+
+/// Another key than that of most stories.
+const NEXT: &str = "next-key-of-the-stories-0123456789-abcdefghijklm";
+
+/// What the upstream of some stories is told by.
+const NAMES: [&str; 3] = ["x-app-mail", "x-app-role", "x-app-user"];
 
 const GET: &[u8] = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
 
@@ -152,7 +159,6 @@ async fn headers_are_never_read_under_the_names_of_other_rules() {
             let last = upstream.last();
             names.map(|name| last.header(name).unwrap_or_default())
         };
-        const NAMES: [&str; 3] = ["x-app-mail", "x-app-role", "x-app-user"];
         for _ in 0..3 {
             assert_eq!(visitor.get(&format!("{SITE}/closed")).await.status, 200, "{store}");
             assert_eq!(told(NAMES), ["jane@example.com", "editor", ""], "{store}");
@@ -186,10 +192,34 @@ async fn what_runs_ends_only_where_the_upstream_is_told_something_else() {
 }
 
 #[tokio::test]
+async fn a_back_end_that_is_closed_is_closed_for_those_who_are_in_it() {
+    let upstream = FakeUpstream::start().await;
+    let plan = |allowed: &str| {
+        Plan::new(&upstream).site(|site| {
+            site.with("allow_backend_login", allowed).route_requiring("/office/", "{ backend = true }")
+        })
+    };
+    let mut gateway = plan("true").start().await;
+    let mut visitor = Visitor::at(&gateway);
+    visitor.sign_in(&gateway.login_page(), "jane@example.com").await;
+    let changed = gateway.api().patch("/v1/users/1", &json!({ "account": "full" })).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let url = format!("{SITE}/office/a");
+    for (allowed, status) in [("true", 200), ("false", 403), ("true", 200)] {
+        gateway.reload(&plan(allowed)).await.unwrap();
+        let waiting = async {
+            while visitor.get(&url).await.status != status {
+                settle().await;
+            }
+        };
+        timeout(HANG, waiting).await.expect("follows");
+    }
+}
+
+#[tokio::test]
 async fn api_keys_come_and_go() {
     let upstream = FakeUpstream::start().await;
     let mut gateway = TestGateway::before(&upstream).await;
-    const NEXT: &str = "next-key-of-the-stories-0123456789-abcdefghijklm";
     let next = format!("name = \"next\"\nsecret = {NEXT:?}\nscopes = [\"read:sessions\"]");
     let (old, new) = (gateway.api(), ApiClient::new(gateway.control, Some(NEXT)));
     assert_eq!((old.get("/v1/sessions").await.status, new.get("/v1/sessions").await.status), (200, 401));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::support::{Connection, FakeUpstream, HANG, Plan, Program, SitePlan, settle};
 
 /// Replaces the file as an editor does: another one takes its place.
@@ -88,7 +90,7 @@ async fn a_hundred_times_under_load_ten_of_them_bad_and_no_request_fails() {
         has_said(&program, (good, bad)).await;
         // Whatever was under way then is answered when as many as there are have been served twice.
         let before = served.load(Ordering::Relaxed);
-        while served.load(Ordering::Relaxed) < before + 16 && !visitors.iter().any(|v| v.is_finished()) {
+        while served.load(Ordering::Relaxed) < before + 16 && !visitors.iter().any(JoinHandle::is_finished) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if round % 10 == 7 {
