@@ -59,15 +59,21 @@ impl Listeners {
     /// closed by that.
     pub(super) fn in_place_of(before: &Self, settings: &Settings) -> io::Result<Self> {
         let mut known: Vec<_> = before.named.iter().zip(&before.public).collect();
-        let mut listen = |addresses: &[SocketAddr]| {
-            let listener = |address: &SocketAddr| match known.iter().position(|(named, _)| *named == address)
-            {
-                Some(place) => known.swap_remove(place).1.listener.try_clone(),
-                None => bind(*address),
+        let mut listen = |scheme, addresses: &[SocketAddr]| {
+            let listener = |address: &SocketAddr| {
+                let place = |is_it: &dyn Fn(&Door<TcpListener>) -> bool| {
+                    known.iter().position(|(named, door)| *named == address && is_it(door))
+                };
+                // Where the system picks the port, several are named alike.
+                match place(&|door| door.scheme() == scheme).or_else(|| place(&|_| true)) {
+                    Some(place) => known.remove(place).1.listener.try_clone(),
+                    None => bind(*address),
+                }
             };
             addresses.iter().map(listener).collect::<io::Result<Vec<_>>>()
         };
-        let (http, https) = (listen(&settings.server.http)?, listen(&settings.server.https)?);
+        let http = listen(Scheme::Http, &settings.server.http)?;
+        let https = listen(Scheme::Https, &settings.server.https)?;
         Self::of(settings, http, https, before.control.listener.try_clone()?, Some(before))
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::door::Door;
 use super::listen::BACKLOG;
+use super::orders::Doors;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::Shortage;
@@ -82,12 +83,12 @@ pub(super) struct Host<A> {
 }
 
 impl<A: Answer + 'static> Host<A> {
-    /// Accepts at a door until `shutdown` says so, or nobody holds it open any more.
+    /// Accepts at a door until `shutdown` says so, or it is not `open` any more.
     pub(super) async fn attend(
         self: Rc<Self>,
         listener: TcpListener,
         door: Arc<Door<()>>,
-        mut open: watch::Receiver<()>,
+        mut open: watch::Receiver<Doors>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         loop {
@@ -102,8 +103,11 @@ impl<A: Answer + 'static> Host<A> {
                 Err(error) => self.shortage.bear(&error).await,
             }
         }
-        // Who has come so far found the door open.
-        let Ok(listener) = listener.into_std() else { return };
+        // Who has come so far found the door open. Where it still is, others accept now.
+        let (Ok(address), Ok(listener)) = (listener.local_addr(), listener.into_std()) else { return };
+        if matches!(&*open.borrow(), Doors::Replaced { stay } if stay.contains(&address)) {
+            return;
+        }
         for (stream, peer) in std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG) {
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = TcpStream::from_std(stream)

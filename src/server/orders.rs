@@ -2,6 +2,7 @@
 //! then all of them do it, which cannot: so that a change happens whole or not at all.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,6 +21,15 @@ pub struct Change<A> {
     pub limits: Limits,
     /// What is to be done on the worker's own thread.
     pub apply: Box<dyn FnOnce(&A) + Send>,
+}
+
+/// Whether a worker accepts at the doors that it was given.
+pub(super) enum Doors {
+    Open,
+    /// It accepts at others, of which those at these addresses are the same sockets.
+    Replaced {
+        stay: Vec<SocketAddr>,
+    },
 }
 
 /// A change on its way to a worker.
@@ -86,7 +96,7 @@ impl<A: Answer + 'static> Host<A> {
         mut orders: mpsc::UnboundedReceiver<Order<A>>,
         mut shutdown: watch::Receiver<bool>,
     ) {
-        let mut open = Some(self.open_up(doors, &shutdown));
+        let mut open = self.open_up(doors, &shutdown);
         loop {
             let order = tokio::select! {
                 biased;
@@ -94,7 +104,9 @@ impl<A: Answer + 'static> Host<A> {
                 order = orders.recv() => order,
             };
             let Some(Order { change, ready, go, done }) = order else { return };
-            let doors = change.doors.map(|doors| doors.into_iter().map(Door::open).collect()).transpose();
+            let opened =
+                |doors: Vec<Door<_>>| doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>();
+            let doors = change.doors.map(opened).transpose();
             let (doors, outcome) = match doors {
                 Ok(doors) => (doors, Ok(())),
                 Err(error) => (None, Err(error)),
@@ -107,7 +119,9 @@ impl<A: Answer + 'static> Host<A> {
             (change.apply)(&self.answer);
             self.limits.replace(Rc::new(change.limits));
             if let Some(doors) = doors {
-                drop(open.replace(self.open_up(doors, &shutdown)));
+                let stay = doors.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect();
+                let next = self.open_up(doors, &shutdown);
+                std::mem::replace(&mut open, next).send_replace(Doors::Replaced { stay });
             }
             let _nobody_waits = done.send(());
         }
@@ -118,8 +132,8 @@ impl<A: Answer + 'static> Host<A> {
         self: &Rc<Self>,
         doors: Vec<(TcpListener, Arc<Door<()>>)>,
         shutdown: &watch::Receiver<bool>,
-    ) -> watch::Sender<()> {
-        let (open, is_open) = watch::channel(());
+    ) -> watch::Sender<Doors> {
+        let (open, is_open) = watch::channel(Doors::Open);
         for (listener, door) in doors {
             let attending = Rc::clone(self).attend(listener, door, is_open.clone(), shutdown.clone());
             tokio::task::spawn_local(attending);
