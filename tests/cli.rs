@@ -206,7 +206,9 @@ fn check_tells_what_would_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (folder.path().join("config.toml"), folder.path().join("next.toml"));
     let key = |secret: &str| {
-        format!("[[api_key]]\nname = \"page\"\nsecret = \"{secret}-key-of-256-bits-0123456789-abcdefgh\"\n")
+        format!(
+            "[[api_key]]\nname = \"page\"\nsecret = \"{secret}-key-of-256-bits-0123456789-abcdefgh\"\nscopes = [\"admin\"]\n"
+        )
     };
     let site = |name: &str, rest: &str| {
         format!(
