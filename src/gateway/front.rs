@@ -23,7 +23,7 @@ pub struct Front {
     /// Whose pages may frame it, if any may.
     pub(super) ancestors: Option<FrameAncestors>,
     /// What the workers count of it.
-    pub(super) tallies: Muster<Tally>,
+    pub(super) tallies: Arc<Muster<Tally>>,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
@@ -38,13 +38,24 @@ impl Front {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
             ancestors: FrameAncestors::new(&site.embed_origins),
-            tallies: Muster::default(),
+            tallies: Arc::default(),
             fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,
         }
+    }
+
+    /// Prepares `site`, whose upstreams are `fleet`, in the place of this one: what is counted goes on.
+    #[must_use]
+    pub fn succeeded_by(&self, site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
+        Self { tallies: Arc::clone(&self.tallies), ..Self::new(site, fleet) }
+    }
+
+    /// Its upstreams.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
     }
 
     /// The names of its cookies for visitors who come over `scheme`.

@@ -17,6 +17,7 @@ mod front;
 mod group;
 mod https;
 mod logout;
+mod office;
 mod paused;
 mod paywall;
 mod presented;
@@ -31,6 +32,7 @@ mod who_am_i;
 pub use address::Connection;
 pub use course::{Homeless, RequestFigures};
 pub use front::Front;
+pub use office::Office;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -46,6 +48,7 @@ use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
+use crate::domain::identity::Edition;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
@@ -68,8 +71,10 @@ use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
 
-/// What all workers share.
+/// What all workers share, as it follows from one edition of the settings.
 pub struct Shared {
+    /// Which edition that is.
+    pub edition: Edition,
     /// The use cases.
     pub sso: Arc<Sso>,
     /// The token APIs, for sites that offer them on their own hosts.
@@ -88,46 +93,53 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// The gateway, as one worker has it.
+impl Shared {
+    /// A worker's connections to the upstreams of a site.
+    fn pool(&self, front: &Front) -> Pool {
+        Pool::new(&front.fleet, &self.clock, self.sso.entropy())
+    }
+}
+
+/// The gateway, as one worker has it. What belongs to the worker and not to the settings, it shares with
+/// the one that comes in its place.
 pub struct Gateway {
     shared: Arc<Shared>,
     /// Connections to each site's upstreams, and what is counted of the site.
     pools: HashMap<SiteName, (Rc<Pool>, Arc<Tally>)>,
     homeless: Arc<Tally>,
-    request_ids: RequestIds,
+    request_ids: Rc<RequestIds>,
     watch: Rc<Watch>,
-    revocation: Revocation,
-    assertions: Assertions,
-    pins: Pins,
+    revocation: Rc<Revocation>,
+    assertions: Rc<Assertions>,
+    pins: Rc<Pins>,
     /// Who is just bringing something that is to be kept.
-    arrivals: Arrivals,
+    arrivals: Rc<Arrivals>,
 }
 
 impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         let pool = |(name, front): (&SiteName, &Arc<Front>)| {
-            let pool = Pool::new(&front.fleet, &shared.clock, shared.sso.entropy());
-            (name.clone(), (Rc::new(pool), front.tallies.enlist()))
+            (name.clone(), (Rc::new(shared.pool(front)), front.tallies.enlist()))
         };
         let pools = shared.fronts.iter().map(pool).collect();
-        let request_ids = RequestIds::new(shared.sso.entropy());
+        let request_ids = Rc::new(RequestIds::new(shared.sso.entropy()));
         Self {
             homeless: shared.homeless.0.enlist(),
             shared,
             pools,
             request_ids,
             watch: Rc::default(),
-            revocation: Revocation::default(),
-            assertions: Assertions::default(),
-            pins: Pins::default(),
-            arrivals: Arrivals::default(),
+            revocation: Rc::default(),
+            assertions: Rc::default(),
+            pins: Rc::default(),
+            arrivals: Rc::default(),
         }
     }
 
     /// A new connection from `peer` over `scheme`.
     pub fn accept(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies))
+        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies), self.shared.edition)
     }
 
     /// The worker's deadlines.
@@ -163,7 +175,8 @@ impl Gateway {
     pub async fn handle(&self, request: Request, connection: &Connection) -> Response {
         let course = Course::begin(self.shared.clock.moment(), &self.homeless);
         let trusted = &self.shared.trusted_proxies;
-        let client = Client::of(&connection.peer, request.headers(), trusted);
+        connection.go_by(&self.shared);
+        let client = Client::of(&connection.peer(), request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let opening = opening(request.headers());
         let mut line = AccessLine::of(&request, &client, &request_id, course.began());

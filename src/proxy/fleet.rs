@@ -69,6 +69,13 @@ impl Fleet {
         })
     }
 
+    /// Whether what was made for the one site is just as good for the other: all that is read of a site here
+    /// is the same.
+    pub fn is_shared_by(one: &Site, other: &Site) -> bool {
+        let of = |site: &Site| visited_host(site);
+        (&one.name, &one.upstreams, of(one)) == (&other.name, &other.upstreams, of(other))
+    }
+
     /// How each upstream is doing.
     pub fn states(&self) -> Vec<UpstreamState> {
         self.members.iter().map(|member| member.standing.state()).collect()

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ use crate::domain::host::Scheme;
 
 /// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
-    door: Rc<Door<()>>,
+    door: Arc<Door<()>>,
     guest: Guest,
     answer: Rc<A>,
     limits: Rc<Limits>,

@@ -65,6 +65,18 @@ impl Signers {
     }
 }
 
+impl Signers {
+    /// The same for `sites` in the place of those so far: keys that are known stay so.
+    pub(super) fn succeeded_by(&self, sites: &[Arc<Site>]) -> Self {
+        let next = Self::new(sites);
+        for (site, signer) in &next.by_site {
+            let known = self.by_site.get(site).and_then(Signer::known);
+            *signer.ring.write().unwrap_or_else(PoisonError::into_inner) = known;
+        }
+        next
+    }
+}
+
 impl Sso {
     /// Whether `site` signs what it tells its upstream.
     pub fn asserts(&self, site: &SiteName) -> bool {

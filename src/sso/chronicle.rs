@@ -3,7 +3,7 @@
 //! All three come from the same [`Event`], so that none of them can forget one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
@@ -30,7 +30,7 @@ const KEPT: usize = 1024;
 
 /// Tells what happens.
 pub(super) struct Chronicle {
-    listeners: broadcast::Sender<Arc<Told>>,
+    listeners: Mutex<broadcast::Sender<Arc<Told>>>,
     figures: Mutex<Figures>,
 }
 
@@ -54,7 +54,7 @@ struct SiteFigures {
 
 impl Default for Chronicle {
     fn default() -> Self {
-        Self { listeners: broadcast::Sender::new(KEPT), figures: Mutex::default() }
+        Self { listeners: Mutex::new(broadcast::Sender::new(KEPT)), figures: Mutex::default() }
     }
 }
 
@@ -62,7 +62,7 @@ impl Chronicle {
     /// Tells of what has happened at `now`.
     pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
         self.count(event);
-        let is_heard = self.listeners.receiver_count() > 0;
+        let is_heard = self.listeners().receiver_count() > 0;
         let is_alarming = matches!(event, Event::WrongKey { .. });
         if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
             return;
@@ -71,13 +71,23 @@ impl Chronicle {
         details.write_line(is_alarming);
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
             let told = Told { event: event.name(), site: event.site().cloned(), json };
-            let _nobody_listens_any_more = self.listeners.send(Arc::new(told));
+            let _nobody_listens_any_more = self.listeners().send(Arc::new(told));
         }
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.
     pub(super) fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
-        (self.listeners.receiver_count() < most).then(|| self.listeners.subscribe())
+        let listeners = self.listeners();
+        (listeners.receiver_count() < most).then(|| listeners.subscribe())
+    }
+
+    /// Shows everybody out who listens: what they may hear is to be judged anew.
+    pub(super) fn show_out(&self) {
+        *self.listeners() = broadcast::Sender::new(KEPT);
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, broadcast::Sender<Arc<Told>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, event: Event<'_>) {
@@ -159,6 +169,6 @@ impl Chronicle {
             Kind::Gauge,
             "Connections on which events are sent as they happen.",
         );
-        page.figure(&[], self.listeners.receiver_count());
+        page.figure(&[], self.listeners().receiver_count());
     }
 }

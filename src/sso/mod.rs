@@ -6,6 +6,7 @@
 mod assertions;
 mod authenticate;
 mod chronicle;
+mod editions;
 mod event;
 mod group;
 mod issue;
@@ -18,6 +19,7 @@ mod users;
 mod withdrawals;
 
 pub use chronicle::Told;
+pub use editions::Consequences;
 pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
@@ -45,23 +47,23 @@ pub struct Sso {
     /// The sites that there are.
     pub sites: Sites,
     /// Holds back whoever presents wrong API keys.
-    wrong_keys: Throttle,
+    wrong_keys: Arc<Throttle>,
     /// Holds back whoever presents tokens that were never issued.
-    guesses: Throttle,
+    guesses: Arc<Throttle>,
     /// Stops a browser and a login page from sending each other in circles.
-    bounces: RecentFailures,
+    bounces: Arc<RecentFailures>,
     /// The same for browsers without cookies, of which there may be many at one address.
-    cookieless_bounces: Throttle,
+    cookieless_bounces: Arc<Throttle>,
     /// Stops sites that share a login from sending a browser in circles.
-    rounds: RecentFailures,
+    rounds: Arc<RecentFailures>,
     /// Bounds the tokens by which one session is handed on.
-    hand_overs: Throttle,
+    hand_overs: Arc<Throttle>,
     /// Meets logins that are under way.
-    withdrawals: Withdrawals,
+    withdrawals: Arc<Withdrawals>,
     /// What sites sign with that do.
     signers: Signers,
     /// Tells what happens.
-    chronicle: Chronicle,
+    chronicle: Arc<Chronicle>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -73,14 +75,14 @@ impl Sso {
         Self {
             signers: Signers::new(sites.all()),
             sites,
-            wrong_keys: Throttle::new(30, Duration::from_secs(2)),
-            guesses: Throttle::new(40, Duration::from_secs(1)),
-            bounces: RecentFailures::new(3, Duration::from_mins(1)),
-            cookieless_bounces: Throttle::new(200, Duration::from_millis(500)),
-            rounds: RecentFailures::new(20, Duration::from_mins(1)),
-            hand_overs: Throttle::new(20, Duration::from_secs(3)),
-            withdrawals: Withdrawals::default(),
-            chronicle: Chronicle::default(),
+            wrong_keys: Arc::new(Throttle::new(30, Duration::from_secs(2))),
+            guesses: Arc::new(Throttle::new(40, Duration::from_secs(1))),
+            bounces: Arc::new(RecentFailures::new(3, Duration::from_mins(1))),
+            cookieless_bounces: Arc::new(Throttle::new(200, Duration::from_millis(500))),
+            rounds: Arc::new(RecentFailures::new(20, Duration::from_mins(1))),
+            hand_overs: Arc::new(Throttle::new(20, Duration::from_secs(3))),
+            withdrawals: Arc::default(),
+            chronicle: Arc::default(),
             stores,
             clock,
             entropy,

@@ -40,7 +40,7 @@ impl SessionChange {
 }
 
 /// How many sessions are worked on at a time where all of a person's are.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 
 impl Sso {
     /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`: a cookie of

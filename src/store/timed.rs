@@ -11,6 +11,7 @@ use super::{
     ParkedStore, Provisioned, SessionFilter, SessionStore, StoreFuture, Stores, TokenStore, UserChange,
     UserFilter,
 };
+use crate::config::Site;
 use crate::domain::assertion::KeyRing;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
@@ -210,6 +211,18 @@ impl SessionStore for Timed<dyn SessionStore> {
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
         self.1.time(Operation::ChangeSession, self.0.replace(live))
+    }
+
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        self.0.refit(old, new)
+    }
+
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.0.serve(sites);
+    }
+
+    fn look_for(&self, sites: Vec<SiteName>) -> StoreFuture<'_, ()> {
+        self.1.time(Operation::ListSessions, self.0.look_for(sites))
     }
 
     fn list(

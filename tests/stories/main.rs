@@ -55,6 +55,8 @@ mod redis_faults;
 mod redis_topologies;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod reload;
+mod reload_under_load;
 mod renewal;
 mod requirements;
 mod restart;

@@ -103,7 +103,11 @@ impl Listener {
                         let json = serde_json::json!({ "event": "end", "reason": "too_slow", "lost": lost });
                         return Some(self.ending(&json));
                     }
-                    Err(broadcast::error::RecvError::Closed) => return None,
+                    // What the key may see now is another question.
+                    Err(broadcast::error::RecvError::Closed) => {
+                        let json = serde_json::json!({ "event": "end", "reason": "reload" });
+                        return Some(self.ending(&json));
+                    }
                 },
                 _ = self.heartbeat.tick() => return Some(self.saying(": nothing new\n\n".to_owned())),
                 () = sleep_until(self.until) => {

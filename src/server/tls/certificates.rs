@@ -27,7 +27,7 @@ impl Certificates {
     }
 
     /// Shows `certificates` from now on.
-    pub(super) fn replace(&self, certificates: Vec<Certificate>) {
+    pub fn replace(&self, certificates: Vec<Certificate>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificates.into();
     }
 }

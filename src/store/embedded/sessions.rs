@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::desk::Desk;
 use super::follow::look_at_session;
 use super::ledger::{Change, Ledger, millis, number, time};
+use super::load;
+use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
@@ -47,7 +49,8 @@ impl SessionStore for Sessions {
         self.0.look(move |ledger| {
             look_at_session(ledger, &hash)?;
             let mirror = ledger.mirror;
-            Ok(mirror.sessions.known(&hash).filter(|live| live.is_alive(mirror.now())))
+            let is_over = |live: &LiveSession| matches!(live.standing(mirror.now()), Standing::Over(_));
+            Ok(mirror.sessions.known(&hash).filter(|live| !is_over(live)))
         })
     }
 
@@ -122,6 +125,18 @@ impl SessionStore for Sessions {
                 is_there
             },
         )
+    }
+
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        self.0.mirror.sessions.refit(old, new)
+    }
+
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.0.mirror.serve(sites);
+    }
+
+    fn look_for(&self, sites: Vec<SiteName>) -> StoreFuture<'_, ()> {
+        self.0.look(move |ledger| load::sessions_of(ledger, &sites))
     }
 
     fn list(

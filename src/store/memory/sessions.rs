@@ -178,7 +178,11 @@ impl Sessions {
             index.forget(&present);
         }
         index.add(&live);
-        // In one step: a request at this moment finds the one or the other.
+        self.show_in_place(live);
+    }
+
+    /// In one step: a request at this moment finds the one or the other.
+    fn show_in_place(&self, live: Arc<LiveSession>) {
         match self.by_hash.entry(ByHash(live)) {
             Entry::Occupied(place) => drop(place.replace_entry(())),
             Entry::Vacant(place) => drop(place.insert(())),
@@ -308,6 +312,22 @@ impl SessionStore for Sessions {
             self.put(&mut index, live);
         }
         ready(is_there)
+    }
+
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        let mut index = lock(&self.index);
+        let present = self.present(&old.hash)?;
+        if !Arc::ptr_eq(&present, old) {
+            return Some(present);
+        }
+        let new = Arc::new(new);
+        index.forget(&present);
+        index.add(&new);
+        self.show_in_place(Arc::clone(&new));
+        // Only now: nothing is withdrawn from those who have the old one at this moment.
+        present.supersede();
+        new.was_seen(present.last_seen());
+        Some(new)
     }
 
     fn list(
