@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpStream, UnixListener};
 use tokio::time::timeout;
 use tollgate::store::Stores;
 
 use crate::outage::Frail;
 use crate::redis::over;
 use crate::servers::redis::Server;
-use crate::support::{HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, seconds, settle};
+use crate::support::{
+    ByHand, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, read_until, rest, seconds,
+    settle,
+};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -28,34 +31,17 @@ trait Side: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Side for T {}
 
-async fn read_until(stream: &mut (impl AsyncRead + Unpin + ?Sized), needle: &str) -> String {
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains(needle) {
-        let read = timeout(HANG, stream.read_buf(&mut text)).await;
-        let more = matches!(read, Ok(Ok(1..)));
-        assert!(more, "{read:?} without {needle:?}: {:?}", String::from_utf8_lossy(&text));
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// All that comes until the connection ends; a reset is an end.
-async fn rest(stream: &mut (impl AsyncRead + Unpin + ?Sized)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _reset_is_an_end = timeout(HANG, stream.read_to_end(&mut bytes)).await.expect("an end");
-    bytes
-}
-
 /// Where the story itself is the upstream.
 enum Behind {
-    Tcp(TcpListener),
+    Tcp(ByHand),
     Unix(UnixListener),
 }
 
 impl Behind {
     async fn tcp() -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let url = format!("http://{}", listener.local_addr().expect("has an address"));
-        (Self::Tcp(listener), url)
+        let by_hand = ByHand::start().await;
+        let url = by_hand.url();
+        (Self::Tcp(by_hand), url)
     }
 
     fn unix(folder: &std::path::Path) -> (Self, String) {
@@ -64,13 +50,13 @@ impl Behind {
     }
 
     async fn accept(&self) -> Box<dyn Side> {
-        let accepting = async {
-            match self {
-                Self::Tcp(listener) => Box::new(listener.accept().await.expect("accepts").0) as Box<dyn Side>,
-                Self::Unix(listener) => Box::new(listener.accept().await.expect("accepts").0),
+        match self {
+            Self::Tcp(by_hand) => Box::new(by_hand.accept().await),
+            Self::Unix(listener) => {
+                let accepted = timeout(HANG, listener.accept()).await.expect("a connection");
+                Box::new(accepted.expect("accepts").0)
             }
-        };
-        timeout(HANG, accepting).await.expect("a connection")
+        }
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tollgate::domain::clock::Clock as _;
 
 use super::{House, NAMES, places, sign_in, travel};
 use crate::outage::Frail;
-use crate::support::{Ask, HANG, Visitor, minutes, seconds, settle};
+use crate::support::{Ask, ByHand, HANG, Visitor, minutes, read_until, seconds, settle};
 
 async fn log_out(visitor: &mut Visitor, name: &str) {
     let answer = visitor.get(&format!("http://{name}.test/.tollgate/logout")).await;
@@ -49,8 +49,8 @@ async fn a_logout_anywhere_is_one_everywhere() {
 
 #[tokio::test]
 async fn what_runs_at_another_site_ends_with_it() {
-    let behind = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let url = format!("http://{}", behind.local_addr().expect("has an address"));
+    let behind = ByHand::start().await;
+    let url = behind.url();
     let house = House::of(
         2,
         |name, site| {
@@ -68,18 +68,12 @@ async fn what_runs_at_another_site_ends_with_it() {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: tollgate={cookie}\r\n\r\n"
     );
     browser.write_all(head.as_bytes()).await.expect("asks");
-    let mut server = timeout(HANG, behind.accept()).await.expect("a connection").expect("accepts").0;
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"\r\n\r\n") {
-        assert!(server.read_buf(&mut seen).await.expect("reads") > 0);
-    }
+    let mut server = behind.accept().await;
+    read_until(&mut server, "\r\n\r\n").await;
     let agreed = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     server.write_all(agreed.as_bytes()).await.expect("agrees");
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        assert!(browser.read_buf(&mut answer).await.expect("reads") > 0);
-    }
+    read_until(&mut browser, "\r\n\r\n").await;
     log_out(&mut jane, "books").await;
     let mut rest = Vec::new();
     timeout(HANG, browser.read_to_end(&mut rest)).await.expect("an end").expect("reads");

@@ -2,6 +2,7 @@
 //! upstream behind it, the login page that talks to its control API, and visitors of all kinds.
 
 pub(crate) mod api;
+pub(crate) mod by_hand;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod http2;
@@ -16,6 +17,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
+pub(crate) use by_hand::{ByHand, read_until, rest};
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
 pub(crate) use program::Program;
 pub(crate) use tls::{Authority, Client};
