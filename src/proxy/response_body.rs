@@ -44,12 +44,7 @@ impl Body for ResponseBody {
         let mut frame = ready!(link.poll_frame(cx));
         match &mut frame {
             None => this.release(),
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    remove_hop_by_hop(trailers);
-                    remove_label(trailers);
-                }
-            }
+            Some(Ok(frame)) => clean(frame),
             Some(Err(_)) => this.link = None,
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -71,5 +66,13 @@ impl Drop for ResponseBody {
         if self.is_end_stream() {
             self.release();
         }
+    }
+}
+
+/// Takes out of trailers what is said to the gateway alone, as it is taken out of a head.
+pub(super) fn clean(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        remove_hop_by_hop(trailers);
+        remove_label(trailers);
     }
 }

@@ -9,10 +9,9 @@ use hyper::body::Incoming;
 
 use super::backend::Busy;
 use super::handover::Giver;
+use super::response_body::clean;
 use super::trunk::Ride;
 use crate::http::body::BodyError;
-use crate::http::connection::remove_hop_by_hop;
-use crate::http::remarks::remove_label;
 
 const CUT: &str = "the upstream ended its answer before it was complete";
 
@@ -48,10 +47,7 @@ impl Body for StreamedBody {
             return Poll::Ready((!this.inner.is_end_stream()).then(|| Err(CUT.into())));
         };
         let mut frame = frame?;
-        if let Some(trailers) = frame.trailers_mut() {
-            remove_hop_by_hop(trailers);
-            remove_label(trailers);
-        }
+        clean(&mut frame);
         Poll::Ready(Some(Ok(frame)))
     }
 
