@@ -40,6 +40,21 @@ impl ByHand {
     }
 }
 
+/// An upstream that does `serve` with each connection, and where it is found.
+pub(crate) async fn serving<F>(mut serve: impl FnMut(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("has an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
 /// Reads until what was read contains `needle`; returns all of it.
 pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin + ?Sized), needle: &str) -> String {
     let mut text = Vec::new();

@@ -18,7 +18,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
-pub(crate) use by_hand::{ByHand, read_until, rest};
+pub(crate) use by_hand::{ByHand, read_until, rest, serving};
 pub(crate) use crowd::Crowd;
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
 pub(crate) use program::Program;
