@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::backend::{Busy, Link};
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::remarks::remove_label;
 
@@ -35,10 +35,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         let Some(link) = &mut this.link else { return Poll::Ready(None) };
         let mut frame = ready!(link.poll_frame(cx));
