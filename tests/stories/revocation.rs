@@ -2,6 +2,7 @@
 //! judged by what the client saw, and by what the upstream saw. It takes less than a second by
 //! construction; no story measures that.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -401,14 +402,20 @@ async fn and_so_at_nodes_that_share_nothing_but_a_redis() {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever() {
+/// Jane's events, at a gateway over a store that the story holds up.
+async fn events_over_frail_store() -> (Arc<Frail>, TestGateway, Run) {
     let (behind, url) = Behind::tcp().await;
     let (frail, stores) = Frail::stores();
     let gateway = plan(url, |site| site).start_over(stores).await;
     let mut jane = Visitor::at(&gateway);
     jane.sign_in(&gateway.login_page(), "jane@example.com").await;
-    let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+    let events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+    (frail, gateway, events)
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever() {
+    let (frail, _gateway, mut events) = events_over_frail_store().await;
     for is_down in [true, false] {
         frail.is_down.store(is_down, Ordering::SeqCst);
         tokio::time::sleep(seconds(3)).await;
@@ -422,12 +429,7 @@ async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever
 #[tokio::test]
 async fn what_the_store_finds_when_it_is_asked_counts() {
     for (ending, goes_on) in [(None, true), (Some("/v1/sessions?email=jane%40example.com"), false)] {
-        let (behind, url) = Behind::tcp().await;
-        let (frail, stores) = Frail::stores();
-        let gateway = plan(url, |site| site).start_over(stores).await;
-        let mut jane = Visitor::at(&gateway);
-        jane.sign_in(&gateway.login_page(), "jane@example.com").await;
-        let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+        let (frail, gateway, mut events) = events_over_frail_store().await;
         frail.is_vague.store(true, Ordering::SeqCst);
         if let Some(sessions) = ending {
             assert_eq!(gateway.api().delete(sessions).await.status, 200);
