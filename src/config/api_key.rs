@@ -78,13 +78,7 @@ pub(super) fn read(
 
 fn name(section: &mut Section<'_>, taken: &mut KeyClaims) -> Read<String> {
     let text = section.required_text("name", "\"login-page\"")?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-    let name = text.parse(
-        |name| is_name(name).then(|| name.to_owned()),
-        "cannot name an API key",
-        "use 1 to 64 letters, digits, ., _ or -",
-    )?;
+    let name = text.name("cannot name an API key")?;
     if let Some(other) = taken.names.owner(&name) {
         return Err(text.refuse(&format!("is the name of {other} already"), "give each key its own"));
     }

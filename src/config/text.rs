@@ -61,6 +61,17 @@ impl<'a> Text<'a> {
         parse(&self.value).ok_or_else(|| self.refuse(problem, remedy))
     }
 
+    /// The value, if something in this file may be called so; else a fault that reads `"value" PROBLEM`.
+    pub(super) fn name(&self, problem: &str) -> Read<String> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+        self.parse(
+            |name| is_name(name).then(|| name.to_owned()),
+            problem,
+            "use 1 to 64 letters, digits, ., _ or -",
+        )
+    }
+
     /// The one of `options` that the value names.
     pub(super) fn choose<T: Copy>(&self, options: &[(&str, T)]) -> Read<T> {
         let chosen = options.iter().find(|(name, _)| *name == self.value);
