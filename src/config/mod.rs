@@ -3,7 +3,8 @@
 //! The file is read as a tree of values that know their places. A `section` reader asks for
 //! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
 //! There is one module for each section of the file. Nothing here looks at the real environment,
-//! and of the disk at certificates alone.
+//! and
+//! of the disk at certificates and at secrets that have files of their own alone.
 
 mod api_key;
 mod basic_auth;
@@ -20,10 +21,12 @@ mod identity;
 mod listeners;
 mod login_key;
 mod preset;
+mod proof;
 mod redis;
 mod requirement;
 mod rewrite;
 mod route;
+mod secret_file;
 mod section;
 mod server;
 mod settings;
@@ -43,6 +46,7 @@ use toml::de::DeTable;
 pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
+pub use proof::{Means, Proof};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
 pub use settings::*;
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
@@ -59,7 +63,8 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
     // What the parser could save of a broken file would only look as if keys were missing.
     let refused = errors.iter().map(|error| document.refuse_syntax(error)).last();
     let outcome = refused.map_or_else(|| read(Section::root(&document, root.get_ref())), Err);
-    document.conclude(outcome)
+    let remarks = document.remarks();
+    document.conclude(outcome).map(|settings| Settings { remarks, ..settings })
 }
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
@@ -78,7 +83,14 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let vault = vault(&mut root, &store, sites_taken.signer.as_deref());
     root.finish();
     vault?;
-    Ok(Settings { server: server?, control: control?, store: store?, api_keys: api_keys?, sites: sites? })
+    Ok(Settings {
+        server: server?,
+        control: control?,
+        store: store?,
+        api_keys: api_keys?,
+        sites: sites?,
+        remarks: Vec::new(),
+    })
 }
 
 /// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can

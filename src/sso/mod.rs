@@ -7,6 +7,7 @@ mod assertions;
 mod authenticate;
 mod group;
 mod issue;
+mod key_uses;
 mod paused;
 mod redeem;
 mod sessions;
@@ -16,6 +17,7 @@ mod users;
 mod withdrawals;
 
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
+pub use key_uses::{KeyUses, LastUse};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
@@ -52,6 +54,8 @@ pub struct Sso {
     withdrawals: Withdrawals,
     /// What sites sign with that do.
     signers: Signers,
+    /// When the secrets of API keys were used last.
+    key_uses: Arc<KeyUses>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -60,8 +64,10 @@ pub struct Sso {
 impl Sso {
     /// The use cases for `sites` over `stores`.
     pub fn new(sites: Sites, stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let key_uses = Arc::new(KeyUses::new(clock.now()));
         Self {
             signers: Signers::new(sites.all()),
+            key_uses,
             sites,
             wrong_keys: Throttle::new(30, Duration::from_secs(2)),
             guesses: Throttle::new(40, Duration::from_secs(1)),
@@ -79,6 +85,11 @@ impl Sso {
     /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// When the secrets of API keys were used last.
+    pub fn key_uses(&self) -> &KeyUses {
+        &self.key_uses
     }
 
     /// The source of randomness.
