@@ -1,5 +1,6 @@
 //! The plain API: JSON over HTTP with a bearer key.
 
+mod keys;
 mod sessions;
 mod sso_tokens;
 mod users;
@@ -54,7 +55,11 @@ impl Api {
             ("/v1/sessions", Method::DELETE) => self.revoke_sessions(&request, via).await,
             ("/v1/sessions", _) => Err(ApiError::method_not_allowed("GET, HEAD, DELETE")),
             ("/v1/users", Method::GET) => self.list_users(&request, via).await,
-            ("/v1/users", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            ("/v1/keys", Method::GET) => self.list_keys(&request, via),
+            ("/v1/users" | "/v1/keys", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            ("/v1/signing_keys", Method::GET) => self.list_signing_keys(&request, via),
+            ("/v1/signing_keys", Method::POST) => self.rotate_signing_keys(request, via).await,
+            ("/v1/signing_keys", _) => Err(ApiError::method_not_allowed("GET, HEAD, POST")),
             _ => Err(ApiError::not_found("address")),
         }
     }
