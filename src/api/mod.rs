@@ -28,7 +28,7 @@ use crate::sso::Sso;
 use error::ApiError;
 use keys::Held;
 use reference::Reference;
-pub use v1::signed_order;
+pub use v1::{describe_key, signed_order};
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]

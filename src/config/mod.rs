@@ -25,6 +25,7 @@ mod proof;
 mod redis;
 mod requirement;
 mod rewrite;
+mod rotation;
 mod route;
 mod secret_file;
 mod section;
@@ -48,7 +49,9 @@ pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use proof::{Means, Proof};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
+pub use rotation::{FreshSecrets, Rotated, RotationFault, rotate};
 pub use settings::*;
+pub use units::duration;
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
 pub use upstream_tls::{Authorities, UpstreamTls};
 

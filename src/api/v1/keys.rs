@@ -15,7 +15,6 @@ use crate::domain::assertion::{KeyRing, Urgency};
 use crate::domain::clock::Timestamp;
 use crate::domain::site::SiteName;
 use crate::http::{Request, Response, reply};
-use crate::sso::LastUse;
 
 /// Of a hash: enough to tell which of two it is, and nothing to guess by.
 const HASH_DIGITS: usize = 8;
@@ -93,18 +92,26 @@ fn is_seen_by(caller: &ApiKey, key: &ApiKey) -> bool {
 }
 
 fn shown(held: &Held) -> Value {
-    let key = &held.key;
+    let last: Vec<_> = held.proofs().map(|(_, last)| last.at()).collect();
+    describe_key(&held.key, &last)
+}
+
+/// What there is to know of a key, but for its secrets, each of which was used at the moment of `last` that
+/// is in its place.
+pub fn describe_key(key: &ApiKey, last: &[Option<Timestamp>]) -> Value {
+    let last = last.iter().copied().chain(std::iter::repeat(None));
+    let secrets: Vec<Value> = key.proofs.iter().zip(last).map(|(proof, at)| shown_proof(proof, at)).collect();
     let sites = key.sites.as_ref().map(|sites| sites.iter().map(SiteName::as_str).collect::<Vec<_>>());
     json!({
         "name": key.name,
         "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
         "permission": key.permission.as_str(),
         "sites": sites,
-        "secrets": held.proofs().map(|(proof, last)| shown_proof(proof, last)).collect::<Vec<_>>(),
+        "secrets": secrets,
     })
 }
 
-fn shown_proof(proof: &Proof, last: &LastUse) -> Value {
+fn shown_proof(proof: &Proof, last: Option<Timestamp>) -> Value {
     let (hash, consumer) = match &proof.means {
         Means::Bearer(hash) => (Some(hash.to_hex().chars().take(HASH_DIGITS).collect::<String>()), None),
         Means::OAuth1(credentials) => (None, Some(credentials.consumer_key.as_str())),
@@ -115,6 +122,6 @@ fn shown_proof(proof: &Proof, last: &LastUse) -> Value {
         "consumer_key": consumer,
         "is_previous": proof.is_previous,
         "expires_at": proof.expires_at.map(Timestamp::to_rfc3339),
-        "last_used_at": last.at().map(Timestamp::to_rfc3339),
+        "last_used_at": last.map(Timestamp::to_rfc3339),
     })
 }
