@@ -13,7 +13,7 @@ use crate::config::{ApiKey, OAuth1Credentials, Proof, Scope};
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::SecretHash;
 use crate::http::lines::only;
-use crate::sso::{KeyUses, LastUse};
+use crate::sso::{Event, KeyUses, LastUse};
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -79,9 +79,22 @@ impl Api {
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
-    /// Who has the secret `presented`. Every key's is compared, each in constant time, so that the time
-    /// tells nothing.
+    /// For how long the key that a caller presents still counts; `None` if it has no end.
+    pub(super) fn time_left(&self, headers: &HeaderMap) -> Option<Duration> {
+        let Bearer::Key(presented) = Bearer::of(headers) else { return None };
+        let (_, proof, _) = self.proof(presented)?;
+        proof.expires_at.map(|end| self.sso.now().until(end))
+    }
+
+    /// Who has the secret `presented`.
     pub(super) fn holder(&self, presented: &[u8], via: &Via) -> Option<Holder> {
+        let (held, proof, last) = self.proof(presented)?;
+        Some(self.recognised(held, proof, last, via))
+    }
+
+    /// Which secret `presented` is. Every key's is compared, each in constant time, so that the time tells
+    /// nothing.
+    fn proof(&self, presented: &[u8]) -> Option<(&Held, &Proof, &LastUse)> {
         let presented = SecretHash::of(presented);
         let mut found = None;
         for held in &self.keys {
@@ -91,8 +104,7 @@ impl Api {
                 }
             }
         }
-        let (held, proof, last) = found?;
-        Some(self.recognised(held, proof, last, via))
+        found
     }
 
     /// Who made this signature, and what there is to remember of it. What its names are is no secret by
@@ -137,8 +149,7 @@ impl Api {
                 Holder::Good(Arc::clone(&held.key))
             }
             Some(end) => {
-                let (key, client) = (&held.key.name, via.client.address);
-                tracing::warn!(target: "tollgate::audit", event = "expired_key", %key, %client);
+                self.sso.note(Event::ExpiredKey { by: &held.key.name, client: via.client.address });
                 Holder::Ended(end)
             }
         }
@@ -153,7 +164,7 @@ impl Api {
         if let Err(wait) = self.sso.note_wrong_key(address) {
             return Some(wait);
         }
-        tracing::warn!(target: "tollgate::audit", event = "wrong_key", client = %address);
+        self.sso.note(Event::WrongKey { client: address });
         None
     }
 }

@@ -27,6 +27,7 @@ use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
 use keys::Held;
+pub use metrics::Figures;
 use reference::Reference;
 pub use v1::{describe_key, signed_order};
 
@@ -48,6 +49,7 @@ pub struct Api {
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
+    figures: Figures,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -66,11 +68,12 @@ impl Api {
         sso: Arc<Sso>,
         keys: Vec<ApiKey>,
         homes: HashMap<SiteName, Origin>,
+        figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
         let keys = keys.into_iter().map(|key| Held::new(key, sso.key_uses())).collect();
-        Self { sso, keys, homes, reference, is_draining }
+        Self { sso, keys, homes, reference, figures, is_draining }
     }
 
     /// Answers a request.

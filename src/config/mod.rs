@@ -12,6 +12,7 @@ mod certificate;
 mod claims;
 mod control;
 mod cookie;
+mod difference;
 mod document;
 mod embedding;
 mod environment;
@@ -45,6 +46,7 @@ mod tests;
 use toml::de::DeTable;
 
 pub use certificate::{Certificate, CertificateFault, CertificateFiles};
+pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use proof::{Means, Proof};

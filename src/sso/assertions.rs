@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing, Urgency};
 use crate::domain::clock::Timestamp;
@@ -76,6 +76,20 @@ impl Signers {
             // After the ring: whoever sees the number sees the ring as well.
             self.withdrawals.fetch_add(1, Ordering::Release);
         }
+    }
+}
+
+impl Signers {
+    /// The same for `sites` in the place of those so far: keys that are known stay so.
+    pub(super) fn succeeded_by(&self, sites: &[Arc<Site>]) -> Self {
+        let next = Self::new(sites);
+        // What was signed under the settings before may still be at hand.
+        next.withdrawals.store(self.withdrawals.load(Ordering::Acquire), Ordering::Release);
+        for (site, signer) in &next.by_site {
+            let known = self.by_site.get(site).and_then(Signer::known);
+            *signer.ring.write().unwrap_or_else(PoisonError::into_inner) = known;
+        }
+        next
     }
 }
 
@@ -153,12 +167,19 @@ impl Sso {
                 return signer.known().ok_or(Unavailable);
             };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
-                note_change(site, &next, Some((urgency, by)));
+                self.note_change(site, &next, Some((urgency, by)));
                 self.signers.keep(signer, next, now);
                 return signer.known().ok_or(Unavailable);
             }
         }
         Err(Unavailable)
+    }
+
+    fn note_change(&self, site: &SiteName, ring: &KeyRing, asked: Option<(Urgency, &str)>) {
+        let keys: Vec<&str> = ring.keys().map(|key| key.id()).collect();
+        let by = asked.map(|(_, by)| by);
+        let is_compromised = asked.is_some_and(|(urgency, _)| urgency == Urgency::Compromised);
+        self.note(Event::SigningKeysChanged { site, keys: &keys, by, is_compromised });
     }
 
     /// How often keys were withdrawn before their time. What was signed before the last of these is not to
@@ -180,18 +201,11 @@ impl Sso {
             }
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
-                note_change(site, &next, None);
+                self.note_change(site, &next, None);
                 self.signers.keep(signer, next, now);
                 return Ok(());
             }
         }
         Err(Unavailable)
     }
-}
-
-fn note_change(site: &SiteName, ring: &KeyRing, asked: Option<(Urgency, &str)>) {
-    let keys: Vec<&str> = ring.keys().map(|key| key.id()).collect();
-    let (by, compromised) =
-        asked.map_or((None, false), |(urgency, by)| (Some(by), urgency == Urgency::Compromised));
-    tracing::info!(target: "tollgate::audit", event = "signing_keys_changed", %site, ?keys, by, compromised);
 }

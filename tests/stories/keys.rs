@@ -229,6 +229,43 @@ async fn who_administers_one_site_learns_of_no_others_keys_and_signs_for_no_othe
     assert_eq!(named(&gateway.api().get("/v1/signing_keys").await.json(), "signing_keys", "site").len(), 3);
 }
 
+#[tokio::test]
+async fn a_secret_is_changed_in_a_running_gateway_with_no_moment_in_which_none_counts() {
+    let upstream = FakeUpstream::start().await;
+    let only = |secret: &str| {
+        let key = format!("name = \"login-page\"\nsecret = {secret:?}\nscopes = [\"write:sso\"]");
+        Plan::new(&upstream).key(&key)
+    };
+    let mut gateway = only(OLD).start().await;
+    let counts = async |gateway: &TestGateway, secret: &str| {
+        holder(gateway, secret).post("/v1/sso_tokens", &order()).await.status == 201
+    };
+    assert!(counts(&gateway, OLD).await && !counts(&gateway, NEW).await);
+    gateway.advance(minutes(5));
+    gateway.reload(&Plan::new(&upstream).key(&changed_key())).await.expect("is applied");
+    let secrets = gateway.api().get("/v1/keys").await.json()["keys"][1]["secrets"].clone();
+    assert_eq!(secrets[0]["last_used_at"], Value::Null);
+    assert_eq!(secrets[1]["last_used_at"], START.to_rfc3339(), "it is not forgotten which one was in use");
+    assert!(counts(&gateway, OLD).await && counts(&gateway, NEW).await);
+    gateway.reload(&only(NEW)).await.expect("is applied");
+    assert!(!counts(&gateway, OLD).await && counts(&gateway, NEW).await);
+}
+
+#[tokio::test]
+async fn a_key_that_leaked_stays_withdrawn_over_a_reload() {
+    let upstream = FakeUpstream::start().await;
+    let plan = || Plan::new(&upstream).site(signing);
+    let mut gateway = plan().start().await;
+    let mut member = Visitor::at(&gateway);
+    member.sign_in(&gateway.login_page(), "jane@example.com").await;
+    let first = signer(&mut member, &upstream).await;
+    gateway.api().post("/v1/signing_keys", &json!({ "compromised": true })).await;
+    gateway.reload(&plan().server("max_header_bytes", "\"16KiB\"")).await.expect("is applied");
+    let second = signer(&mut member, &upstream).await;
+    assert_ne!(second, first);
+    assert_eq!(published(&gateway).await, [second]);
+}
+
 fn signing(site: SitePlan) -> SitePlan {
     site.identity("assertion", "true").with("session_idle", "\"7d\"").with("session_max", "\"7d\"")
 }
