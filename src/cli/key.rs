@@ -24,8 +24,8 @@ pub(super) enum Key {
     /// Give an API key another secret, or sites another key to sign with, without an outage.
     ///
     /// An API key: the new secret is printed once, with the lines for the configuration, in which the old one
-    /// still counts for a while. With --write they are written into it. Either way the gateway has to be
-    /// reloaded. Then give the new secret to the program that calls the API; `key list --used` tells when the
+    /// still counts for a while. With --write they are written into it. A running gateway notices that the file
+    /// has changed. Then give the new secret to the program that calls the API; `key list --used` tells when the
     /// old one was used last.
     ///
     /// With --signing: the running gateway makes a key and publishes it. It signs a day later, when every

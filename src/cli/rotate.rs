@@ -111,10 +111,13 @@ impl Rotate {
         }
         replace(&path, &before, &rotated.file)?;
         let until = until.map_or_else(
-            || "the old secret counts no more".to_owned(),
+            || "the old secret counts no more from then on".to_owned(),
             |until| format!("the old secret counts until {}", until.to_rfc3339()),
         );
-        say(format_args!("\n{} is changed; once it is reloaded, {until}", path.display()))?;
+        say(format_args!(
+            "\n{} is changed, and a running gateway notices within seconds; {until}",
+            path.display()
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

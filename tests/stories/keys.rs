@@ -1,5 +1,7 @@
 //! Secrets that change while the gateway runs: an API key's old one beside its new one, and keys to sign with.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -84,6 +86,20 @@ async fn a_key_that_has_ended_opens_nothing_in_either_api() {
     assert!(answer.text().contains("code=\"key_expired\"") && !answer.text().contains("access_token"));
     let answer = old.get("/api/2/session/get-token").await;
     assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (401, json!("key_expired")));
+}
+
+#[tokio::test]
+async fn whoever_listens_is_shown_out_when_the_key_ends() {
+    let upstream = FakeUpstream::start().await;
+    let end = START.after(seconds(60)).to_rfc3339();
+    let key = format!("name = \"ear\"\nsecret = {OLD:?}\nscopes = [\"read:sessions\"]\nexpires_at = {end}");
+    let gateway = Plan::new(&upstream).key(&key).start().await;
+    // The time that is left is taken from the clock that the story moves, and passes by the real one.
+    gateway.advance(Duration::from_millis(59_900));
+    let answer = tokio::time::timeout(HANG, holder(&gateway, OLD).get("/v1/events")).await.expect("it ends");
+    assert!(answer.text().contains("\"reason\":\"time\""), "{}", answer.text());
+    gateway.advance(Duration::from_millis(100));
+    assert_eq!(holder(&gateway, OLD).get("/v1/events").await.error_code(), "key_expired");
 }
 
 /// What RFC 5849 §3.6 encodes.

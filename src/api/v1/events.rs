@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_now_and_then_and_everybody_leaves_in_the_end() {
         let ring = broadcast::Sender::<Arc<Told>>::new(4);
-        let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None, TERM)).await.unwrap();
         assert!(text.starts_with(": "), "{text}");
         let began = Instant::now();
         let mut words = 0;
@@ -175,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_falls_behind_is_told_so_and_shown_out() {
         let ring = broadcast::Sender::new(4);
-        let (_, listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (_, listener) = said(Listener::new(ring.subscribe(), None, TERM)).await.unwrap();
         (0..9).for_each(|_| drop(ring.send(told(None, "{}"))));
         let (text, listener) = said(listener).await.unwrap();
         assert!(text.starts_with("event: end\n") && text.contains("\"too_slow\""), "{text}");
@@ -186,7 +186,7 @@ mod tests {
     async fn who_may_see_some_sites_hears_of_nothing_else() {
         let ring = broadcast::Sender::new(8);
         let sites = SiteName::parse("wiki").map(|site| vec![site]);
-        let (_, listener) = said(Listener::new(ring.subscribe(), sites)).await.unwrap();
+        let (_, listener) = said(Listener::new(ring.subscribe(), sites, TERM)).await.unwrap();
         for (site, json) in [(None, "1"), (Some("paper"), "2"), (Some("wiki"), "3")] {
             drop(ring.send(told(site, json)));
         }
