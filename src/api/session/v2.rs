@@ -117,6 +117,9 @@ fn missing_authentication() -> Response {
 fn refusal(why: Refused) -> Response {
     match why {
         Refused::Because(ErrorCode::InvalidSignature, _) => missing_authentication(),
+        Refused::Because(code @ ErrorCode::KeyExpired, message) => {
+            refused(StatusCode::UNAUTHORIZED, code.as_str(), &message)
+        }
         Refused::Because(code, message) => refused(StatusCode::BAD_REQUEST, code.as_str(), &message),
         Refused::Level(required) => {
             refused(StatusCode::FORBIDDEN, ErrorCode::PermissionDenied.as_str(), &denial(required))
