@@ -28,6 +28,7 @@ use crate::sso::Sso;
 use error::ApiError;
 pub use metrics::Figures;
 use reference::Reference;
+use v1::Ears;
 pub use v1::signed_order;
 
 /// How a request reached the APIs.
@@ -49,6 +50,8 @@ pub struct Api {
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
     figures: Figures,
+    /// Places for those who listen to events.
+    ears: Ears,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -71,7 +74,9 @@ impl Api {
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
+        let ears = Ears::of(&keys);
+        let keys = keys.into_iter().map(Arc::new).collect();
+        Self { sso, keys, homes, reference, figures, ears, is_draining }
     }
 
     /// Answers a request.

@@ -5,6 +5,7 @@ mod sessions;
 mod sso_tokens;
 mod users;
 
+pub(super) use events::Ears;
 pub use sso_tokens::signed_order;
 
 use std::sync::Arc;
