@@ -72,7 +72,7 @@ impl Chronicle {
         let details = event.details(now);
         details.write_line(is_alarming);
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
-            let of_one_site = event.from_site().and_then(|from| {
+            let of_one_site = event.other_site().and_then(|from| {
                 let details = event.of_one_site().details(now);
                 Some((from.clone(), serde_json::to_string(&details).ok()?))
             });

@@ -123,7 +123,7 @@ impl<'a> Event<'a> {
     }
 
     /// The other site that it tells of, if there is one.
-    pub(super) const fn from_site(self) -> Option<&'a SiteName> {
+    pub(super) const fn other_site(self) -> Option<&'a SiteName> {
         match self {
             Self::TokenIssued { from: Some((site, _)), .. } => Some(site),
             _ => None,
