@@ -9,7 +9,7 @@ mod reload;
 pub use reload::{ReloadError, fixed};
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,8 +214,8 @@ impl Answer for Office {
         Office::now(self)
     }
 
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, scheme)
+    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+        self.incumbent().accept(peer, proxy, scheme)
     }
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {
