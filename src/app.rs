@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::api::Keys;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
@@ -60,6 +61,7 @@ pub struct Running {
     crew: Crew<Office>,
     control_crew: Crew<ControlSurface>,
     counted: Counted,
+    keys: Arc<Keys>,
     is_draining: Arc<AtomicBool>,
     reload_asked: Arc<AtomicBool>,
 }
@@ -134,9 +136,11 @@ async fn run(
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };
+    let keys = Arc::new(Keys::new(&settings.api_keys));
     let premises = Premises {
         ambient: &ambient,
         counted: &counted,
+        keys: &keys,
         is_draining: &is_draining,
         listeners: &listeners,
         at: &at,
@@ -190,6 +194,7 @@ async fn run(
         crew,
         control_crew,
         counted,
+        keys,
         is_draining,
         reload_asked,
     })

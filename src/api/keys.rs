@@ -1,6 +1,6 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -8,10 +8,34 @@ use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
 use super::{Api, Via};
-use crate::config::{ApiKey, Scope};
+use crate::config::{ApiKey, OAuth1Credentials, Scope};
 use crate::domain::secret::SecretHash;
 use crate::http::lines::only;
 use crate::sso::Event;
+
+/// The keys that are good now. All generations of the settings have the same: a call may be begun with a key,
+/// and its body be held back until the key has been taken away.
+#[derive(Debug)]
+pub struct Keys(RwLock<Vec<Arc<ApiKey>>>);
+
+impl Keys {
+    /// These keys.
+    pub fn new(keys: &[ApiKey]) -> Self {
+        Self(RwLock::new(keys.iter().cloned().map(Arc::new).collect()))
+    }
+
+    /// From now on these are good, and no others.
+    pub fn replace(&self, keys: &[ApiKey]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) =
+            keys.iter().cloned().map(Arc::new).collect();
+    }
+
+    /// The last one of which `is_it` is true. All are asked.
+    fn find(&self, is_it: impl Fn(&ApiKey) -> bool) -> Option<Arc<ApiKey>> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().fold(None, |found, key| if is_it(key) { Some(Arc::clone(key)) } else { found })
+    }
+}
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -48,24 +72,23 @@ impl Api {
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
+    /// Whether `key`, with which a call was begun, is still what it was, now that the body is there.
+    pub(super) fn is_still_good(&self, key: &ApiKey) -> Result<(), ApiError> {
+        self.keys.find(|own| own == key).map(drop).ok_or_else(ApiError::missing_token)
+    }
+
     /// The key whose secret is `presented`. Every key is compared, each in constant time, so that
     /// the time tells nothing.
     pub(super) fn key_of(&self, presented: &[u8]) -> Option<Arc<ApiKey>> {
         let presented = SecretHash::of(presented);
-        let compare = |found: Option<Arc<ApiKey>>, key: &Arc<ApiKey>| {
-            if key.secret == Some(presented) { Some(Arc::clone(key)) } else { found }
-        };
-        self.keys.iter().fold(None, compare)
+        self.keys.find(|key| key.secret == Some(presented))
     }
 
     /// The key with these OAuth 1.0a credentials. What they are is no secret by itself.
     pub(super) fn key_of_consumer(&self, consumer_key: &str, access_token: &str) -> Option<Arc<ApiKey>> {
-        let owns = |key: &&Arc<ApiKey>| {
-            key.oauth1
-                .as_ref()
-                .is_some_and(|own| own.consumer_key == consumer_key && own.access_token == access_token)
-        };
-        self.keys.iter().find(owns).cloned()
+        let owns =
+            |own: &OAuth1Credentials| own.consumer_key == consumer_key && own.access_token == access_token;
+        self.keys.find(|key| key.oauth1.as_ref().is_some_and(owns))
     }
 
     /// Notes a wrong key, and says how long its bearer has to wait if there were too many.

@@ -26,6 +26,7 @@ use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
+pub use keys::Keys;
 pub use metrics::Figures;
 use reference::Reference;
 pub use v1::signed_order;
@@ -44,7 +45,7 @@ pub struct Via {
 /// The APIs.
 pub struct Api {
     sso: Arc<Sso>,
-    keys: Vec<Arc<ApiKey>>,
+    keys: Arc<Keys>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
@@ -65,13 +66,13 @@ impl Api {
     /// The APIs over `sso` for the holders of `keys`.
     pub fn new(
         sso: Arc<Sso>,
-        keys: Vec<ApiKey>,
+        keys: Arc<Keys>,
         homes: HashMap<SiteName, Origin>,
         figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
+        Self { sso, keys, homes, reference, figures, is_draining }
     }
 
     /// Answers a request.

@@ -39,6 +39,7 @@ impl Running {
         let premises = Premises {
             ambient: &self.ambient,
             counted: &self.counted,
+            keys: &self.keys,
             is_draining: &self.is_draining,
             listeners: &listeners,
             at: &at,
@@ -71,6 +72,7 @@ impl Running {
         let (public, control) = tokio::time::timeout(READY_WITHIN, readying).await.map_err(late)??;
 
         // From here on nothing fails.
+        self.keys.replace(&next.settings.api_keys);
         next.sso.come_into_force();
         let mut listeners = listeners;
         listeners.show_certificates();

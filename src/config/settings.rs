@@ -102,7 +102,7 @@ pub enum StoreSettings {
 }
 
 /// One `[[api_key]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its name in logs.
     pub name: String,
@@ -209,7 +209,7 @@ impl PermissionLevel {
 
 /// The two key pairs of an OAuth 1.0a client (RFC 5849 §3.1, called client and token credentials
 /// there).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuth1Credentials {
     /// `oauth_consumer_key`.
     pub consumer_key: String,

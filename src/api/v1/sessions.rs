@@ -49,6 +49,7 @@ impl Api {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         // The body first: what is looked up before it could have changed when it is there.
         let fields = Fields::of(request).await?;
+        self.is_still_good(&key)?;
         fields.only(&["groups", "plans", "attributes", "idle", "max"])?;
         let live = self.covered_session(&key, id).await?;
         let change = SessionChange {

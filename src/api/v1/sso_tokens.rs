@@ -25,6 +25,7 @@ impl Api {
     pub(super) async fn create_sso_token(&self, request: Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSso)?;
         let fields = Fields::of(request).await?;
+        self.is_still_good(&key)?;
         let member = member(&fields)?;
         let named = fields.text("site", MAX_NAME_CHARS)?;
         let site = self.site_for(&key, named, via).map_err(|fault| {

@@ -47,6 +47,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
         let fields = Fields::of(request).await?;
+        self.is_still_good(&key)?;
         fields.only(&["first_name", "last_name", "full_name", "account", "roles"])?;
         let user = self.covered_user(&key, id).await?;
         let change = UserChange {
