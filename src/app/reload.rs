@@ -78,6 +78,7 @@ impl Running {
         listeners.show_certificates();
         public.go().await;
         control.go().await;
+        next.sso.supersede_others();
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tollgate::domain::clock::Clock as _;
 
 use crate::support::{
     Ask, Connection, FakeUpstream, HANG, MASTER_KEY, Plan, SITE, TestGateway, Visitor, settle,
@@ -169,4 +171,52 @@ async fn the_key_in_a_cookie_of_another_name_opens_nothing_for_the_upstream_that
     assert_eq!(visitor.get(&format!("{SITE}/?sso={token}")).await.status, 302);
     gateway.reload(&plan("second").server("max_connections", "100")).await.unwrap();
     assert_eq!(visitor.get(&format!("{SITE}/closed")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_form_that_was_held_back_is_judged_by_the_login_keys_that_there_are_now() {
+    const LOST: &str = "a-key-of-the-login-page-that-somebody-has-found";
+    let upstream = FakeUpstream::start().await;
+    let plan = |secret: &str| {
+        let key = format!("[{{ algorithm = \"HS256\", secret = {secret:?} }}]");
+        Plan::new(&upstream).site(|site| site.with("login_key", &key))
+    };
+    for (next, lets_in) in [("another-key-of-the-login-page-that-nobody-has", false), (LOST, true)] {
+        let mut gateway = plan(LOST).start().await;
+        let now = gateway.clock.now().as_secs();
+        let claims = json!({
+            "aud": "intranet", "iat": now, "exp": now + 60, "jti": "1", "email": "jane@example.com", "name": "Jane",
+        });
+        let token = jsonwebtoken::encode(
+            &jsonwebtoken::Header::default(),
+            &claims,
+            &jsonwebtoken::EncodingKey::from_secret(LOST.as_bytes()),
+        );
+        let form = format!("token={}", token.unwrap());
+        let head = format!(
+            "POST /.tollgate/redeem HTTP/1.1\r\nHost: site.test\r\nOrigin: {SITE}\r\nSec-Fetch-Site: same-origin\r\n\
+             Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            form.len()
+        );
+        let mut held = Connection::open([127, 0, 0, 1].into(), gateway.http).await;
+        assert!(held.send(head.as_bytes()).await);
+        assert!(held.send(&form.as_bytes()[..1]).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        gateway.reload(&plan(next).server("max_connections", "100")).await.unwrap();
+        assert!(held.send(&form.as_bytes()[1..]).await);
+        let answer = held.receive("POST").await.unwrap();
+        assert_eq!((answer.status, answer.location().as_str()), (307, "/.tollgate/redeem"), "{answer:?}");
+        let again = [head.as_bytes(), form.as_bytes()].concat();
+        let answer = held.exchange(&again, "POST").await.unwrap();
+        assert_eq!(
+            answer.headers.one("set-cookie").is_some_and(|line| line.starts_with("tollgate=")),
+            lets_in
+        );
+        assert_eq!(
+            (answer.status, answer.location().contains("token_invalid")),
+            (303, !lets_in),
+            "{answer:?}"
+        );
+    }
 }
