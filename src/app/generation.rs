@@ -69,6 +69,10 @@ impl Generation {
                 if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before) {
                     consequences.retold.push(site.name.clone());
                 }
+                // Nobody will present their cookies any more, which are the upstream's from now on to see.
+                if site.cookie.name != before.cookie.name {
+                    consequences.removed.push(site.name.clone());
+                }
                 *site = in_place_of(before, site, edition);
             } else {
                 consequences.added.push(site.name.clone());
@@ -77,7 +81,7 @@ impl Generation {
         }
         let sites = Sites::new(settings.sites.clone());
         let gone = self.sso.sites.all().iter().filter(|site| sites.by_name(&site.name).is_none());
-        consequences.removed = gone.map(|site| site.name.clone()).collect();
+        consequences.removed.extend(gone.map(|site| site.name.clone()));
         let sso = self.sso.succeeded_by(sites);
         let next = Self::of(settings, sso, edition, Some(self), premises)?;
         Ok((next, consequences))
