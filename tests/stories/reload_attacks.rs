@@ -33,13 +33,13 @@ async fn a_call_that_was_begun_with_a_key_is_not_done_after_the_key_is_taken_awa
         let mut held = Vec::new();
         for _ in 0..2 {
             let mut call = Connection::open([127, 0, 0, 1].into(), gateway.control).await;
-            let head = format!(
+            let opening = format!(
                 "{target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {MASTER_KEY}\r\n\
                  Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
                 gateway.control,
                 body.len(),
             );
-            assert!(call.send(head.as_bytes()).await);
+            assert!(call.send(opening.as_bytes()).await);
             assert!(call.send(&body.as_bytes()[..1]).await);
             held.push(call);
         }
@@ -95,10 +95,10 @@ async fn who_comes_again_at_once_to_listen_does_not_slip_in_with_a_key_that_is_t
 /// Listens until that is over.
 async fn listen(control: std::net::SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(control).await?;
-    let head = format!(
+    let opening = format!(
         "GET /v1/events HTTP/1.1\r\nHost: {control}\r\nAuthorization: Bearer {MASTER_KEY}\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(opening.as_bytes()).await?;
     let mut heard = [0; 1024];
     loop {
         let length = stream.read(&mut heard).await?;
@@ -193,21 +193,21 @@ async fn a_form_that_was_held_back_is_judged_by_the_login_keys_that_there_are_no
             &jsonwebtoken::EncodingKey::from_secret(LOST.as_bytes()),
         );
         let form = format!("token={}", token.unwrap());
-        let head = format!(
+        let opening = format!(
             "POST /.tollgate/redeem HTTP/1.1\r\nHost: site.test\r\nOrigin: {SITE}\r\nSec-Fetch-Site: same-origin\r\n\
              Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
             form.len()
         );
         let mut held = Connection::open([127, 0, 0, 1].into(), gateway.http).await;
-        assert!(held.send(head.as_bytes()).await);
+        assert!(held.send(opening.as_bytes()).await);
         assert!(held.send(&form.as_bytes()[..1]).await);
         tokio::time::sleep(Duration::from_millis(200)).await;
         gateway.reload(&plan(next).server("max_connections", "100")).await.unwrap();
         assert!(held.send(&form.as_bytes()[1..]).await);
         let answer = held.receive("POST").await.unwrap();
         assert_eq!((answer.status, answer.location().as_str()), (307, "/.tollgate/redeem"), "{answer:?}");
-        let again = [head.as_bytes(), form.as_bytes()].concat();
+        let again = [opening.as_bytes(), form.as_bytes()].concat();
         let answer = held.exchange(&again, "POST").await.unwrap();
         assert_eq!(
             answer.headers.one("set-cookie").is_some_and(|line| line.starts_with("tollgate=")),
