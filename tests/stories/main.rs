@@ -57,6 +57,7 @@ mod redis_topologies;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod reload;
+mod reload_attacks;
 mod reload_under_load;
 mod renewal;
 mod requirements;
