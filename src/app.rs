@@ -14,6 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
+use crate::acme::{self, Challenges, Keeper};
 use crate::api::Api;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
@@ -107,15 +108,23 @@ pub async fn start(settings: Settings, ambient: Ambient) -> io::Result<Running> 
 /// settings name.
 pub async fn start_on(settings: Settings, ambient: Ambient, inherited: Inherited) -> io::Result<Running> {
     // Whoever connects while the store is read waits for it.
-    let listeners = Listeners::open(&settings, inherited)?;
+    let challenges = challenges(&settings)?;
+    let listeners = Listeners::open(&settings, challenges.as_ref(), inherited)?;
     let stores = Stores::open(&settings.store, &settings.sites, Arc::clone(&ambient.clock))?;
-    run(settings, ambient, stores, listeners).await
+    run(settings, ambient, stores, listeners, challenges).await
 }
 
 /// Starts the gateway with the given stores.
 pub async fn start_with(settings: Settings, ambient: Ambient, stores: Stores) -> io::Result<Running> {
-    let listeners = Listeners::open(&settings, Inherited::default())?;
-    run(settings, ambient, stores, listeners).await
+    let challenges = challenges(&settings)?;
+    let listeners = Listeners::open(&settings, challenges.as_ref(), Inherited::default())?;
+    run(settings, ambient, stores, listeners, challenges).await
+}
+
+/// Where authorities look, if certificates are asked for.
+fn challenges(settings: &Settings) -> io::Result<Option<Arc<Challenges>>> {
+    let prepared = settings.acme.as_ref().map(acme::prepare).transpose()?;
+    Ok(prepared.map(|()| Arc::default()))
 }
 
 async fn run(
@@ -123,6 +132,7 @@ async fn run(
     ambient: Ambient,
     stores: Stores,
     listeners: Listeners,
+    challenges: Option<Arc<Challenges>>,
 ) -> io::Result<Running> {
     for warning in settings.warnings(ambient.clock.now()) {
         tracing::warn!(target: "tollgate::server", "{warning}");
@@ -141,6 +151,7 @@ async fn run(
     });
     let fronts: HashMap<_, _> = fronts.collect();
     let sites = Sites::new(settings.sites);
+    let entropy = Arc::clone(&ambient.entropy);
     let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
     let kept = Arc::clone(&sso);
     // So that the first visitors need not wait; if the store does not answer, they have to.
@@ -155,6 +166,7 @@ async fn run(
         body_time: server.body_idle_timeout,
         trusted_proxies: server.trusted_proxies.clone(),
         fronts,
+        challenges: challenges.clone(),
         clock: Arc::clone(&ambient.clock),
     });
     let clock = ambient.clock;
@@ -190,9 +202,17 @@ async fn run(
     let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
     let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
+    let keeper = settings.acme.zip(challenges).map(|(settings, challenges)| Keeper {
+        settings,
+        challenges,
+        clock: Arc::clone(&clock),
+        entropy,
+    });
     let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
     let operator = move || {
         let watch = Rc::default();
+        // It ends with the thread, and what it was about is asked for again.
+        let _ends_with_the_thread = keeper.map(|keeper| tokio::spawn(keeper.keep()));
         let checkups = Checkups::new(&fleets, Arc::clone(&clock), sso.entropy());
         Rc::new(ControlSurface {
             api,

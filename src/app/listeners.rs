@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::config::{Certificate, Settings, Site};
+use crate::acme::Challenges;
+use crate::config::{AcmeCertificate, Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::server::{CertificateWatch, Certificates, Door, Inherited, Tls, bind};
 
@@ -28,13 +29,19 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Opens what `settings` name, as far as it is not among `inherited`, all of which has to be
     /// named.
-    pub(super) fn open(settings: &Settings, mut inherited: Inherited) -> io::Result<Self> {
+    pub(super) fn open(
+        settings: &Settings,
+        challenges: Option<&Arc<Challenges>>,
+        mut inherited: Inherited,
+    ) -> io::Result<Self> {
         let (server, control) = (&settings.server, &settings.control);
         let mut watches = Vec::new();
         let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
         let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
-        let public_tls = speak_tls(&server.certificates, protocols, &mut watches)?;
-        let control_tls = speak_tls(control.certificate.as_slice(), PROTOCOLS, &mut watches)?;
+        let awaited = settings.acme.as_ref().map_or(&[][..], |acme| &acme.certificates);
+        let public_tls = speak_tls(&server.certificates, awaited, protocols, &mut watches)?;
+        let public_tls = public_tls.map(|tls| tls.proving(challenges.cloned()));
+        let control_tls = speak_tls(control.certificate.as_slice(), &[], PROTOCOLS, &mut watches)?;
         let proxies: Option<Arc<[_]>> =
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let mut listen = |purpose, addresses: &[SocketAddr]| {
@@ -66,17 +73,18 @@ impl Listeners {
     }
 }
 
-/// TLS with `certificates`, if there are any, for these `protocols`; their files are in `watches` from now
+/// TLS with `certificates`, and those that are `awaited`, if there are any, for these `protocols`; their files are in `watches` from now
 /// on.
 fn speak_tls(
     certificates: &[Certificate],
+    awaited: &[AcmeCertificate],
     protocols: &[&str],
     watches: &mut Vec<CertificateWatch>,
 ) -> io::Result<Option<Tls>> {
-    if certificates.is_empty() {
+    if certificates.is_empty() && awaited.is_empty() {
         return Ok(None);
     }
-    let certificates = Arc::new(Certificates::new(certificates.to_vec()));
+    let certificates = Arc::new(Certificates::new(certificates.to_vec(), awaited.to_vec()));
     watches.push(CertificateWatch::new(Arc::clone(&certificates)));
     Tls::new(certificates, protocols).map(Some).map_err(io::Error::other)
 }

@@ -55,7 +55,8 @@ async fn welcome<A: Answer + 'static>(
         }
         return Ok(());
     };
-    let stream = Box::new(Box::pin(in_time(limits.head_time, tls.accept(stream))).await?);
+    let accepted = Box::pin(in_time(limits.head_time, tls.accept(stream))).await?;
+    let Some(stream) = accepted.map(Box::new) else { return Ok(()) };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
     if is_h2 {
