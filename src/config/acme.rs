@@ -22,7 +22,7 @@ use crate::domain::host::HostPattern;
 use crate::domain::secret::Secret;
 
 /// `[acme]`, with the certificates that are to come from there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AcmeSettings {
     /// The URL of the directory, with https.
     pub directory: String,
@@ -52,7 +52,7 @@ pub enum ChallengeKind {
 }
 
 /// An external account (RFC 8555 §7.3.4).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExternalAccount {
     /// What the authority calls the key.
     pub key_id: String,

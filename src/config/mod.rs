@@ -12,6 +12,7 @@ mod certificate;
 mod claims;
 mod control;
 mod cookie;
+mod difference;
 mod document;
 mod embedding;
 mod environment;
@@ -43,6 +44,7 @@ use toml::de::DeTable;
 
 pub use acme::{AcmeCertificate, AcmeSettings, ChallengeKind, ExternalAccount};
 pub use certificate::{Certificate, CertificateFault, CertificateFiles};
+pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};

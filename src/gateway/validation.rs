@@ -23,9 +23,12 @@ impl Gateway {
         target: &Target,
         connection: &Connection,
     ) -> Option<Response> {
-        let challenges = self.shared.challenges.as_ref().filter(|challenges| challenges.has_files())?;
+        let challenges = &self.shared.challenges;
+        if !challenges.has_files() {
+            return None;
+        }
         let token = target.path().strip_prefix(FOLDER)?;
-        if connection.peer.scheme != Scheme::Http || request.method() != Method::GET {
+        if connection.peer().scheme != Scheme::Http || request.method() != Method::GET {
             return None;
         }
         let host = Authority::parse(target.host.to_str().ok()?)?;

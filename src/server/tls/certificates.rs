@@ -15,18 +15,18 @@ use crate::domain::host::HostPattern;
 pub struct Certificates {
     shown: RwLock<Arc<[Certificate]>>,
     /// Those that are asked for, whether they are there yet or not.
-    awaited: Vec<AcmeCertificate>,
+    awaited: RwLock<Arc<[AcmeCertificate]>>,
 }
 
 impl Certificates {
     /// Shows `certificates`, and those that are `awaited` when they are there.
     pub fn new(certificates: Vec<Certificate>, awaited: Vec<AcmeCertificate>) -> Self {
-        Self { shown: RwLock::new(certificates.into()), awaited }
+        Self { shown: RwLock::new(certificates.into()), awaited: RwLock::new(awaited.into()) }
     }
 
     /// The files of what is shown or to come; and whether they have to be there.
     pub(super) fn files(&self) -> Vec<(CertificateFiles, bool)> {
-        let awaited: Vec<_> = self.awaited.iter().map(AcmeCertificate::files).collect();
+        let awaited: Vec<_> = self.awaited().iter().map(AcmeCertificate::files).collect();
         let current = self.current();
         let own = current.iter().map(|certificate| &certificate.files);
         let own = own.filter(|files| !awaited.contains(files)).map(|files| (files.clone(), true));
@@ -34,13 +34,22 @@ impl Certificates {
     }
 
     /// What is shown now.
-    pub(super) fn current(&self) -> Arc<[Certificate]> {
+    pub(in crate::server) fn current(&self) -> Arc<[Certificate]> {
         // Only handshakes come here, and nothing that holds the lock can panic.
         Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn awaited(&self) -> Arc<[AcmeCertificate]> {
+        Arc::clone(&self.awaited.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Expects these from now on.
+    pub fn expect(&self, awaited: Vec<AcmeCertificate>) {
+        *self.awaited.write().unwrap_or_else(PoisonError::into_inner) = awaited.into();
+    }
+
     /// Shows `certificates` from now on.
-    pub(super) fn replace(&self, certificates: Vec<Certificate>) {
+    pub fn replace(&self, certificates: Vec<Certificate>) {
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = certificates.into();
     }
 }
@@ -55,7 +64,7 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let current = self.current();
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        let chosen = choose(&current, &self.awaited, name.as_deref(), hello.signature_schemes())?;
+        let chosen = choose(&current, &self.awaited(), name.as_deref(), hello.signature_schemes())?;
         Some(Arc::clone(&chosen.key))
     }
 }

@@ -45,8 +45,8 @@ impl Tls {
 
     /// The same, with `challenges` for authorities.
     #[must_use]
-    pub fn proving(self, challenges: Option<Arc<Challenges>>) -> Self {
-        Self { challenges, ..self }
+    pub fn proving(self, challenges: Arc<Challenges>) -> Self {
+        Self { challenges: Some(challenges), ..self }
     }
 
     /// Shakes hands. How long that may take is the caller's business. There is `None` left to talk with
