@@ -33,17 +33,28 @@ impl Ambush {
         self.listener.accept().await.unwrap().0
     }
 
-    /// Lets one through that was caught, with what it has said already.
-    async fn release(&self, mut caught: TcpStream, said: &[u8]) {
-        let mut gateway = TcpStream::connect(self.behind).await.unwrap();
-        gateway.write_all(said).await.unwrap();
-        // Either may leave as it likes.
-        let _is_over = copy_bidirectional(&mut caught, &mut gateway).await;
+    /// Lets the one through that was caught, with what it has said already, and whoever else comes: an
+    /// authority looks several times.
+    fn release(self, caught: TcpStream, said: Vec<u8>) {
+        let Self { listener, behind } = self;
+        tokio::spawn(pass(caught, said, behind));
+        tokio::spawn(async move {
+            while let Ok((next, _)) = listener.accept().await {
+                tokio::spawn(pass(next, Vec::new(), behind));
+            }
+        });
     }
 }
 
+async fn pass(mut from: TcpStream, said: Vec<u8>, to: SocketAddr) {
+    let mut to = TcpStream::connect(to).await.unwrap();
+    to.write_all(&said).await.unwrap();
+    // Either may leave as it likes.
+    let _is_over = copy_bidirectional(&mut from, &mut to).await;
+}
+
 async fn ask(to: SocketAddr, method: &str, target: &str, host: &str) -> Response {
-    let request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\r\n");
     let mut connection = Connection::open([127, 0, 0, 1].into(), to).await;
     connection.exchange(request.as_bytes(), method).await.expect("an answer")
 }
@@ -108,7 +119,7 @@ async fn a_file_is_read_under_its_name_at_its_host_and_in_its_time() {
     assert_eq!(ask(gateway.control, "GET", &path, "site.test").await.status, 404);
     stage.upstream.assert_untouched("all of it was the gateway's to answer").await;
 
-    ambush.release(caught, &said).await;
+    ambush.release(caught, said);
     serial_soon(&gateway, &stage.client().await, "site.test").await;
     assert_eq!(ask(gateway.http, "GET", &path, "site.test").await.status, 401, "it is over");
 }
@@ -167,7 +178,7 @@ async fn a_handshake_for_the_authority_shows_a_certificate_and_nothing_more() {
     }
     stage.upstream.assert_untouched("nothing is said on such a connection").await;
 
-    ambush.release(caught, &[]).await;
+    ambush.release(caught, Vec::new());
     let client = stage.client().await;
     serial_soon(&gateway, &client, "site.test").await;
     // It is over: now there is nobody here who knows that protocol.
