@@ -16,6 +16,7 @@ use super::folder::Draft;
 use super::trouble::Trouble;
 use super::validation;
 use crate::config::{AcmeCertificate, Certificate, CertificateFiles, ChallengeKind};
+use crate::domain::host::HostPattern;
 
 /// How often the authority is asked whether it is done, and for how long.
 const POLLING: RetryPolicy =
@@ -139,7 +140,8 @@ fn publish(wanted: &AcmeCertificate, chain: &str, key: &str) -> Result<Certifica
     let draft = Draft::write(&wanted.file, text.as_bytes())?;
     let files = |path: &Path| CertificateFiles { cert: path.to_owned(), key: path.to_owned() };
     let certificate = Certificate::read(files(draft.path())).map_err(Trouble::Useless)?;
-    if !certificate.covers(&wanted.names) {
+    let is_wanted = |name: &HostPattern| wanted.names.iter().any(|own| name.to_string() == *own);
+    if !certificate.covers(&wanted.names) || !certificate.names.iter().all(is_wanted) {
         return Err(Trouble::Strange("a certificate for something else"));
     }
     draft.publish()?;
