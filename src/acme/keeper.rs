@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::agent::Agent;
 use super::challenges::Challenges;
-use super::schedule::{pause, renewal};
+use super::schedule::{pause, renewal, renewal_of_new};
 use super::trouble::Trouble;
 use super::{account, folder, order};
 use crate::config::{AcmeCertificate, AcmeSettings, Certificate};
@@ -18,10 +18,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a folder is left to another process that asks.
 const COURTESY: Duration = Duration::from_secs(30);
-
-/// The least time from one certificate to the next for the same names. Clocks may be wrong, or lives
-/// shorter than anybody thought.
-const LEAST: Duration = Duration::from_hours(1);
 
 /// What is kept, and with what.
 pub struct Keeper {
@@ -76,8 +72,10 @@ impl Slot<'_> {
         match self.renew(keeper).await {
             Ok(Some(certificate)) => {
                 self.failures = 0;
-                self.due = keeper.renewal(&certificate).max(keeper.clock.now().after(LEAST));
-                let until = certificate.not_after.to_rfc3339();
+                let Certificate { not_before, not_after, .. } = certificate;
+                let (before, now) = (keeper.settings.renew_before, keeper.clock.now());
+                self.due = renewal_of_new(not_before, not_after, before, now);
+                let until = not_after.to_rfc3339();
                 tracing::info!(target: "tollgate::acme", names, until, "got a certificate");
             }
             Ok(None) => {}

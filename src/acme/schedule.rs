@@ -18,6 +18,22 @@ pub(super) fn renewal(from: Timestamp, until: Timestamp, before: Option<Duration
     from.after(life.saturating_sub(before))
 }
 
+/// The same for one that was got `now`. That may be due already, if a clock is wrong, or a life shorter than
+/// anybody thought: some time has to pass all the same.
+pub(super) fn renewal_of_new(
+    from: Timestamp,
+    until: Timestamp,
+    before: Option<Duration>,
+    now: Timestamp,
+) -> Timestamp {
+    let least = (from.until(until) / 2).clamp(LEAST.0, LEAST.1);
+    renewal(from, until, before).max(now.after(least))
+}
+
+/// The least time from one certificate to the next for the same names, for those of the shortest life and for
+/// all others.
+const LEAST: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
+
 /// What a failure says of the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -77,6 +93,20 @@ mod tests {
             assert_eq!(from.until(due), HOUR * expected, "{life} {before:?}");
         }
         assert_eq!(renewal(from, Timestamp::from_millis(0), None), from);
+    }
+
+    #[test]
+    fn one_that_is_due_as_soon_as_it_is_there_waits_all_the_same() {
+        let from = Timestamp::from_millis(1_000_000);
+        // Minutes: of its life, of its age, and until it is renewed.
+        for (life, age, expected) in
+            [(90, 0, 60), (90, 59, 45), (129_600, 0, 86_400), (129_600, 100_000, 60), (1, 5, 1), (0, 0, 1)]
+        {
+            let minutes = |count: u64| Duration::from_mins(count);
+            let now = from.after(minutes(age));
+            let due = renewal_of_new(from, from.after(minutes(life)), None, now);
+            assert_eq!(now.until(due), minutes(expected), "{life} {age}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ impl Gateway {
     /// The file that is asked for, if it is one that is pending for this very host right now. All else
     /// under that path is the site's.
     ///
-    /// Authorities begin on a plain listener, and to whom forwarding headers say otherwise does not matter:
-    /// what stands in the file is of use to nobody but the account's owner.
+    /// Authorities begin on a plain listener, whatever a proxy between says of them. What stands in the file
+    /// is no secret, and of use to the account's owner alone.
     pub(super) fn validation(
         &self,
         request: &Request,

@@ -135,6 +135,11 @@ async fn a_first_certificate_comes_by_either_challenge() {
         let mut connection = client.connect(&gateway, "site.test").await;
         assert_eq!(connection.exchange(GET, "GET").await.unwrap().status, 200);
 
+        let figures = gateway.api().get("/metrics").await.text();
+        let expiry = "tollgate_certificate_expiry_timestamp_seconds{listener=\"public\",file=\"";
+        let line = figures.lines().find(|line| line.starts_with(expiry)).expect(&figures);
+        assert!(line.contains("site.test.pem"), "{line}");
+
         let folder = stage.folder();
         assert_eq!((mode(&folder), mode(folder.parent().unwrap())), (0o700, 0o700));
         for file in ["account.json", "site.test.pem"] {

@@ -27,7 +27,9 @@ impl CertificateWatch {
     /// Watches the files of what is `shown`, which have just been read.
     pub fn new(shown: Arc<Certificates>) -> Self {
         let files = shown.files();
-        let seen = prints(&files);
+        // What is asked for may have come since the configuration was read: that is looked at once more.
+        let is_settled = files.iter().all(|(_, needed)| *needed);
+        let seen = if is_settled { prints(&files) } else { Vec::new() };
         Self { shown, files, seen, complaint: None }
     }
 
