@@ -295,7 +295,7 @@ fn external_account(section: &mut Section<'_>) -> Read<Option<ExternalAccount>> 
         (Some(_), None) => lonely("eab_key_id", "eab_key"),
         (None, Some(_)) => lonely("eab_key", "eab_key_id"),
         (Some(id), Some(key)) => {
-            let (place, key) = key.into_secret();
+            let (place, key) = key.into_secret()?;
             let decoded = URL_SAFE_NO_PAD.decode(key.expose().trim_end_matches('=')).map(Zeroizing::new);
             if !decoded.is_ok_and(|bytes| !bytes.is_empty()) {
                 let remedy = "copy it as the authority shows it";

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::document::step;
+use super::secret_file;
 
 /// Keys whose values are nobody's business, wherever they stand.
-const SECRETS: [&str; 6] =
-    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password"];
+const SECRETS: [&str; 7] =
+    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password", "eab_key"];
 
 /// A key that is written otherwise, or only in one of two files, with both values as a file has them.
 /// Secrets are `…`.
@@ -79,7 +80,7 @@ fn shown(key: &str, value: &Value) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
     let is_secret = SECRETS.contains(&last) || key == "store.url";
     match value {
-        Value::String(text) if is_one_variable(text) => format!("{text:?}"),
+        Value::String(text) if is_one_variable(text) || secret_file::is_named(text) => format!("{text:?}"),
         _ if is_secret => "…".to_owned(),
         // A header that says the same of everybody may well be a password.
         Value::String(text) if key.contains(".identity.headers.") && !text.contains('{') => "…".to_owned(),
@@ -144,6 +145,7 @@ mod tests {
                 "[[api_key]]\nname = \"k\"\nsecret = \"two\"",
                 "…",
             ),
+            ("[acme]\neab_key = \"b25l\"", "[acme]\neab_key = \"dHdv\"", "…"),
             ("[store]\nurl = \"redis://:one@h/\"", "[store]\nurl = \"redis://:two@h/\"", "…"),
             (
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one\"",

@@ -186,3 +186,21 @@ async fn there_is_room_for_so_many_who_listen_and_who_leaves_makes_room() {
     };
     tokio::time::timeout(HANG, again).await.expect("who left has made room");
 }
+
+#[tokio::test]
+async fn who_listens_is_judged_anew_when_keys_may_be_others() {
+    let upstream = FakeUpstream::start().await;
+    let watcher = "watches-it-all-0123456789abcdefghijklm";
+    let key = |name: &str| format!("name = {name:?}\nsecret = {watcher:?}\nscopes = [\"read:sessions\"]");
+    let mut gateway = Plan::new(&upstream).key(&key("watcher")).start().await;
+    let mut listener = Listener::of(&gateway, watcher, "").await;
+    gateway.reload(&Plan::new(&upstream)).await.unwrap();
+    let last = listener.event().await;
+    assert_eq!(last, json!({ "event": "end", "reason": "reload" }));
+    let again = gateway.api().with_key(Some(watcher)).get("/v1/events").await;
+    assert_eq!(again.status, 401, "{}", again.text());
+    // Others come again, and hear what happens under the new settings.
+    let mut other = Listener::of(&gateway, MASTER_KEY, "").await;
+    gateway.login_page().token_for("jane@example.com").await;
+    assert_eq!(other.event().await["event"], "user_created");
+}
