@@ -11,8 +11,10 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
+use crate::acme::{self, Keeper};
 use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
+use crate::domain::entropy::Entropy;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
 use crate::gateway::{Front, Shared};
@@ -28,6 +30,7 @@ pub(super) struct Generation {
     pub(super) sso: Arc<Sso>,
     pub(super) api: Arc<Api>,
     pub(super) shared: Arc<Shared>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// Where visitors come in, over plain HTTP and over TLS.
@@ -96,6 +99,7 @@ impl Generation {
     ) -> io::Result<Self> {
         let Premises { ambient, counted, keys, is_draining, listeners, at } = premises;
         let (sso, server) = (Arc::new(sso), &settings.server);
+        settings.acme.as_ref().map(acme::prepare).transpose()?;
         let homes = settings.sites.iter();
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
         let fronts = fronts(&settings.sites, before)?;
@@ -113,9 +117,19 @@ impl Generation {
             trusted_proxies: server.trusted_proxies.clone(),
             fronts,
             homeless: counted.homeless.clone(),
+            challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
-        Ok(Self { settings, sso, api, shared: Arc::new(shared) })
+        let entropy = Arc::clone(&ambient.entropy);
+        Ok(Self { settings, sso, api, shared: Arc::new(shared), entropy })
+    }
+
+    /// What looks after certificates that are asked for, if any are.
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        let settings = self.settings.acme.clone()?;
+        let challenges = Arc::clone(&self.shared.challenges);
+        let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
+        Some(Keeper { settings, challenges, clock, entropy })
     }
 
     /// The upstreams of all sites.

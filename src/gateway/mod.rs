@@ -26,6 +26,7 @@ mod reserved;
 mod revocation;
 mod signed_login;
 mod upgrade;
+mod validation;
 mod visit;
 mod who_am_i;
 
@@ -44,6 +45,7 @@ use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Method, Version};
 use ipnet::IpNet;
 
+use crate::acme::Challenges;
 use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
@@ -87,6 +89,8 @@ pub struct Shared {
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
     pub fronts: HashMap<SiteName, Arc<Front>>,
+    /// What authorities are shown who look whose the names are.
+    pub challenges: Arc<Challenges>,
     /// What is counted of requests that are for no site.
     pub homeless: Homeless,
     /// The time.
@@ -234,6 +238,11 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
+        //    Only an authority that looks whose a name is may read before that, and what it reads is made
+        //    for it: it comes over plain http, and has no session.
+        if let Some(answer) = self.validation(&request, &target, connection) {
+            return Ok(answer);
+        }
         let address = course.leads_to(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
