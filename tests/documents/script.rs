@@ -1,0 +1,95 @@
+//! The commands of one document as one script: its files are written, its commands run in its order, and
+//! what runs until it is stopped goes on in the background.
+
+use std::fmt::Write as _;
+
+use crate::page::Page;
+use crate::stage::Stage;
+
+const LIBRARY: &str = include_str!("stage.sh");
+
+/// What a document does not say itself.
+pub(crate) struct Play {
+    /// The document.
+    pub(crate) page: &'static str,
+    /// What stands for something of the reader's, and what it is here.
+    pub(crate) means: &'static [(&'static str, &'static str)],
+    /// What has to have happened before the block in which the first text occurs; at the start, if that is
+    /// empty.
+    pub(crate) before: &'static [(&'static str, &'static str)],
+}
+
+/// Commands that run until they are stopped: how to know them, what they are called, and where they listen.
+const SERVERS: [(&str, &str, u16); 4] = [
+    ("cargo run --release -- demo", "gate", 0),
+    ("tollgate serve", "gate", 8080),
+    ("python3 docs/login-pages/login.py", "login", 9001),
+    ("python3 -m http.server", "app", 3000),
+];
+
+impl Play {
+    /// The script; what the block at line `n` prints is in `logs/n`.
+    pub(crate) fn script(&self, page: &Page, stage: &Stage) -> String {
+        let logs = stage.path("logs");
+        let mut script = format!("set -eu\n{LIBRARY}\ntrap all_ended EXIT\ntrap 'exit 1' TERM\n");
+        script += &self.acts_before("");
+        for block in &page.blocks {
+            let text = || self.placed(&block.text, stage);
+            let written = if let Some(file) = block.mark("file") {
+                let content = if block.language == "toml" { stage.configuration(&text()) } else { text() };
+                let file = self.placed(file, stage);
+                format!("written {file} <<'WRITTEN'\n{content}WRITTEN\n")
+            } else if block.language != "sh" || block.mark("skip").is_some() || block.is_file() {
+                continue;
+            } else if block.mark("fails").is_some() {
+                format!("if ( {} ); then echo 'this was to fail'; exit 1; fi\n", text().trim_end())
+            } else {
+                text().lines().fold(String::new(), |script, line| script + &command(line, stage))
+            };
+            script += &self.acts_before(&block.text);
+            let (path, line) = (&page.path, block.line);
+            let log = logs.join(line.to_string());
+            writeln!(script, "exec 3>&1 4>&2; echo '{path}:{line}'\nexec >{} 2>&1", log.display())
+                .expect("a string takes it");
+            script += &written;
+            script += "exec >&3 2>&4\n";
+        }
+        script
+    }
+
+    fn acts_before(&self, text: &str) -> String {
+        let fits = |within: &str| {
+            if text.is_empty() { within.is_empty() } else { !within.is_empty() && text.contains(within) }
+        };
+        self.before.iter().filter(|(within, _)| fits(within)).map(|(_, act)| format!("{act}\n")).collect()
+    }
+
+    /// The text with what stands for something else.
+    fn placed(&self, text: &str, stage: &Stage) -> String {
+        let text = self.means.iter().fold(text.to_owned(), |text, (word, is)| text.replace(word, is));
+        let root = stage.path("root");
+        let mut placed = String::new();
+        for (at, letter) in text.char_indices() {
+            let within = |c: char| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '}' | ':');
+            let begins = !text[..at].ends_with(within);
+            if begins && ["/etc/", "/var/", "/usr/"].iter().any(|folder| text[at..].starts_with(folder)) {
+                placed.push_str(root.to_str().expect("is UTF-8"));
+            }
+            placed.push(letter);
+        }
+        placed
+    }
+}
+
+/// A line of a block; in the background, if it would never end.
+fn command(line: &str, stage: &Stage) -> String {
+    let Some((_, name, port)) = SERVERS.iter().find(|(start, ..)| line.contains(start)) else {
+        return format!("{line}\n");
+    };
+    let line = line.replace("3000", &stage.port(3000).to_string());
+    let begun = match port {
+        0 => "demo_begun $!".to_owned(),
+        port => format!("begun {name} $! {}", stage.port(*port)),
+    };
+    format!("ended {name}\n{line} >\"$logs/{name}\" 2>&1 &\n{begun}\n")
+}
