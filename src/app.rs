@@ -1,9 +1,13 @@
 //! Putting it all together: settings → stores → use cases → surfaces → servers.
 
+mod control;
+mod figures;
+mod generation;
 mod listeners;
+mod reload;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+pub use reload::{ReloadError, fixed};
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,26 +15,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ipnet::IpNet;
-use tokio::sync::Semaphore;
-
-use crate::api::Api;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Front, Gateway, Shared};
-use crate::http::access_log::AccessLine;
-use crate::http::client::{Client, Peer};
-use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::watch::{TICK, Verdict, Watch};
+use crate::gateway::{Connection, Homeless, Office};
+use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::proxy::{Checkups, Fleet};
-use crate::server::{Answer, CertificateWatch, Chore, Crew, Door, Inherited, Limits, Work};
-use crate::sso::Sso;
-use crate::sso::sites::Sites;
+use crate::server::{Answer, Chore, Crew, Door, Inherited, Work};
 use crate::store::Stores;
-use listeners::{Listeners, home_of};
+use control::{ControlSurface, ToCome};
+use figures::{Counted, Crowd};
+use generation::{Addresses, Generation, Premises, limits};
+use listeners::Listeners;
 
 /// Time and randomness for the whole program.
 #[derive(Clone)]
@@ -56,9 +53,13 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The control listener.
     pub control: SocketAddr,
-    sso: Arc<Sso>,
-    crew: Crew,
-    control_crew: Crew,
+    ambient: Ambient,
+    generation: Generation,
+    /// The sockets themselves, of which the workers have copies.
+    listeners: Listeners,
+    crew: Crew<Office>,
+    control_crew: Crew<ControlSurface>,
+    counted: Counted,
     is_draining: Arc<AtomicBool>,
     reload_asked: Arc<AtomicBool>,
 }
@@ -75,22 +76,16 @@ impl Running {
     /// going on, and sessions can still be ended.
     pub async fn stop(self) {
         self.is_draining.store(true, Ordering::Relaxed);
-        self.crew.stop().await;
-        self.control_crew.stop().await;
-        if self.sso.close().await.is_err() {
+        let Self { generation, listeners, crew, control_crew, .. } = self;
+        // A socket that somebody still has is one to which clients can connect.
+        drop(listeners);
+        crew.stop().await;
+        control_crew.stop().await;
+        if generation.sso.close().await.is_err() {
             tracing::warn!(target: "tollgate::store", "what was used last may not have been written down");
         }
     }
 }
-
-/// Every how many sweeps throttles are swept too: that looks at all of them.
-const THROTTLE_TICKS: u64 = 50;
-
-/// Every how many sweeps the files of certificates are looked at.
-const CERTIFICATE_TICKS: u64 = 10;
-
-/// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
-const SLICES_IN_A_ROW: usize = 8;
 
 /// What the control listener's last calls get when all else is quiet.
 const CONTROL_DRAIN: Duration = Duration::from_secs(1);
@@ -127,101 +122,80 @@ async fn run(
     for warning in settings.warnings(ambient.clock.now()) {
         tracing::warn!(target: "tollgate::server", "{warning}");
     }
-    let (http, https) = (listeners.addresses(Scheme::Http)?, listeners.addresses(Scheme::Https)?);
-    let control_address = listeners.control.listener.local_addr()?;
-    let server = settings.server;
-
-    let homes =
-        settings.sites.iter().filter_map(|site| Some((site.name.clone(), home_of(site, &http, &https)?)));
-    let homes = homes.collect();
-    let fleets = Fleet::prepare(&settings.sites)?;
-    let fronts = settings.sites.iter().filter_map(|site| {
-        let fleet = Arc::clone(fleets.get(&site.name)?);
-        Some((site.name.clone(), Arc::new(Front::new(Arc::clone(site), fleet))))
-    });
-    let fronts: HashMap<_, _> = fronts.collect();
-    let sites = Sites::new(settings.sites);
-    let sso = Arc::new(Sso::new(sites, stores, Arc::clone(&ambient.clock), ambient.entropy));
-    let kept = Arc::clone(&sso);
-    // So that the first visitors need not wait; if the store does not answer, they have to.
-    sso.look_after_keys().await;
+    let at =
+        Addresses { http: listeners.addresses(Scheme::Http)?, https: listeners.addresses(Scheme::Https)? };
+    let control = listeners.control.listener.local_addr()?;
     let is_draining = Arc::new(AtomicBool::new(false));
-    let api = Api::new(Arc::clone(&sso), settings.api_keys, homes, Arc::clone(&is_draining));
-    let api = Arc::new(api);
-    let shared = Arc::new(Shared {
-        sso: Arc::clone(&sso),
-        api: Arc::clone(&api),
-        https_port: https.first().map(SocketAddr::port),
-        body_time: server.body_idle_timeout,
-        trusted_proxies: server.trusted_proxies.clone(),
-        fronts,
-        clock: Arc::clone(&ambient.clock),
-    });
-    let clock = ambient.clock;
-
-    let limits = |connections| Limits {
-        connections: Arc::new(Semaphore::new(connections)),
-        head_bytes: server.max_header_bytes,
-        head_time: server.header_timeout,
-        body_time: server.body_idle_timeout,
-        idle_time: server.keep_alive_timeout,
+    let (stores, store) = stores.timed(Arc::clone(&ambient.clock));
+    let counted = Counted {
+        since: ambient.clock.now(),
+        store,
+        homeless: Homeless::default(),
+        public: Crowd::of(settings.server.max_connections),
+        control: Crowd::of(CONTROL_CONNECTIONS),
     };
-    let public_limits = limits(server.max_connections);
+    let premises = Premises {
+        ambient: &ambient,
+        counted: &counted,
+        is_draining: &is_draining,
+        listeners: &listeners,
+        at: &at,
+    };
+    let generation = Generation::first(settings, stores, &premises)?;
+    // So that the first visitors need not wait; if the store does not answer, they have to.
+    generation.sso.look_after_keys().await;
+
+    let server = &generation.settings.server;
     let workers = match server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
     let mut crew = Crew::new(workers, server.drain_timeout);
     for number in 0..workers {
-        let shared = Arc::clone(&shared);
+        let shared = Arc::clone(&generation.shared);
         let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
         crew.hire(
             format!("worker-{number}"),
             Work {
                 doors,
-                limits: public_limits.clone(),
-                answer: Box::new(move || Rc::new(Gateway::new(shared))),
-                chore: Chore { every: TICK, run: Gateway::tick },
+                limits: limits(server, &counted.public),
+                answer: Box::new(move || Rc::new(Office::new(shared))),
+                chore: Chore { every: TICK, run: Office::tick },
             },
         )
         .await?;
     }
-    let request_ids = RequestIds::new(sso.entropy());
-    let trusted_proxies = server.trusted_proxies;
     let reload_asked = Arc::new(AtomicBool::new(false));
-    let (watches, reload_due) = (RefCell::new(listeners.watches), Arc::clone(&reload_asked));
-    let fleets: Vec<Arc<Fleet>> = fleets.into_values().collect();
-    let operator = move || {
-        let watch = Rc::default();
-        let checkups = Checkups::new(&fleets, Arc::clone(&clock), sso.entropy());
-        Rc::new(ControlSurface {
-            api,
-            sso,
-            trusted_proxies,
-            request_ids,
-            watch,
-            watches,
-            reload_due,
-            checkups,
-        })
-    };
+    let (to_come, reload_due) = (ToCome::of(&generation, listeners.shown()), Arc::clone(&reload_asked));
     let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
         .hire(
             "control".to_owned(),
             Work {
-                doors: vec![listeners.control],
-                limits: limits(CONTROL_CONNECTIONS),
-                answer: Box::new(operator),
+                doors: vec![listeners.control.try_clone()?],
+                limits: limits(server, &counted.control),
+                answer: Box::new(move || Rc::new(ControlSurface::new(to_come, reload_due))),
                 chore: Chore { every: TICK, run: ControlSurface::look_after },
             },
         )
         .await?;
-    let control = control_address;
-    Ok(Running { http, https, control, sso: kept, crew, control_crew, is_draining, reload_asked })
+    let Addresses { http, https } = at;
+    Ok(Running {
+        http,
+        https,
+        control,
+        ambient,
+        generation,
+        listeners,
+        crew,
+        control_crew,
+        counted,
+        is_draining,
+        reload_asked,
+    })
 }
 
-impl Answer for Gateway {
+impl Answer for Office {
     type Connection = Connection;
 
     fn rest(&self, connection: &Connection) {
@@ -233,82 +207,18 @@ impl Answer for Gateway {
     }
 
     fn watch(&self) -> &Rc<Watch> {
-        Gateway::watch(self)
+        Office::watch(self)
     }
 
     fn now(&self) -> Timestamp {
-        Gateway::now(self)
+        Office::now(self)
     }
 
     fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        self.accept(peer, scheme)
+        self.incumbent().accept(peer, scheme)
     }
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {
-        self.handle(request, connection).await
-    }
-}
-
-/// What answers on the control listener.
-struct ControlSurface {
-    api: Arc<Api>,
-    sso: Arc<Sso>,
-    trusted_proxies: Vec<IpNet>,
-    request_ids: RequestIds,
-    watch: Rc<Watch>,
-    watches: RefCell<Vec<CertificateWatch>>,
-    reload_due: Arc<AtomicBool>,
-    checkups: Checkups,
-}
-
-impl ControlSurface {
-    fn look_after(&self) {
-        let ticks = self.watch.tick(|_| Verdict::GoesOn);
-        self.checkups.tick();
-        if self.reload_due.swap(false, Ordering::Relaxed) {
-            self.watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(self.sso.now()));
-        } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
-            self.watches.borrow_mut().iter_mut().for_each(|watch| watch.look(self.sso.now()));
-        }
-        if ticks.is_multiple_of(THROTTLE_TICKS) {
-            self.sso.sweep_throttles();
-        }
-        if self.sso.keys_are_due() {
-            let sso = Arc::clone(&self.sso);
-            tokio::spawn(async move { sso.look_after_keys().await });
-        }
-        for _ in 0..SLICES_IN_A_ROW {
-            if !self.sso.sweep() {
-                return;
-            }
-        }
-    }
-}
-
-impl Answer for ControlSurface {
-    type Connection = Peer;
-
-    fn rest(&self, _: &Peer) {}
-
-    fn watch(&self) -> &Rc<Watch> {
-        &self.watch
-    }
-
-    fn now(&self) -> Timestamp {
-        self.sso.now()
-    }
-
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
-        Peer::new(peer, scheme, &self.trusted_proxies)
-    }
-
-    async fn answer(&self, request: Request, peer: &Peer) -> Response {
-        let began = self.sso.now();
-        let client = Client::of(peer, request.headers(), &self.trusted_proxies);
-        let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let response = self.api.handle_control(request, client).await;
-        line.write(&response, self.sso.now());
-        response
+        self.incumbent().handle(request, connection).await
     }
 }

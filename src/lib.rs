@@ -11,6 +11,7 @@ pub mod demo;
 pub mod domain;
 pub mod gateway;
 pub mod http;
+pub mod metrics;
 pub mod pages;
 pub mod proxy;
 pub mod server;

@@ -202,6 +202,49 @@ fn check_prints_every_fault() {
 }
 
 #[test]
+fn check_tells_what_would_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (folder.path().join("config.toml"), folder.path().join("next.toml"));
+    let key = |secret: &str| {
+        format!(
+            "[[api_key]]\nname = \"page\"\nsecret = \"{secret}-key-of-256-bits-0123456789-abcdefgh\"\nscopes = [\"admin\"]\n"
+        )
+    };
+    let site = |name: &str, rest: &str| {
+        format!(
+            "[[site]]\nname = \"{name}\"\nhosts = [\"{name}.test\"]\nupstream = [\"http://127.0.0.1:9000\"]\n\
+             login_url = \"https://login.example.com/\"\n{rest}"
+        )
+    };
+    let write = |file, text: String| std::fs::write(file, text).expect("written");
+    let diff = || {
+        let mut command = tollgate(&["check", "--config"]);
+        run(command.arg(&new).arg("--diff").arg(&old))
+    };
+    write(&old, key("one") + &site("paper", "") + &site("wiki", ""));
+    write(&new, key("two") + &site("paper", "access = \"off\"\n") + "[server]\nworkers = 2\n");
+    let output = diff();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{:?}", said(&output));
+    for line in [
+        "- api_key.page.secret = …",
+        "+ api_key.page.secret = …",
+        "+ site.paper.access = \"off\"",
+        "- site.wiki.name = \"wiki\"",
+        "the sessions of wiki end",
+        "takes a restart: server.workers",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    assert!(!told.contains("key-of-256") && !told.contains("site.paper.hosts"), "{told}");
+    write(&new, site("wiki", "") + &site("paper", "") + &key("one"));
+    assert_eq!(String::from_utf8_lossy(&diff().stdout), "nothing changes\n");
+    write(&old, "[server]\nhtp = 1\n".to_owned());
+    let (status, said) = said(&diff());
+    assert!(status == Some(1) && said.contains("server.htp"), "{said}");
+}
+
+#[test]
 fn a_second_signal_ends_what_still_runs() {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let folder = tempfile::tempdir().expect("a folder");

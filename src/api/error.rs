@@ -85,7 +85,11 @@ impl ApiError {
     }
 
     pub(super) fn slow_down(wait: Duration) -> Self {
-        let message = "Too many wrong keys came from this address: wait as long as Retry-After says.";
+        Self::too_many("Too many wrong keys came from this address: wait as long as Retry-After says.", wait)
+    }
+
+    /// 429 for whatever there are too many of.
+    pub(super) fn too_many(message: &str, wait: Duration) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
         Self { retry_after: Some(wait), ..error }
     }

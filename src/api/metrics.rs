@@ -1,14 +1,39 @@
 //! `/metrics`: how it stands, in the text format of Prometheus.
 
-use std::fmt::Write as _;
-
 use http::{Method, StatusCode};
 
 use super::{Api, ApiError};
+use crate::domain::clock::Timestamp;
 use crate::http::{Request, Response, reply};
+use crate::metrics::{Kind, Page, Source};
 
 /// The format's own type.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everybody who has figures to tell, in order.
+pub struct Figures {
+    sources: Vec<Box<dyn Source>>,
+    began: Timestamp,
+}
+
+impl Figures {
+    /// The figures of `sources` in a process that `began` then.
+    pub fn new(sources: Vec<Box<dyn Source>>, began: Timestamp) -> Self {
+        Self { sources, began }
+    }
+
+    /// All of them as they are `now`.
+    fn page(&self, now: Timestamp) -> String {
+        let mut page = Page::default();
+        page.begin("tollgate_build_info", Kind::Gauge, "The program that is running.");
+        page.figure(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let help = "When it was started, in seconds since 1970.";
+        page.begin("process_start_time_seconds", Kind::Gauge, help);
+        page.figure(&[], self.began.as_secs());
+        self.sources.iter().for_each(|source| source.write(&mut page, now));
+        page.into_text()
+    }
+}
 
 impl Api {
     /// The figures as they are now.
@@ -16,25 +41,6 @@ impl Api {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return ApiError::method_not_allowed("GET, HEAD").into_response();
         }
-        let health = self.sso.store_health();
-        let mut text = String::new();
-        let version = env!("CARGO_PKG_VERSION");
-        let up = u8::from(health.is_well);
-        // Writing into a text cannot fail.
-        let _infallible = write!(
-            text,
-            "# HELP tollgate_build_info The program that is running.\n\
-             # TYPE tollgate_build_info gauge\n\
-             tollgate_build_info{{version=\"{version}\"}} 1\n\
-             # HELP tollgate_store_up Whether the store does what it is asked.\n\
-             # TYPE tollgate_store_up gauge\n\
-             tollgate_store_up {up}\n\
-             # HELP tollgate_store_faults_total Times that the store did not do what it was asked.\n\
-             # TYPE tollgate_store_faults_total counter\n"
-        );
-        for (reason, times) in health.faults {
-            let _infallible = writeln!(text, "tollgate_store_faults_total{{reason=\"{reason}\"}} {times}");
-        }
-        reply::with_body(StatusCode::OK, CONTENT_TYPE, text)
+        reply::with_body(StatusCode::OK, CONTENT_TYPE, self.figures.page(self.sso.now()))
     }
 }

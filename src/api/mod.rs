@@ -26,6 +26,7 @@ use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
+pub use metrics::Figures;
 use reference::Reference;
 pub use v1::signed_order;
 
@@ -47,6 +48,7 @@ pub struct Api {
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
+    figures: Figures,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -65,10 +67,11 @@ impl Api {
         sso: Arc<Sso>,
         keys: Vec<ApiKey>,
         homes: HashMap<SiteName, Origin>,
+        figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, is_draining }
+        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
     }
 
     /// Answers a request.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
-use crate::server::{CertificateWatch, Certificates, Door, Inherited, Tls, bind};
+use crate::server::{Certificates, Door, Inherited, Tls, bind};
 
 /// What clients are offered over TLS, the best first.
 const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
@@ -19,10 +19,22 @@ const PROTOCOLS_OF_ONE: &[&str] = &["http/1.1"];
 pub(super) struct Listeners {
     /// Where visitors come in.
     pub(super) public: Vec<Door<TcpListener>>,
+    /// What the configuration calls each of these.
+    named: Vec<SocketAddr>,
     /// Where operators and login pages do.
     pub(super) control: Door<TcpListener>,
-    /// What looks after the certificates.
-    pub(super) watches: Vec<CertificateWatch>,
+    public_tls: Option<Spoken>,
+    control_tls: Option<Spoken>,
+}
+
+/// How TLS is spoken, and what is shown.
+#[derive(Clone)]
+struct Spoken {
+    tls: Tls,
+    protocols: &'static [&'static str],
+    shown: Arc<Certificates>,
+    /// What is to be shown, if that is something else.
+    next: Option<Vec<Certificate>>,
 }
 
 impl Listeners {
@@ -30,13 +42,6 @@ impl Listeners {
     /// named.
     pub(super) fn open(settings: &Settings, mut inherited: Inherited) -> io::Result<Self> {
         let (server, control) = (&settings.server, &settings.control);
-        let mut watches = Vec::new();
-        let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
-        let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
-        let public_tls = speak_tls(&server.certificates, protocols, &mut watches)?;
-        let control_tls = speak_tls(control.certificate.as_slice(), PROTOCOLS, &mut watches)?;
-        let proxies: Option<Arc<[_]>> =
-            server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let mut listen = |purpose, addresses: &[SocketAddr]| {
             let found = inherited.take(purpose, addresses).into_iter().zip(addresses);
             found
@@ -46,17 +51,86 @@ impl Listeners {
         let (http, https) = (listen("http", &server.http)?, listen("https", &server.https)?);
         let operators = listen("control", &[control.listen])?;
         inherited.finish()?;
-        let public = |tls: Option<Tls>| {
-            let (proxies, h2c) = (proxies.clone(), server.h2c);
+        let control = operators.into_iter().next().ok_or(io::ErrorKind::NotFound)?;
+        Self::of(settings, http, https, control, None)
+    }
+
+    /// The same for other settings, with the sockets that there are already. Nothing that is open is
+    /// closed by that.
+    pub(super) fn in_place_of(before: &Self, settings: &Settings) -> io::Result<Self> {
+        let mut known: Vec<_> = before.named.iter().zip(&before.public).collect();
+        let mut listen = |scheme, addresses: &[SocketAddr]| {
+            let listener = |address: &SocketAddr| {
+                let place = |is_it: &dyn Fn(&Door<TcpListener>) -> bool| {
+                    known.iter().position(|(named, door)| *named == address && is_it(door))
+                };
+                // Where the system picks the port, several are named alike.
+                match place(&|door| door.scheme() == scheme).or_else(|| place(&|_| true)) {
+                    Some(place) => known.remove(place).1.listener.try_clone(),
+                    None => bind(*address),
+                }
+            };
+            addresses.iter().map(listener).collect::<io::Result<Vec<_>>>()
+        };
+        let http = listen(Scheme::Http, &settings.server.http)?;
+        let https = listen(Scheme::Https, &settings.server.https)?;
+        Self::of(settings, http, https, before.control.listener.try_clone()?, Some(before))
+    }
+
+    fn of(
+        settings: &Settings,
+        http: Vec<TcpListener>,
+        https: Vec<TcpListener>,
+        control: TcpListener,
+        before: Option<&Self>,
+    ) -> io::Result<Self> {
+        let server = &settings.server;
+        let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
+        let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
+        let spoken = before.and_then(|before| before.public_tls.as_ref());
+        let public_tls = speak_tls(&server.certificates, protocols, spoken)?;
+        let spoken = before.and_then(|before| before.control_tls.as_ref());
+        let control_tls = speak_tls(settings.control.certificate.as_slice(), PROTOCOLS, spoken)?;
+        let proxies: Option<Arc<[_]>> =
+            server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
+        let public = |tls: Option<&Spoken>| {
+            let (proxies, h2c, tls) = (proxies.clone(), server.h2c, tls.map(|spoken| spoken.tls.clone()));
             move |listener| Door { listener, proxies: proxies.clone(), tls: tls.clone(), h2c }
         };
-        let public = http.into_iter().map(public(None)).chain(https.into_iter().map(public(public_tls)));
-        let control = operators.into_iter().next().ok_or(io::ErrorKind::NotFound)?;
+        let public =
+            http.into_iter().map(public(None)).chain(https.into_iter().map(public(public_tls.as_ref())));
+        let tls = control_tls.as_ref().map(|spoken| spoken.tls.clone());
         Ok(Self {
             public: public.collect(),
-            control: Door { listener: control, proxies: None, tls: control_tls, h2c: false },
-            watches,
+            named: [server.http.as_slice(), &server.https].concat(),
+            control: Door { listener: control, proxies: None, tls, h2c: false },
+            public_tls,
+            control_tls,
         })
+    }
+
+    /// What clients are shown, where TLS is spoken.
+    pub(super) fn shown(&self) -> Vec<Arc<Certificates>> {
+        self.shown_to_visitors().into_iter().chain(self.shown_to_operators()).collect()
+    }
+
+    /// What visitors are shown, if TLS is spoken to them.
+    pub(super) fn shown_to_visitors(&self) -> Option<Arc<Certificates>> {
+        self.public_tls.as_ref().map(|spoken| Arc::clone(&spoken.shown))
+    }
+
+    /// What operators and login pages are.
+    pub(super) fn shown_to_operators(&self) -> Option<Arc<Certificates>> {
+        self.control_tls.as_ref().map(|spoken| Arc::clone(&spoken.shown))
+    }
+
+    /// Shows what is to be shown from now on, where it is something else.
+    pub(super) fn show_certificates(&mut self) {
+        for spoken in self.public_tls.iter_mut().chain(&mut self.control_tls) {
+            if let Some(next) = spoken.next.take() {
+                spoken.shown.replace(next);
+            }
+        }
     }
 
     /// The addresses of the public listeners over `scheme`, in the order of the configuration.
@@ -66,19 +140,22 @@ impl Listeners {
     }
 }
 
-/// TLS with `certificates`, if there are any, for these `protocols`; their files are in `watches` from now
-/// on.
+/// TLS with `certificates`, if there are any, for these `protocols`: as it is spoken `before`, if it is, so
+/// that whoever was here can resume.
 fn speak_tls(
     certificates: &[Certificate],
-    protocols: &[&str],
-    watches: &mut Vec<CertificateWatch>,
-) -> io::Result<Option<Tls>> {
+    protocols: &'static [&'static str],
+    before: Option<&Spoken>,
+) -> io::Result<Option<Spoken>> {
     if certificates.is_empty() {
         return Ok(None);
     }
-    let certificates = Arc::new(Certificates::new(certificates.to_vec()));
-    watches.push(CertificateWatch::new(Arc::clone(&certificates)));
-    Tls::new(certificates, protocols).map(Some).map_err(io::Error::other)
+    if let Some(before) = before.filter(|before| before.protocols == protocols) {
+        return Ok(Some(Spoken { next: Some(certificates.to_vec()), ..before.clone() }));
+    }
+    let shown = Arc::new(Certificates::new(certificates.to_vec()));
+    let tls = Tls::new(Arc::clone(&shown), protocols).map_err(io::Error::other)?;
+    Ok(Some(Spoken { tls, protocols, shown, next: None }))
 }
 
 /// Where visitors find a site, as far as that can be told without asking one: its `public_url`, or

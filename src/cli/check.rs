@@ -6,14 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::explain::Explain;
-use super::{say, say_error};
+use super::{difference, say, say_error};
 use crate::config::{self, Environment, Settings};
 use crate::domain::clock::{Clock as _, SystemClock};
 
 /// Validates a file; its faults go to stderr, one a line.
-pub(super) fn run(file: &Path, explain: &Explain, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    file: &Path,
+    old: Option<&Path>,
+    explain: &Explain,
+    environment: &Environment,
+) -> anyhow::Result<ExitCode> {
     match read(file, environment)? {
         Ok(settings) if explain.is_wanted() => explain.run(settings),
+        Ok(settings) if let Some(old) = old => difference::run(&settings, file, old, environment),
         Ok(settings) => {
             let (sites, keys) = (settings.sites.len(), settings.api_keys.len());
             for warning in settings.warnings(SystemClock.now()) {

@@ -4,6 +4,7 @@ mod call;
 mod check;
 mod completions;
 mod demo;
+mod difference;
 mod explain;
 mod key;
 mod log;
@@ -11,6 +12,7 @@ mod manual;
 mod serve;
 mod service;
 mod session;
+mod source;
 mod store;
 mod token;
 mod user;
@@ -54,7 +56,8 @@ enum Command {
     /// Run the gateway.
     ///
     /// SIGTERM and SIGINT end it: it takes no more connections and lets what runs finish, for
-    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP certificates are read again.
+    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP, and when the file has changed, it
+    /// is read again and applied, whole or not at all; certificates are read again as well.
     Serve(ConfigFile),
     /// Validate a configuration and print every fault at once, or explain what it does.
     ///
@@ -63,6 +66,9 @@ enum Command {
         /// The configuration.
         #[command(flatten)]
         file: ConfigFile,
+        /// Tell what would change if it took the place of this one, and what of that takes a restart.
+        #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+        diff: Option<PathBuf>,
         /// What to explain.
         #[command(flatten)]
         explain: explain::Explain,
@@ -114,7 +120,9 @@ pub fn run() -> ExitCode {
     log::start(cli.log_format, &cli.log, !plain && io::stderr().is_terminal());
     status(match cli.command {
         Command::Serve(file) => serve::run(&file.config, environment),
-        Command::Check { file, explain } => check::run(&file.config, &explain, &environment),
+        Command::Check { file, diff, explain } => {
+            check::run(&file.config, diff.as_deref(), &explain, &environment)
+        }
         Command::Demo(demo) => demo.run(environment),
         Command::Token(token) => token.run(&environment),
         Command::Session(session) => session.run(&environment),

@@ -5,32 +5,44 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
+use super::source::{LOOK_EVERY, Source};
 use super::{check, service};
 use crate::app::{self, Ambient, Running};
 use crate::config::Environment;
 
-/// Runs the gateway until SIGTERM or SIGINT. On SIGHUP the certificates are read again.
+/// Runs the gateway until SIGTERM or SIGINT. On SIGHUP, and when the file has changed, it is read again.
 pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitCode> {
-    let settings = match check::read(file, &environment)? {
+    let mut source = Source::new(file, environment);
+    let settings = match check::read(file, &source.environment)? {
         Ok(settings) => settings,
         Err(faults) => {
             check::print(&faults);
             return Ok(ExitCode::FAILURE);
         }
     };
-    let inherited = service::inherited(&environment)?;
-    drop(environment);
+    let inherited = service::inherited(&source.environment)?;
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-        let running = app::start_on(settings, Ambient::system(), inherited).await?;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut running = app::start_on(settings, Ambient::system(), inherited).await?;
         announce(&running);
         service::say_ready();
         loop {
             tokio::select! {
                 () = signals.next() => break,
-                _ = reload.recv() => running.reload_certificates(),
+                _ = reload.recv() => {
+                    running.reload_certificates();
+                    source.apply(&mut running).await;
+                }
+                _ = looks.tick() => {
+                    if source.is_to_be_read() {
+                        source.apply(&mut running).await;
+                    }
+                }
             }
         }
         service::say_stopping();
@@ -48,7 +60,7 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
     })
 }
 
-fn announce(running: &Running) {
+pub(super) fn announce(running: &Running) {
     let http: Vec<String> = running.http.iter().map(ToString::to_string).collect();
     let https: Vec<String> = running.https.iter().map(ToString::to_string).collect();
     tracing::info!(http = http.join(" "), https = https.join(" "), control = %running.control, "listening");

@@ -45,6 +45,15 @@ pub struct Certificate {
     pub not_after: Timestamp,
 }
 
+/// The same chain from the same files: a key that fits the one fits the other.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.files, &self.key.cert) == (&other.files, &other.key.cert)
+    }
+}
+
+impl Eq for Certificate {}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, names, .. } = self;

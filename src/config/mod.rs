@@ -11,6 +11,7 @@ mod certificate;
 mod claims;
 mod control;
 mod cookie;
+mod difference;
 mod document;
 mod embedding;
 mod environment;
@@ -41,6 +42,7 @@ mod tests;
 use toml::de::DeTable;
 
 pub use certificate::{Certificate, CertificateFault, CertificateFiles};
+pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};

@@ -13,7 +13,7 @@ use super::text::Text;
 use crate::domain::secret::Secret;
 
 /// `[store]` with `kind = "redis"`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// Where it is.
     pub place: RedisPlace,

@@ -88,7 +88,7 @@ pub struct Control {
 }
 
 /// `[store]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
     /// In memory: everything is forgotten on restart.
     Memory,
@@ -222,7 +222,7 @@ pub struct OAuth1Credentials {
 }
 
 /// One `[[site]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Site {
     /// Its name in the APIs and logs.

@@ -16,7 +16,7 @@ use super::upstream_tls::{self, UpstreamTls};
 use crate::domain::host::{Authority, Origin, Scheme};
 
 /// Where a site's requests go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstreams {
     /// Its upstreams, at least one. All of them speak the same version of HTTP.
     pub all: Vec<Upstream>,
@@ -139,7 +139,7 @@ pub enum UpstreamAddress {
 }
 
 /// `[site.health]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What is asked for.
     pub path: PathAndQuery,

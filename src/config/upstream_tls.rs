@@ -12,7 +12,7 @@ use super::section::Section;
 use super::text::Text;
 
 /// `[site.upstream_tls]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Who is trusted, in place of the system's authorities.
     pub ca: Option<Authorities>,
@@ -32,6 +32,15 @@ pub struct Authorities {
     /// The same as authorities for others.
     pub roots: Arc<RootCertStore>,
 }
+
+/// The roots follow from the certificates.
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
+    }
+}
+
+impl Eq for Authorities {}
 
 pub(super) fn read(mut section: Section<'_>) -> Read<UpstreamTls> {
     let ca = section.text("ca").and_then(|text| text.map(|text| authorities(&text)).transpose());

@@ -47,6 +47,28 @@ impl Timestamp {
     }
 }
 
+/// A point in time in microseconds since the Unix epoch: fine enough to tell what the gateway itself takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The millisecond in which it lies.
+    pub const fn timestamp(self) -> Timestamp {
+        Timestamp(self.0 / 1000)
+    }
+
+    /// Microseconds from this moment until `later`; zero if `later` is not later.
+    pub const fn micros_until(self, later: Self) -> u64 {
+        later.0.saturating_sub(self.0)
+    }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Self(time.0.saturating_mul(1000))
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -72,6 +94,11 @@ impl From<Span> for Duration {
 pub trait Clock: Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// The same, as finely as the clock tells it.
+    fn moment(&self) -> Moment {
+        self.now().into()
+    }
 }
 
 /// The operating system's clock.
@@ -79,10 +106,17 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the real clock")]
     fn now(&self) -> Timestamp {
+        self.moment().timestamp()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the real clock")]
+    fn moment(&self) -> Moment {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Timestamp(since_epoch.map_or(0, millis))
+        // In 64 bits, which last for half a million years.
+        let micros =
+            |time: Duration| time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros());
+        Moment(since_epoch.map_or(0, micros))
     }
 }
 
@@ -121,6 +155,14 @@ mod tests {
     fn times_are_rounded_up_to_whole_spans() {
         let rounded = |millis| Timestamp::from_millis(millis).rounded_up(Duration::from_secs(1)).as_millis();
         assert_eq!([0, 1, 999, 1000, 1001, u64::MAX].map(rounded), [0, 1000, 1000, 1000, 2000, u64::MAX]);
+    }
+
+    #[test]
+    fn a_moment_lies_in_its_millisecond() {
+        let (early, late) = (Moment(1_763_800_000_000_999), Moment(1_763_800_000_001_000));
+        assert_eq!(early.timestamp(), Timestamp::from_millis(1_763_800_000_000));
+        assert_eq!(Moment::from(late.timestamp()), late);
+        assert_eq!((early.micros_until(late), late.micros_until(early)), (1, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::host::{Authority, Origin, Scheme};
 use super::path::PathPrefix;
 
 /// The addresses under which a site's upstreams know what they serve.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relocations {
     /// The upstreams' own origins.
     own: Vec<Origin>,
@@ -20,7 +20,7 @@ pub struct Relocations {
 }
 
 /// One entry of a site's `rewrite.location`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// Where it lies for the upstream; `None` for wherever the upstream itself is.
     pub origin: Option<Origin>,

@@ -27,6 +27,15 @@ impl Secret {
     }
 }
 
+/// In a time that depends on the lengths alone.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        are_same(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(redacted)")

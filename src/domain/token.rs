@@ -168,6 +168,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Unknown, Self::Used, Self::Expired, Self::OtherBrowser, Self::Revoked, Self::Unbound];
+
     /// A stable word for logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,17 +1,19 @@
 //! What a connection asks for: found once, as connections rarely ask for more than one host.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Version};
 
-use super::Gateway;
+use super::course::Tally;
 use super::fault::Fault;
 use super::front::Front;
 use super::presented::Presented;
 use super::visit::Target;
+use super::{Gateway, Shared};
 use crate::domain::host::{Authority, Origin, Scheme};
+use crate::domain::identity::Edition;
 use crate::http::client::{Client, Peer};
 use crate::http::cookies::CookieNames;
 use crate::http::forwarded::Whereabouts;
@@ -20,7 +22,9 @@ use crate::proxy::{Pin, Pool};
 
 /// A visitor's connection.
 pub struct Connection {
-    pub(super) peer: Peer,
+    peer: RefCell<Peer>,
+    /// The edition of the settings by which the peer was judged.
+    edition: Cell<Edition>,
     /// Interim answers for a client in HTTP/1.1.
     pub(super) interim: Interim,
     last: RefCell<Option<Rc<Address>>>,
@@ -29,9 +33,27 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection from `peer`.
-    pub fn new(peer: Peer) -> Self {
-        Self { peer, interim: Interim::default(), last: RefCell::default(), pin: OnceCell::new() }
+    /// A new connection from `peer`, as this edition of the settings sees it.
+    pub fn new(peer: Peer, edition: Edition) -> Self {
+        Self {
+            peer: RefCell::new(peer),
+            edition: Cell::new(edition),
+            interim: Interim::default(),
+            last: RefCell::default(),
+            pin: OnceCell::new(),
+        }
+    }
+
+    /// The next request is judged by what is `shared`: whoever was trusted may not be any more.
+    pub(super) fn go_by(&self, shared: &Shared) {
+        if self.edition.replace(shared.edition) != shared.edition {
+            self.peer.borrow_mut().judge_by(&shared.trusted_proxies);
+        }
+    }
+
+    /// The other end.
+    pub(super) fn peer(&self) -> Ref<'_, Peer> {
+        self.peer.borrow()
     }
 
     /// What is to be said before the answer.
@@ -50,9 +72,13 @@ pub(super) struct Address {
     /// The Host as it came.
     pub(super) host: HeaderValue,
     scheme: Scheme,
+    /// By which edition of the settings it was found.
+    edition: Edition,
     pub(super) front: Arc<Front>,
     /// The worker's connections to its upstream.
     pub(super) pool: Rc<Pool>,
+    /// What this worker counts of the site.
+    pub(super) tally: Arc<Tally>,
     /// Where visitors find the site.
     pub(super) origin: Origin,
     pub(super) whereabouts: Whereabouts,
@@ -117,13 +143,14 @@ impl Gateway {
         if let Some(last) = &*connection.last.borrow()
             && last.host == target.host
             && last.scheme == scheme
+            && last.edition == self.shared.edition
         {
             return Ok(Rc::clone(last));
         }
         let authority = target.host.to_str().ok().and_then(Authority::parse).ok_or(Fault::BadHost)?;
         let site = self.shared.sso.sites.by_host(authority.host()).ok_or(Fault::UnknownHost)?;
         let front = self.shared.fronts.get(&site.name).ok_or(Fault::UnknownHost)?;
-        let pool = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
+        let (pool, tally) = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
         let origin = site.public_url.clone().unwrap_or_else(|| Origin::new(scheme, &authority));
         // The upstream hears of the host that was asked for, under the scheme that visitors use.
         let asked = Origin::new(origin.scheme(), &authority);
@@ -131,12 +158,14 @@ impl Gateway {
             // A copy: what came is a slice of all that came, which would be kept with it.
             host: HeaderValue::from_bytes(target.host.as_bytes()).map_err(|_| Fault::BadHost)?,
             scheme,
+            edition: self.shared.edition,
             hsts: front.hsts.clone().filter(|_| scheme == Scheme::Https),
             front: Arc::clone(front),
             pool: Rc::clone(pool),
+            tally: Arc::clone(tally),
             origin,
             last_presented: RefCell::default(),
-            whereabouts: Whereabouts::new(&connection.peer, &asked).ok_or(Fault::BadHost)?,
+            whereabouts: Whereabouts::new(&connection.peer(), &asked).ok_or(Fault::BadHost)?,
         });
         connection.last.replace(Some(Rc::clone(&address)));
         Ok(address)

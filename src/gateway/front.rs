@@ -6,10 +6,12 @@ use http::HeaderValue;
 
 use super::ancestors::FrameAncestors;
 use super::cors::CorsOrigins;
+use super::course::Tally;
 use super::https::strict_transport_security;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
+use crate::metrics::Muster;
 use crate::proxy::Fleet;
 
 /// A site, ready to be served.
@@ -20,6 +22,8 @@ pub struct Front {
     pub(super) cors: CorsOrigins,
     /// Whose pages may frame it, if any may.
     pub(super) ancestors: Option<FrameAncestors>,
+    /// What the workers count of it.
+    pub(super) tallies: Arc<Muster<Tally>>,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
@@ -34,12 +38,24 @@ impl Front {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
             ancestors: FrameAncestors::new(&site.embed_origins),
+            tallies: Arc::default(),
             fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
             secure_names: CookieNames::new(&site.cookie, Scheme::Https),
             site,
         }
+    }
+
+    /// Prepares `site`, whose upstreams are `fleet`, in the place of this one: what is counted goes on.
+    #[must_use]
+    pub fn succeeded_by(&self, site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
+        Self { tallies: Arc::clone(&self.tallies), ..Self::new(site, fleet) }
+    }
+
+    /// Its upstreams.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
     }
 
     /// The names of its cookies for visitors who come over `scheme`.

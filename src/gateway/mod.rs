@@ -6,6 +6,7 @@ mod assertions;
 mod challenge;
 mod chromeless;
 mod cors;
+mod course;
 mod cross_site;
 mod destination;
 mod embedding;
@@ -16,6 +17,7 @@ mod front;
 mod group;
 mod https;
 mod logout;
+mod office;
 mod paused;
 mod paywall;
 mod presented;
@@ -28,7 +30,9 @@ mod visit;
 mod who_am_i;
 
 pub use address::Connection;
+pub use course::{Homeless, RequestFigures};
 pub use front::Front;
+pub use office::Office;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -44,6 +48,7 @@ use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
+use crate::domain::identity::Edition;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::http::access_log::AccessLine;
@@ -55,8 +60,9 @@ use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
-use address::{Address, Pins};
+use address::Pins;
 use assertions::Assertions;
+use course::{Course, Decision, Tally};
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
@@ -65,8 +71,10 @@ use reserved::Endpoint;
 use revocation::Revocation;
 use visit::{Audience, Target, Visit};
 
-/// What all workers share.
+/// What all workers share, as it follows from one edition of the settings.
 pub struct Shared {
+    /// Which edition that is.
+    pub edition: Edition,
     /// The use cases.
     pub sso: Arc<Sso>,
     /// The token APIs, for sites that offer them on their own hosts.
@@ -79,46 +87,59 @@ pub struct Shared {
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
     pub fronts: HashMap<SiteName, Arc<Front>>,
+    /// What is counted of requests that are for no site.
+    pub homeless: Homeless,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The gateway, as one worker has it.
+impl Shared {
+    /// A worker's connections to the upstreams of a site.
+    fn pool(&self, front: &Front) -> Pool {
+        Pool::new(&front.fleet, &self.clock, self.sso.entropy())
+    }
+}
+
+/// The gateway, as one worker has it. What belongs to the worker and not to the settings, it shares with
+/// the one that comes in its place.
 pub struct Gateway {
     shared: Arc<Shared>,
-    pools: HashMap<SiteName, Rc<Pool>>,
-    request_ids: RequestIds,
+    /// Connections to each site's upstreams, and what is counted of the site.
+    pools: HashMap<SiteName, (Rc<Pool>, Arc<Tally>)>,
+    homeless: Arc<Tally>,
+    request_ids: Rc<RequestIds>,
     watch: Rc<Watch>,
-    revocation: Revocation,
-    assertions: Assertions,
-    pins: Pins,
+    revocation: Rc<Revocation>,
+    assertions: Rc<Assertions>,
+    pins: Rc<Pins>,
     /// Who is just bringing something that is to be kept.
-    arrivals: Arrivals,
+    arrivals: Rc<Arrivals>,
 }
 
 impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         let pool = |(name, front): (&SiteName, &Arc<Front>)| {
-            (name.clone(), Rc::new(Pool::new(&front.fleet, &shared.clock, shared.sso.entropy())))
+            (name.clone(), (Rc::new(shared.pool(front)), front.tallies.enlist()))
         };
         let pools = shared.fronts.iter().map(pool).collect();
-        let request_ids = RequestIds::new(shared.sso.entropy());
+        let request_ids = Rc::new(RequestIds::new(shared.sso.entropy()));
         Self {
+            homeless: shared.homeless.0.enlist(),
             shared,
             pools,
             request_ids,
             watch: Rc::default(),
-            revocation: Revocation::default(),
-            assertions: Assertions::default(),
-            pins: Pins::default(),
-            arrivals: Arrivals::default(),
+            revocation: Rc::default(),
+            assertions: Rc::default(),
+            pins: Rc::default(),
+            arrivals: Rc::default(),
         }
     }
 
     /// A new connection from `peer` over `scheme`.
     pub fn accept(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies))
+        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies), self.shared.edition)
     }
 
     /// The worker's deadlines.
@@ -140,10 +161,11 @@ impl Gateway {
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
         self.pins.sweep();
+        self.pools.values().for_each(|(pool, _)| pool.publish());
         if self.watch.is_draining() {
-            self.pools.values().for_each(|pool| pool.close_idle());
+            self.pools.values().for_each(|(pool, _)| pool.close_idle());
         } else if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            self.pools.values().for_each(|pool| pool.sweep(now));
+            self.pools.values().for_each(|(pool, _)| pool.sweep(now));
             self.sweep_assertions(now);
         }
     }
@@ -151,17 +173,18 @@ impl Gateway {
     /// Answers one request: the one place where faults become responses, and where the access log
     /// is written.
     pub async fn handle(&self, request: Request, connection: &Connection) -> Response {
-        let began = self.shared.clock.now();
+        let course = Course::begin(self.shared.clock.moment(), &self.homeless);
         let trusted = &self.shared.trusted_proxies;
-        let client = Client::of(&connection.peer, request.headers(), trusted);
+        connection.go_by(&self.shared);
+        let client = Client::of(&connection.peer(), request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let opening = opening(request.headers());
-        let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let mut found = None;
-        let answered = self.answer(request, connection, &client, &request_id, began, &mut found).await;
-        let found = found.as_deref();
+        let mut line = AccessLine::of(&request, &client, &request_id, course.began());
+        let answered = self.answer(request, connection, &client, &request_id, &course).await;
+        let found = course.address();
         let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
         let mut response = answered.unwrap_or_else(|fault| {
+            course.decide(if fault.is_ours() { Decision::Failed } else { Decision::Refused });
             // Of a store that is lost the store itself tells, once and not with each request.
             if fault.is_ours() && !matches!(fault, Fault::Unavailable(_)) {
                 let request_id = request_id.as_str();
@@ -176,7 +199,9 @@ impl Gateway {
         if let Some(ancestors) = ancestors {
             ancestors.allow_on(&mut response);
         }
-        line.write(&response, self.shared.clock.now());
+        let now = self.shared.clock.moment();
+        course.finish(response.status(), now);
+        line.write(&response, now.timestamp());
         response
     }
 
@@ -188,12 +213,12 @@ impl Gateway {
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
-        now: Timestamp,
-        found: &mut Option<Rc<Address>>,
+        course: &Course<'_>,
     ) -> Result<Response, Fault> {
+        let now = course.began();
         // 0. Other proxies ask about requests that they carry themselves.
         if forward_auth::asks(&request) {
-            let answer = self.inquire(request, connection, (client, request_id, now), found);
+            let answer = self.inquire(request, connection, (client, request_id), course);
             return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
@@ -203,7 +228,7 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
-        let address = &**found.insert(self.address(connection, &target, client.scheme)?);
+        let address = course.leads_to(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
         //    a token that came in the open is not to be used in the open as well.
@@ -214,7 +239,11 @@ impl Gateway {
         let visit = Visit::of(request.headers(), address, client, &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
-            return self.reserved(endpoint, request, &visit).await;
+            let answer = self.reserved(endpoint, request, &visit).await;
+            if visit.has_redeemed.get() {
+                course.decide(Decision::Redeemed);
+            }
+            return answer;
         }
         if answers_at(site, visit.path.as_str()) {
             let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
@@ -222,6 +251,9 @@ impl Gateway {
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
+            if visit.has_redeemed.get() {
+                course.decide(Decision::Redeemed);
+            }
             return Ok(answer);
         }
         // 6. Who is it, and
@@ -230,8 +262,12 @@ impl Gateway {
         let destination = Destination::of(request.headers(), &visit, &address.host)?;
         let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
             Access::Allow(permit) => permit,
-            Access::Challenge => return self.challenge(&mut request, &visit).await,
+            Access::Challenge => {
+                course.decide(Decision::Challenged);
+                return self.challenge(&mut request, &visit).await;
+            }
             Access::Deny { visitor, alternatives } => {
+                course.decide(Decision::Denied);
                 let refusal =
                     Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(&request, &visit, request_id));
@@ -277,11 +313,17 @@ impl Gateway {
             body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,
+            stopwatch: &course.stopwatch,
         };
+        course.decide(Decision::Allowed);
         let mut response = match forward(permit, request, errand).await? {
             Forwarded::Answer(response) => response,
             // 10. The upstream may find that its answer is not for this visitor.
-            Forwarded::Withheld(withheld) => return self.withheld(*withheld, &visit, request_id).await,
+            Forwarded::Withheld(withheld) => {
+                let is_known = withheld.permit.visitor().is_some();
+                course.decide(if is_known { Decision::Denied } else { Decision::Challenged });
+                return self.withheld(*withheld, &visit, request_id).await;
+            }
         };
         chromeless::remember(&visit, &mut response);
         if with_session {

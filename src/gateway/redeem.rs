@@ -78,7 +78,10 @@ impl Gateway {
             },
         };
         match redeemed {
-            Ok(redeemed) => Ok(Ok(redeemed)),
+            Ok(redeemed) => {
+                visit.has_redeemed.set(true);
+                Ok(Ok(redeemed))
+            }
             Err(RedeemError::Refused(refusal)) => {
                 // A good token is never held back: visitors share addresses.
                 if refusal == Refusal::Unknown {

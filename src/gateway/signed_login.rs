@@ -9,7 +9,7 @@ use crate::api::signed_order;
 use crate::domain::opaque::LoginToken;
 use crate::domain::signed_login::{LoginKey, SignedLogin, Unproven};
 use crate::domain::token::Refusal;
-use crate::sso::SignedOrder;
+use crate::sso::{Event, SignedOrder};
 
 /// How long a token that was brought twice at the same time may take to be kept by whoever is first.
 const MAY_BE_UNDER_WAY: Duration = Duration::from_millis(100);
@@ -24,9 +24,7 @@ impl Gateway {
     ) -> Result<Result<LoginToken, Refusal>, Fault> {
         let site = &visit.front.site;
         let refused = |reason: &str, refusal: Refusal| {
-            tracing::info!(
-                target: "tollgate::audit", event = "signed_token_refused", site = %site.name, reason
-            );
+            self.shared.sso.note(Event::SignedTokenRefused { site: &site.name, refusal, reason });
             Ok(Err(refusal))
         };
         let proven = match LoginKey::prove(&site.login_keys, signed, &site.name, visit.now) {

@@ -97,6 +97,8 @@ pub(super) struct Visit<'a> {
     new_browser: OnceCell<BrowserKey>,
     /// Whether the request is kept until the visitor has signed in.
     pub(super) is_parked: Cell<bool>,
+    /// Whether the token opened a session.
+    pub(super) has_redeemed: Cell<bool>,
 }
 
 impl<'a> Visit<'a> {
@@ -124,6 +126,7 @@ impl<'a> Visit<'a> {
             presented: address.presented(headers),
             new_browser: OnceCell::new(),
             is_parked: Cell::new(false),
+            has_redeemed: Cell::new(false),
         })
     }
 

@@ -37,6 +37,13 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Looks anew whether it is a trusted proxy.
+    pub fn judge_by(&mut self, trusted: &[IpNet]) {
+        self.is_trusted = trusts(trusted, &self.address);
+    }
+}
+
 /// The client of a request: the peer itself, or who is behind a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {

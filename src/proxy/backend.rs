@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::connect::connect;
+use super::figures::Tally;
 use super::fleet::{Fleet, Member};
 use super::forward::Errand;
 use super::handover::{Giver, Taker, handover};
@@ -53,6 +54,8 @@ pub(super) type Link = h1::Link<Stream>;
 pub(super) struct Backend {
     fleet: Arc<Fleet>,
     pub(super) member: Arc<Member>,
+    /// What this worker counts of it.
+    pub(super) tally: Arc<Tally>,
     clock: Arc<dyn Clock>,
     names: Names,
     /// Requests whose answers are not through yet.
@@ -108,6 +111,7 @@ impl Backend {
         Self {
             fleet: Arc::clone(fleet),
             member: Arc::clone(member),
+            tally: member.tallies.enlist(),
             clock: Arc::clone(clock),
             names: Names::default(),
             in_flight: Cell::new(0),
@@ -338,10 +342,10 @@ impl Backend {
     }
 
     /// Keeps a connection whose answer has been read, if it can carry another request.
-    fn put(&self, link: Box<Link>) {
+    fn put(&self, link: Box<Link>, now: Option<Timestamp>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE && link.is_through() {
-            idle.push((self.clock.now(), link));
+            idle.push((now.unwrap_or_else(|| self.clock.now()), link));
         }
     }
 
@@ -351,6 +355,14 @@ impl Backend {
             .borrow_mut()
             .retain_mut(|(since, link)| since.until(now) < MAX_IDLE_TIME && link.is_reusable());
         self.trunks.sweep(now);
+    }
+
+    /// Lets others know how much is under way, and how much waits: now and then, so that no request has
+    /// to.
+    pub(super) fn publish(&self) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.tally.idle.set(count(self.idle.borrow().len() + self.trunks.count()));
+        self.tally.in_flight.set(count(self.in_flight()));
     }
 
     async fn connect(&self, now: Timestamp) -> Result<Stream, ProxyError> {
@@ -431,10 +443,11 @@ impl Busy {
         self.afterwards = holder.map_or(Afterwards::Closed, |holder| Afterwards::Pinned(Box::new(holder)));
     }
 
-    /// Keeps a connection whose answer has been read, if it can carry another request.
-    pub(super) fn give_back(&mut self, link: Box<Link>) {
+    /// Keeps a connection whose answer has been read, if it can carry another request. Whoever knows what
+    /// time it is `now` spares looking.
+    pub(super) fn give_back(&mut self, link: Box<Link>, now: Option<Timestamp>) {
         match std::mem::replace(&mut self.afterwards, Afterwards::Closed) {
-            Afterwards::Pooled => self.backend.put(link),
+            Afterwards::Pooled => self.backend.put(link, now),
             Afterwards::Closed => {}
             Afterwards::Pinned(holder) => holder.keep(link),
         }

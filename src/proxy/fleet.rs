@@ -11,11 +11,13 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 
+use super::figures::Tally;
 use super::standing::{Standing, UpstreamState};
 use super::tls::{Tls, Trust};
 use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme};
 use crate::domain::host::{HostPattern, Origin};
 use crate::domain::site::SiteName;
+use crate::metrics::Muster;
 
 /// A site's upstreams.
 pub struct Fleet {
@@ -38,6 +40,8 @@ pub(super) struct Member {
     pub(super) authority: Authority,
     pub(super) host: HeaderValue,
     pub(super) standing: Standing,
+    /// What the workers count of it.
+    pub(super) tallies: Muster<Tally>,
 }
 
 impl Fleet {
@@ -63,6 +67,13 @@ impl Fleet {
             health: upstreams.health.clone(),
             check_host: visited_host(site),
         })
+    }
+
+    /// Whether what was made for the one site is just as good for the other: all that is read of a site here
+    /// is the same.
+    pub fn is_shared_by(one: &Site, other: &Site) -> bool {
+        let of = |site: &Site| visited_host(site);
+        (&one.name, &one.upstreams, of(one)) == (&other.name, &other.upstreams, of(other))
     }
 
     /// How each upstream is doing.
@@ -97,6 +108,7 @@ impl Member {
             authority: upstream.authority.parse().ok()?,
             host: HeaderValue::from_str(&upstream.authority).ok()?,
             standing: Standing::new(site.name.as_str(), &upstream.to_string()),
+            tallies: Muster::default(),
         })
     }
 }

@@ -23,7 +23,7 @@ use super::streamed_body::StreamedBody;
 use super::{ProxyError, relocate, rewrite, tunnel};
 use crate::config::Site;
 use crate::domain::access::{Label, Permit};
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Origin;
 use crate::domain::session::LiveSession;
 use crate::http::body::{Body, BodyError, Incoming};
@@ -49,6 +49,29 @@ pub enum ShownCookies {
     Others,
     /// None: all of them are ours.
     None,
+}
+
+/// When a request got how far. Who is answered without an upstream never gets there.
+#[derive(Debug)]
+pub struct Stopwatch {
+    /// When the gateway had it.
+    pub began: Moment,
+    /// When it was ready to be sent.
+    pub(super) sent: Cell<Option<Moment>>,
+    /// When there was the head of an answer.
+    pub(super) answered: Cell<Option<Moment>>,
+}
+
+impl Stopwatch {
+    /// Begins now.
+    pub fn begin(now: Moment) -> Self {
+        Self { began: now, sent: Cell::new(None), answered: Cell::new(None) }
+    }
+
+    /// When it was sent, and when it was answered, if it was.
+    pub fn laps(&self) -> Option<(Moment, Moment)> {
+        self.sent.get().zip(self.answered.get())
+    }
 }
 
 /// What has to be known to carry a request.
@@ -91,6 +114,8 @@ pub struct Errand<'a> {
     pub watch: &'a Rc<Watch>,
     /// The clock for idle connections.
     pub clock: &'a Arc<dyn Clock>,
+    /// When the request got how far.
+    pub stopwatch: &'a Stopwatch,
 }
 
 /// What comes of a request that was forwarded.
@@ -118,13 +143,12 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
-    let now = errand.clock.now();
     let session = permit.visitor();
     let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, session));
     let was_pinned = pinned.is_some();
     let (chosen, pinned) = match pinned {
         Some((index, link)) => (errand.pool.backend(index).map(|backend| (index, backend)), Some(link)),
-        None => (errand.pool.choose(&[], now), None),
+        None => (errand.pool.choose(&[], errand.stopwatch.began.timestamp()), None),
     };
     let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
     let authenticates = connection_auth::is_asked(&came.headers);
@@ -135,6 +159,9 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
     let message = backend.message(&came, body, &permit, &errand);
     let under_way = Cell::new(first);
+    let sent = errand.clock.moment();
+    let now = sent.timestamp();
+    errand.stopwatch.sent.set(Some(sent));
     let answered = {
         let mut exchange =
             pin!(exchange(message, &came.method, &errand, (&under_way, backend, manner, now), &progress));
@@ -152,7 +179,9 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         })
     };
     let Answered { status, mut headers, source, mut busy } = answered?;
-    errand.pool.answered(under_way.get());
+    let answered = errand.clock.moment();
+    errand.stopwatch.answered.set(Some(answered));
+    errand.pool.answered(under_way.get(), sent.micros_until(answered));
     progress.answered();
     if was_pinned || authenticates || connection_auth::is_spoken_of(&headers) {
         let pin = errand.pin.as_ref();
@@ -163,7 +192,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     if remarks.has_label {
         let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
         if !label.as_ref().is_some_and(|label| label.admits(&permit, errand.client.address)) {
-            throw_away(status, source, &mut busy);
+            throw_away(status, source, &mut busy, answered.timestamp());
             let request = Request::from_parts(came, Incoming::None);
             return Ok(Forwarded::Withheld(Box::new(Withheld { request, permit, label })));
         }
@@ -188,7 +217,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         }
         Source::Link(mut link) => match link.take_whole() {
             Some(whole) => {
-                busy.give_back(link);
+                busy.give_back(link, Some(answered.timestamp()));
                 Body::from(whole)
             }
             None => in_time(ResponseBody::new(link, busy), &headers, session, &errand),
@@ -208,12 +237,12 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
 
 /// Leaves an answer unread. A connection whose answer is there as a whole can be used again; any other
 /// is closed, and a stream is reset.
-fn throw_away(status: StatusCode, source: Source, busy: &mut Busy) {
+fn throw_away(status: StatusCode, source: Source, busy: &mut Busy, now: Timestamp) {
     if let Source::Link(mut link) = source
         && status != StatusCode::SWITCHING_PROTOCOLS
         && link.take_whole().is_some()
     {
-        busy.give_back(link);
+        busy.give_back(link, Some(now));
     }
 }
 

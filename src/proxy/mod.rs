@@ -9,6 +9,7 @@
 mod backend;
 mod checkup;
 mod connect;
+mod figures;
 mod fleet;
 mod forward;
 mod h1;
@@ -32,8 +33,9 @@ use std::error::Error;
 use std::fmt;
 
 pub use checkup::Checkups;
+pub use figures::UpstreamFigures;
 pub use fleet::Fleet;
-pub use forward::{Errand, Forwarded, ShownCookies, Withheld, forward};
+pub use forward::{Errand, Forwarded, ShownCookies, Stopwatch, Withheld, forward};
 pub use pin::Pin;
 pub use pool::Pool;
 pub use rewrite::{X_TOLLGATE_ASSERTION, origin_form};

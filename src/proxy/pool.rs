@@ -85,17 +85,21 @@ impl Pool {
         }
     }
 
-    /// The upstream `index` answered.
-    pub(super) fn answered(&self, index: usize) {
+    /// The upstream `index` answered, after so many microseconds.
+    pub(super) fn answered(&self, index: usize, micros: u64) {
+        let Some(backend) = self.backends.get(index) else { return };
+        backend.tally.answered.observe_alone(micros);
         // Where there is but one, it is used however it is doing.
-        if let Some(backend) = self.backends.get(index).filter(|_| self.backends.len() > 1) {
+        if self.backends.len() > 1 {
             backend.member.standing.answered();
         }
     }
 
     /// The upstream `index` did not answer, and it was not the visitor's fault.
     pub(super) fn failed(&self, index: usize, now: Timestamp) {
-        if let Some(backend) = self.backends.get(index).filter(|_| self.backends.len() > 1) {
+        let Some(backend) = self.backends.get(index) else { return };
+        backend.tally.failed.add_alone(1);
+        if self.backends.len() > 1 {
             let spread = |most: Duration| most.mul_f64(self.dice.borrow_mut().random());
             backend.member.standing.failed(now, spread);
         }
@@ -105,6 +109,11 @@ impl Pool {
     pub fn close_idle(&self) {
         const END_OF_TIME: Timestamp = Timestamp::from_millis(u64::MAX);
         self.sweep(END_OF_TIME);
+    }
+
+    /// Lets others know how much is under way, and how much waits.
+    pub fn publish(&self) {
+        self.backends.iter().for_each(|backend| backend.publish());
     }
 
     /// Closes what has been idle for too long or was closed by its upstream.

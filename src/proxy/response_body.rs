@@ -26,7 +26,7 @@ impl ResponseBody {
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            self.busy.give_back(link);
+            self.busy.give_back(link, None);
         }
     }
 }

@@ -80,6 +80,16 @@ impl Standing {
         }
     }
 
+    /// Whether it is given requests, as far as there are others.
+    pub(super) fn is_up(&self, now: Timestamp) -> bool {
+        self.trust(now) != Trust::None
+    }
+
+    /// The names of its site and of itself.
+    pub(super) fn names(&self) -> (&str, &str) {
+        (&self.site, &self.upstream)
+    }
+
     /// It answered.
     pub(super) fn answered(&self) {
         if self.failures.load(Relaxed) == 0 {

@@ -75,6 +75,11 @@ impl Trunks {
         Ok(Ride::on(trunk, Arc::clone(clock)))
     }
 
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.open.borrow().len()
+    }
+
     /// Closes what has been idle for too long, and forgets what is closed.
     pub(super) fn sweep(&self, now: Timestamp) {
         self.open.borrow_mut().retain(|trunk| {

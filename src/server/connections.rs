@@ -1,5 +1,6 @@
 //! Accepting connections, and what is asked of whoever answers on them.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::door::Door;
+use super::listen::BACKLOG;
+use super::orders::Doors;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::Shortage;
+use super::traffic::Traffic;
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::watch::Watch;
@@ -57,6 +61,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Time for which a connection may wait for another request.
     pub idle_time: Duration,
+    /// Where connections are counted.
+    pub traffic: Arc<Traffic>,
 }
 
 /// A connection that was accepted.
@@ -72,8 +78,7 @@ pub(super) struct Guest {
 /// A worker among the others of its crew, and what its connections need.
 pub(super) struct Host<A> {
     pub(super) answer: Rc<A>,
-    pub(super) doors: Vec<Rc<Door<()>>>,
-    pub(super) limits: Rc<Limits>,
+    pub(super) limits: RefCell<Rc<Limits>>,
     pub(super) roster: Arc<Roster>,
     pub(super) shortage: Arc<Shortage>,
     /// Its number on the roster.
@@ -81,23 +86,57 @@ pub(super) struct Host<A> {
 }
 
 impl<A: Answer + 'static> Host<A> {
-    /// Accepts at a door until `shutdown` says so.
+    /// Accepts at a door until `shutdown` says so, or it is not `open` any more.
     pub(super) async fn attend(
         self: Rc<Self>,
         listener: TcpListener,
-        door: usize,
+        door: Arc<Door<()>>,
+        mut open: watch::Receiver<Doors>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         loop {
             let accepted = tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => return,
-                accepted = accept(&listener, &self.limits.connections) => accepted,
+                _ = open.changed() => break,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer, permit)) => self.seat(stream, peer, permit, door),
+                Ok((stream, peer)) => self.let_in(stream, peer, &door, &mut shutdown).await,
                 Err(error) => self.shortage.bear(&error).await,
             }
+        }
+        // Who has come so far found the door open. Where it still is, others accept now.
+        let (Ok(address), Ok(listener)) = (listener.local_addr(), listener.into_std()) else { return };
+        if matches!(&*open.borrow(), Doors::Replaced { stay } if stay.contains(&address)) {
+            return;
+        }
+        for (stream, peer) in std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG) {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.let_in(stream, peer, &door, &mut shutdown).await;
+            }
+        }
+    }
+
+    /// Waits for a place for a connection: whoever has to wait further waits in the kernel's queue. A
+    /// listener on which nothing happens holds no place.
+    async fn let_in(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        door: &Arc<Door<()>>,
+        shutdown: &mut watch::Receiver<bool>,
+    ) {
+        let places = Arc::clone(&self.limits.borrow().connections);
+        let permit = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            permit = places.acquire_owned() => permit,
+        };
+        if let Ok(permit) = permit {
+            self.seat(stream, peer, permit, Arc::clone(door));
         }
     }
 
@@ -124,7 +163,8 @@ impl<A: Answer + 'static> Host<A> {
     }
 
     /// Finds a worker for a connection.
-    fn seat(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, door: usize) {
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, door: Arc<Door<()>>) {
+        self.limits.borrow().traffic.accepted.increment();
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
             self.welcome(Guest { stream, peer, permit, seat }, door);
@@ -133,22 +173,10 @@ impl<A: Answer + 'static> Host<A> {
         }
     }
 
-    fn welcome(&self, guest: Guest, door: usize) {
-        let Some(door) = self.doors.get(door) else { return };
+    fn welcome(&self, guest: Guest, door: Arc<Door<()>>) {
         // Failing to set an option is no reason to turn a visitor away.
         let _latency_only = guest.stream.set_nodelay(true);
-        let (answer, limits) = (Rc::clone(&self.answer), Rc::clone(&self.limits));
-        tokio::task::spawn_local(receive(Rc::clone(door), guest, answer, limits));
+        let (answer, limits) = (Rc::clone(&self.answer), Rc::clone(&self.limits.borrow()));
+        tokio::task::spawn_local(receive(door, guest, answer, limits));
     }
-}
-
-/// Accepts one, then waits for a place: whoever has to wait further waits in the kernel's queue. A
-/// listener on which nothing happens holds no place.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let (stream, peer) = listener.accept().await?;
-    let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    Ok((stream, peer, permit))
 }

@@ -1,7 +1,6 @@
 //! A listener with what is spoken on it.
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -39,8 +38,8 @@ impl Door<std::net::TcpListener> {
 
     /// Lets the current thread's runtime accept at it. The socket comes by itself: it is closed
     /// when nobody accepts any more, while those who came in may stay.
-    pub(super) fn open(self) -> io::Result<(TcpListener, Rc<Door<()>>)> {
+    pub(super) fn open(self) -> io::Result<(TcpListener, Arc<Door<()>>)> {
         let Self { listener, proxies, tls, h2c } = self;
-        Ok((TcpListener::from_std(listener)?, Rc::new(Door { listener: (), proxies, tls, h2c })))
+        Ok((TcpListener::from_std(listener)?, Arc::new(Door { listener: (), proxies, tls, h2c })))
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel keeps waiting when all workers are busy.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: usize = 4096;
 
 /// Binds `address` (port 0 for any) and listens.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -26,7 +26,7 @@ fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -12,12 +13,13 @@ use super::connections::{Answer, Guest, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
+use super::traffic::Traffic;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
 /// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
-    door: Rc<Door<()>>,
+    door: Arc<Door<()>>,
     guest: Guest,
     answer: Rc<A>,
     limits: Rc<Limits>,
@@ -55,7 +57,14 @@ async fn welcome<A: Answer + 'static>(
         }
         return Ok(());
     };
-    let stream = Box::new(Box::pin(in_time(limits.head_time, tls.accept(stream))).await?);
+    let shaken = Box::pin(in_time(limits.head_time, tls.accept(stream))).await;
+    let Traffic { shaken_hands, failed_handshakes, .. } = &*limits.traffic;
+    if shaken.is_ok() {
+        shaken_hands.increment();
+    } else {
+        failed_handshakes.increment();
+    }
+    let stream = Box::new(shaken?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, Scheme::Https);
     if is_h2 {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::door::Door;
+
 /// The workers of a crew.
 #[derive(Debug)]
 pub(super) struct Roster(Vec<Member>);
@@ -21,14 +23,13 @@ struct Member {
 }
 
 /// A connection on its way to another worker.
-#[derive(Debug)]
 pub(super) struct Handed {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) permit: OwnedSemaphorePermit,
     pub(super) seat: Seat,
-    /// The number of the door through which it came.
-    pub(super) door: usize,
+    /// The door through which it came.
+    pub(super) door: Arc<Door<()>>,
 }
 
 /// That a worker has a connection. It is counted until this is dropped.

@@ -1,8 +1,10 @@
 //! Threads that serve, and how they are stopped.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime;
@@ -11,6 +13,7 @@ use tokio::task::LocalSet;
 
 use super::connections::{Answer, Host, Limits};
 use super::door::Door;
+use super::orders::{Change, Order, Readied};
 use super::roster::{Handed, Roster};
 use super::shortage::Shortage;
 
@@ -45,40 +48,60 @@ impl<A> Chore<A> {
 }
 
 /// The workers that are running.
-pub struct Crew {
+pub struct Crew<A> {
     shutdown: watch::Sender<bool>,
     ended: Vec<oneshot::Receiver<()>>,
-    drain: Duration,
+    /// How long they get to finish what runs, in milliseconds.
+    drain: Arc<AtomicU64>,
+    orders: Vec<mpsc::UnboundedSender<Order<A>>>,
     roster: Arc<Roster>,
     /// What is handed to those who are still to be hired, the last first.
     desks: Vec<mpsc::UnboundedReceiver<Handed>>,
     shortage: Arc<Shortage>,
 }
 
-impl Crew {
+impl<A: Answer + 'static> Crew<A> {
     /// A crew that is to have so many workers, who get `drain` to finish what runs when they are
     /// stopped.
     pub fn new(workers: usize, drain: Duration) -> Self {
         let (roster, mut desks) = Roster::new(workers);
         desks.reverse();
         let (shutdown, ended, shortage) = (watch::Sender::new(false), Vec::new(), Arc::default());
-        Self { shutdown, ended, drain, roster, desks, shortage }
+        let (orders, drain) = (Vec::new(), Arc::new(AtomicU64::new(millis(drain))));
+        Self { shutdown, ended, drain, orders, roster, desks, shortage }
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Gets all workers ready for a change, each for its own.
+    pub async fn ready(&self, changes: Vec<Change<A>>) -> io::Result<Readied> {
+        Readied::ask(&self.orders, changes).await
+    }
+
+    /// Gives them `drain` to finish what runs when they are stopped.
+    pub fn drain_within(&self, drain: Duration) {
+        self.drain.store(millis(drain), Ordering::Relaxed);
     }
 
     /// Starts a worker, and waits until it accepts connections.
-    pub async fn hire<A: Answer + 'static>(&mut self, name: String, work: Work<A>) -> io::Result<()> {
+    pub async fn hire(&mut self, name: String, work: Work<A>) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let desk = self.desks.pop().ok_or_else(|| io::Error::other("the crew has all its workers"))?;
         let (started, has_started) = oneshot::channel();
         let (ended, has_ended) = oneshot::channel();
+        let (order, orders) = mpsc::unbounded_channel();
         let labour = Labour {
+            orders,
             number: self.ended.len(),
             desk,
             roster: Arc::clone(&self.roster),
             shortage: Arc::clone(&self.shortage),
             shutdown: self.shutdown.subscribe(),
         };
-        let drain = self.drain;
+        let drain = Arc::clone(&self.drain);
         std::thread::Builder::new().name(name).spawn(move || {
             let local = LocalSet::new();
             let Some((answer, chore)) = local.block_on(&runtime, labour.work(work, started)) else { return };
@@ -89,11 +112,13 @@ impl Crew {
                     () = chore.go_on(&answer) => {}
                 }
             };
+            let drain = Duration::from_millis(drain.load(Ordering::Relaxed));
             let _is_over = runtime.block_on(async { tokio::time::timeout(drain, overtime).await });
             let _nobody_waits = ended.send(());
         })?;
         has_started.await.map_err(io::Error::other)??;
         self.ended.push(has_ended);
+        self.orders.push(order);
         Ok(())
     }
 
@@ -106,8 +131,13 @@ impl Crew {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What a worker is told on its first day.
-struct Labour {
+struct Labour<A> {
+    orders: mpsc::UnboundedReceiver<Order<A>>,
     number: usize,
     desk: mpsc::UnboundedReceiver<Handed>,
     roster: Arc<Roster>,
@@ -115,14 +145,14 @@ struct Labour {
     shutdown: watch::Receiver<bool>,
 }
 
-impl Labour {
+impl<A: Answer + 'static> Labour<A> {
     /// Accepts at all doors until told to stop. What is left to be looked after then.
-    async fn work<A: Answer + 'static>(
+    async fn work(
         self,
         work: Work<A>,
         started: oneshot::Sender<io::Result<()>>,
     ) -> Option<(Rc<A>, Chore<A>)> {
-        let Self { number, desk, roster, shortage, mut shutdown } = self;
+        let Self { orders, number, desk, roster, shortage, mut shutdown } = self;
         let doors: io::Result<Vec<_>> = work.doors.into_iter().map(Door::open).collect();
         let (doors, outcome) = match doors {
             Ok(doors) => (doors, Ok(())),
@@ -133,13 +163,10 @@ impl Labour {
         if failed {
             return None;
         }
-        let (listeners, doors): (Vec<_>, Vec<_>) = doors.into_iter().unzip();
         let answer = (work.answer)();
-        let limits = Rc::new(work.limits);
-        let host = Rc::new(Host { answer: Rc::clone(&answer), doors, limits, roster, shortage, number });
-        for (door, listener) in listeners.into_iter().enumerate() {
-            tokio::task::spawn_local(Rc::clone(&host).attend(listener, door, shutdown.clone()));
-        }
+        let limits = RefCell::new(Rc::new(work.limits));
+        let host = Rc::new(Host { answer: Rc::clone(&answer), limits, roster, shortage, number });
+        tokio::task::spawn_local(Rc::clone(&host).work(doors, orders, shutdown.clone()));
         tokio::task::spawn_local(host.take_over(desk, shutdown.clone()));
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => answer.watch().drain(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing};
 use crate::domain::clock::Timestamp;
@@ -62,6 +62,18 @@ impl Signers {
         };
         let by_site = sites.iter().filter_map(signer).collect();
         Self { by_site, due_at: AtomicU64::new(0), is_busy: AtomicBool::new(false) }
+    }
+}
+
+impl Signers {
+    /// The same for `sites` in the place of those so far: keys that are known stay so.
+    pub(super) fn succeeded_by(&self, sites: &[Arc<Site>]) -> Self {
+        let next = Self::new(sites);
+        for (site, signer) in &next.by_site {
+            let known = self.by_site.get(site).and_then(Signer::known);
+            *signer.ring.write().unwrap_or_else(PoisonError::into_inner) = known;
+        }
+        next
     }
 }
 
@@ -132,7 +144,7 @@ impl Sso {
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
                 let keys: Vec<&str> = next.keys().map(|key| key.id()).collect();
-                tracing::info!(target: "tollgate::audit", event = "signing_keys_changed", %site, ?keys);
+                self.note(Event::SigningKeysChanged { site, keys: &keys });
                 signer.keep(next);
                 return Ok(());
             }

@@ -1,13 +1,20 @@
 //! Recognising a session: the one step of all this that every request takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Sso;
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::{SessionHash, SessionKey};
 use crate::domain::session::{End, LiveSession, Standing};
-use crate::store::{Glance, StoreResult};
+use crate::store::{Glance, StoreResult, Unavailable};
+
+/// How often a session that others change meanwhile is looked up.
+const LOOKS: usize = 8;
+
+/// How long it takes until what supersedes a session is there.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Sso {
     /// The live session on `site` that `key` opens, if there is one. Its idle time starts anew.
@@ -42,8 +49,17 @@ impl Sso {
         key: &SessionKey,
         now: Timestamp,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
-        let found = self.find_by_cookie(key.hash()).await?;
-        Ok(found.filter(|live| live.session.site == site.name && live.is_alive(now)))
+        for _ in 0..LOOKS {
+            let found = self.find_by_cookie(key.hash()).await?;
+            let Some(live) = found.filter(|live| live.session.site == site.name) else { return Ok(None) };
+            match live.standing(now) {
+                Standing::Good => return Ok(self.fitted(live, site)),
+                Standing::Over(_) => return Ok(None),
+                // Another one is about to take its place.
+                Standing::Superseded => tokio::time::sleep(A_MOMENT).await,
+            }
+        }
+        Err(Unavailable)
     }
 
     /// The session behind a cookie, good or not. Nearly always it is at hand.

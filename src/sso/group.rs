@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sso;
 use super::redeem::RedeemError;
-use super::sessions::{SessionChange, note_end};
+use super::sessions::SessionChange;
+use super::{Event, Sso};
 use crate::config::{RedeemMode, Site};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
@@ -17,7 +17,6 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::session::{End, LiveSession, SessionId};
 use crate::domain::state::{BrowserKey, LoginState};
 use crate::domain::token::{Refusal, RolePolicy, TokenGrant, TokenKind};
-use crate::domain::user::UserId;
 use crate::store::{SessionFilter, StoreResult, Unavailable};
 
 /// The browser comes with the token at once.
@@ -68,7 +67,7 @@ impl Sso {
         let idle = Duration::from(session.idle);
         let session_idle = (idle < from.session_idle).then(|| idle.min(site.session_idle));
         let token = LoginToken::mint(self.entropy());
-        let user = identity.user.map(UserId::number);
+        let user = identity.user;
         let grant = TokenGrant {
             kind: TokenKind::Session,
             site: site.name.clone(),
@@ -82,10 +81,8 @@ impl Sso {
             source: Some(session.id),
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
-        tracing::info!(
-            target: "tollgate::audit", event = "token_issued", site = %site.name, user, by = "sso_group",
-            from_site = %from.name, from_session = %session.id
-        );
+        let from = Some((&from.name, session.id));
+        self.note(Event::TokenIssued { site: &site.name, user, by: "sso_group", from });
         Ok(Some(token))
     }
 
@@ -214,7 +211,7 @@ impl Sso {
     async fn end_by_visitor(&self, id: SessionId) -> StoreResult<bool> {
         let ended = self.stores.sessions.remove_by_id(id, End::LoggedOut).await?;
         if let Some(live) = &ended {
-            note_end(&live.session.site, id, End::LoggedOut);
+            self.note(Event::SessionEnded { site: &live.session.site, session: id, end: End::LoggedOut });
         }
         Ok(ended.is_some())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -11,7 +11,7 @@ use crate::domain::identity::{Details, Identity};
 use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
-use crate::domain::user::{PersonName, User, UserId};
+use crate::domain::user::{PersonName, User};
 use crate::store::{NonceKey, StoreResult, Unavailable};
 
 /// The life of a token of the plain API, unless site or call say otherwise.
@@ -126,7 +126,7 @@ impl Sso {
             self.stores.directory.provision(member.email, member.name, site.name.clone(), self.now()).await?;
         let user = provisioned.user;
         if provisioned.created {
-            tracing::info!(target: "tollgate::audit", event = "user_created", user = user.id.number(), site = %site.name, by);
+            self.note(Event::UserCreated { user: user.id, site: &site.name, by });
         }
         let identity = Identity {
             user: Some(user.id),
@@ -205,7 +205,7 @@ impl Sso {
     ) -> StoreResult<Issued> {
         let Blank { token, kind, role_policy, ttl } = blank;
         let expires_at = self.now().after(ttl);
-        let user = identity.user.map(UserId::number);
+        let user = identity.user;
         let grant = TokenGrant {
             kind,
             site: site.name.clone(),
@@ -219,7 +219,7 @@ impl Sso {
             source: None,
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
-        tracing::info!(target: "tollgate::audit", event = "token_issued", site = %site.name, user, by);
+        self.note(Event::TokenIssued { site: &site.name, user, by, from: None });
         Ok(Issued { token, expires_at, user_created: false })
     }
 }

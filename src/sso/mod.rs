@@ -5,6 +5,9 @@
 
 mod assertions;
 mod authenticate;
+mod chronicle;
+mod editions;
+mod event;
 mod group;
 mod issue;
 mod paused;
@@ -15,6 +18,9 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
+pub use chronicle::Told;
+pub use editions::Consequences;
+pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
@@ -23,11 +29,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 use crate::domain::state::BrowserKey;
+use crate::metrics::{Kind, Page, Source};
 use crate::store::Stores;
 use assertions::Signers;
+use chronicle::Chronicle;
 use sites::Sites;
 use throttle::{RecentFailures, Throttle};
 use withdrawals::Withdrawals;
@@ -37,21 +47,23 @@ pub struct Sso {
     /// The sites that there are.
     pub sites: Sites,
     /// Holds back whoever presents wrong API keys.
-    wrong_keys: Throttle,
+    wrong_keys: Arc<Throttle>,
     /// Holds back whoever presents tokens that were never issued.
-    guesses: Throttle,
+    guesses: Arc<Throttle>,
     /// Stops a browser and a login page from sending each other in circles.
-    bounces: RecentFailures,
+    bounces: Arc<RecentFailures>,
     /// The same for browsers without cookies, of which there may be many at one address.
-    cookieless_bounces: Throttle,
+    cookieless_bounces: Arc<Throttle>,
     /// Stops sites that share a login from sending a browser in circles.
-    rounds: RecentFailures,
+    rounds: Arc<RecentFailures>,
     /// Bounds the tokens by which one session is handed on.
-    hand_overs: Throttle,
+    hand_overs: Arc<Throttle>,
     /// Meets logins that are under way.
-    withdrawals: Withdrawals,
+    withdrawals: Arc<Withdrawals>,
     /// What sites sign with that do.
     signers: Signers,
+    /// Tells what happens.
+    chronicle: Arc<Chronicle>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -63,13 +75,14 @@ impl Sso {
         Self {
             signers: Signers::new(sites.all()),
             sites,
-            wrong_keys: Throttle::new(30, Duration::from_secs(2)),
-            guesses: Throttle::new(40, Duration::from_secs(1)),
-            bounces: RecentFailures::new(3, Duration::from_mins(1)),
-            cookieless_bounces: Throttle::new(200, Duration::from_millis(500)),
-            rounds: RecentFailures::new(20, Duration::from_mins(1)),
-            hand_overs: Throttle::new(20, Duration::from_secs(3)),
-            withdrawals: Withdrawals::default(),
+            wrong_keys: Arc::new(Throttle::new(30, Duration::from_secs(2))),
+            guesses: Arc::new(Throttle::new(40, Duration::from_secs(1))),
+            bounces: Arc::new(RecentFailures::new(3, Duration::from_mins(1))),
+            cookieless_bounces: Arc::new(Throttle::new(200, Duration::from_millis(500))),
+            rounds: Arc::new(RecentFailures::new(20, Duration::from_mins(1))),
+            hand_overs: Arc::new(Throttle::new(20, Duration::from_secs(3))),
+            withdrawals: Arc::default(),
+            chronicle: Arc::default(),
             stores,
             clock,
             entropy,
@@ -84,6 +97,16 @@ impl Sso {
     /// The source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
         self.entropy.as_ref()
+    }
+
+    /// Tells the audit log, and whoever listens, what has happened.
+    pub fn note(&self, event: Event<'_>) {
+        self.chronicle.note(event, self.now());
+    }
+
+    /// Everything that happens from now on, unless there are `most` already who listen.
+    pub fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
+        self.chronicle.listen(most)
     }
 
     /// Notes a token that never was, from `address`; how long to wait if there were too many.
@@ -127,11 +150,6 @@ impl Sso {
         self.stores.directory.answers().await.is_ok()
     }
 
-    /// How the stores have been doing.
-    pub fn store_health(&self) -> crate::store::Health {
-        self.stores.sessions.health()
-    }
-
     /// Has the stores write down what is still to be.
     pub async fn close(&self) -> crate::store::StoreResult<()> {
         self.stores.sessions.close().await
@@ -150,5 +168,26 @@ impl Sso {
         }
         self.bounces.sweep(self.now());
         self.rounds.sweep(self.now());
+    }
+}
+
+impl Source for Sso {
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let sites = || self.sites.all().iter().map(|site| &site.name);
+        self.chronicle.write_figures(page, sites());
+        if let Some(counts) = self.stores.sessions.count() {
+            page.begin("tollgate_sessions", Kind::Gauge, "Sessions that are kept.");
+            for site in sites() {
+                page.figure(&[("site", site.as_str())], counts.get(site).copied().unwrap_or_default());
+            }
+        }
+        let health = self.stores.sessions.health();
+        page.begin("tollgate_store_up", Kind::Gauge, "Whether the store does what it is asked.");
+        page.figure(&[], u8::from(health.is_well));
+        let help = "Times that the store did not do what it was asked.";
+        page.begin("tollgate_store_faults_total", Kind::Counter, help);
+        for (reason, times) in health.faults {
+            page.figure(&[("reason", reason)], times);
+        }
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::domain::entropy::Entropy;
 use crate::domain::network::network_of;
 use crate::domain::paused::{Berth, Content, KEPT_FOR, Manner, Paused, Post, Sender};
@@ -31,7 +31,7 @@ impl Sso {
         let until = self.now().after(KEPT_FOR);
         self.stores.parked.park(berth, Parcel { network: network_of(address), until, sealed }).await?;
         let bytes = if let Content::Whole(post) = &paused.content { post.body.len() } else { 0 };
-        tracing::info!(target: "tollgate::audit", event = "request_parked", site = %site, bytes);
+        self.note(Event::RequestParked { site, bytes });
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl Sso {
         let Some(sealed) = self.stores.parked.take(berth, self.now()).await? else { return Ok(None) };
         let paused = open(browser, &berth, sealed);
         if paused.is_some() {
-            tracing::info!(target: "tollgate::audit", event = "request_resumed", site = %site);
+            self.note(Event::RequestResumed { site });
         }
         Ok(paused)
     }

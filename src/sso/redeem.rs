@@ -4,15 +4,14 @@ use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sso;
-use super::sessions::note_end;
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
 use crate::domain::session::{LiveSession, Session, SessionId};
 use crate::domain::state::{BrowserKey, Receipt};
 use crate::domain::token::{Claim, Redeemed as EarlierRedemption, Refusal, RolePolicy, Taken, TokenKind};
-use crate::domain::user::{Account, User, UserId};
+use crate::domain::user::{Account, User};
 use crate::store::{Admission, Beginning, StoreResult, Unavailable, live_session};
 
 /// A browser's attempt to redeem a token.
@@ -70,11 +69,17 @@ impl Sso {
     /// token would be gone and the session not there.
     pub async fn redeem(self: &Arc<Self>, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let sso = Arc::clone(self);
-        let redemption = tokio::spawn(async move { sso.redeem_attached(attempt).await });
+        let redemption = tokio::spawn(async move {
+            let redeemed = sso.redeem_attached(&attempt).await;
+            if let Err(RedeemError::Refused(refusal)) = redeemed {
+                sso.note(Event::TokenRefused { site: &attempt.site.name, refusal });
+            }
+            redeemed
+        });
         redemption.await.map_err(|_| Unavailable)?
     }
 
-    async fn redeem_attached(&self, attempt: Redemption) -> Result<Redeemed, RedeemError> {
+    async fn redeem_attached(&self, attempt: &Redemption) -> Result<Redeemed, RedeemError> {
         let site = &attempt.site;
         let now = self.now();
         let withdrawn = self.withdrawals.count();
@@ -86,15 +91,9 @@ impl Sso {
             require_state: site.require_state || attempt.bound,
             receipt: receipt.clone(),
         };
-        let taken = self.stores.tokens.take(attempt.token.hash(), claim, now).await?;
-        let taken = taken.inspect_err(|refusal| {
-            tracing::info!(
-                target: "tollgate::audit", event = "token_refused", site = %site.name, reason = refusal.as_str()
-            );
-        })?;
-        let grant = match taken {
+        let grant = match self.stores.tokens.take(attempt.token.hash(), claim, now).await?? {
             Taken::Now(grant) => grant,
-            Taken::Before(earlier) => return self.redeemed_before(&attempt, earlier).await,
+            Taken::Before(earlier) => return self.redeemed_before(attempt, earlier).await,
         };
         let source = match grant.source {
             Some(id) => Some(self.source_of_token(id).await?),
@@ -135,11 +134,11 @@ impl Sso {
         let live = Arc::new(live_session(key.hash(), session, site, now));
         let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, now };
         let Admission::Begun(ended) = self.stores.sessions.insert(Arc::clone(&live), beginning).await? else {
-            tracing::info!(target: "tollgate::audit", event = "session_refused", site = %site.name, reason = "too_many");
+            self.note(Event::SessionRefused { site: &site.name });
             return Err(RedeemError::TooManySessions);
         };
         for (id, end) in ended {
-            note_end(&site.name, id, end);
+            self.note(Event::SessionEnded { site: &site.name, session: id, end });
         }
         if self.withdrawals.meant(&live.session.identity, &site.name, withdrawn) {
             self.revoke_session(live.session.id).await?;
@@ -147,9 +146,9 @@ impl Sso {
         }
         self.confirm_source(&live, grant.source).await?;
         self.confirm_rights(&live).await?;
-        let id = live.session.id;
-        let user = live.session.identity.user.map(UserId::number);
-        tracing::info!(target: "tollgate::audit", event = "session_started", site = %site.name, session = %id, user);
+        let (site, session, user) = (&site.name, live.session.id, live.session.identity.user);
+        self.note(Event::TokenRedeemed { site, session, user });
+        self.note(Event::SessionStarted { site, session, user });
         // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
         let was_asked_for = grant.state.is_some() && grant.source.is_none();
         Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
@@ -167,10 +166,8 @@ impl Sso {
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
                 self.confirm_source(&live, earlier.source).await?;
-                let id = live.session.id;
-                tracing::info!(
-                    target: "tollgate::audit", event = "token_redeemed_again", site = %attempt.site.name, session = %id
-                );
+                let session = live.session.id;
+                self.note(Event::TokenRedeemedAgain { site: &attempt.site.name, session });
                 // Whether it came with the state is not remembered.
                 return Ok(Redeemed { key, live, return_url: earlier.return_url, was_asked_for: false });
             }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sso;
 use super::redeem::{RedeemError, with_rights};
+use super::{Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionId};
-use crate::domain::site::SiteName;
 use crate::domain::user::User;
 use crate::store::{Page, SessionFilter, StoreResult, live_session};
 
@@ -41,7 +40,7 @@ impl SessionChange {
 }
 
 /// How many sessions are worked on at a time where all of a person's are.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 
 impl Sso {
     /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`: a cookie of
@@ -56,7 +55,8 @@ impl Sso {
             return self.log_out_with_kin(live, filter).await.map(|()| true);
         }
         if let Some(live) = self.stores.sessions.remove(hash, End::LoggedOut).await? {
-            note_end(&site.name, live.session.id, End::LoggedOut);
+            let session = live.session.id;
+            self.note(Event::SessionEnded { site: &site.name, session, end: End::LoggedOut });
         }
         Ok(true)
     }
@@ -65,7 +65,7 @@ impl Sso {
     pub async fn revoke_session(&self, id: SessionId) -> StoreResult<bool> {
         let ended = self.stores.sessions.remove_by_id(id, End::Revoked).await?;
         if let Some(live) = &ended {
-            note_end(&live.session.site, id, End::Revoked);
+            self.note(Event::SessionEnded { site: &live.session.site, session: id, end: End::Revoked });
         }
         Ok(ended.is_some())
     }
@@ -180,10 +180,4 @@ impl Sso {
             }
         }
     }
-}
-
-/// Notes in the audit log that a session of `site` ended before its time.
-pub(super) fn note_end(site: &SiteName, session: SessionId, end: End) {
-    let reason = end.as_str();
-    tracing::info!(target: "tollgate::audit", event = "session_ended", %site, %session, reason);
 }

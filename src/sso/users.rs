@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Sso;
+use super::{Event, Sso};
 use crate::domain::site::SiteName;
 use crate::domain::user::{User, UserId};
 use crate::store::{Page, SessionFilter, StoreResult, UserChange, UserFilter};
@@ -37,7 +37,7 @@ impl Sso {
         let Some(user) = self.stores.directory.update(id, change).await? else {
             return Ok(None);
         };
-        tracing::info!(target: "tollgate::audit", event = "user_changed", user = id.number(), by);
+        self.note(Event::UserChanged { user: id, by });
         if !left.is_empty() {
             let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: Some(left) };
             self.revoke_sessions(filter).await?;
@@ -51,7 +51,7 @@ impl Sso {
         let Some(user) = self.stores.directory.remove(id).await? else {
             return Ok(false);
         };
-        tracing::info!(target: "tollgate::audit", event = "user_deleted", user = id.number(), by);
+        self.note(Event::UserDeleted { user: id, by });
         let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
         self.revoke_sessions(filter).await?;
         Ok(true)

@@ -9,6 +9,9 @@ mod key_record;
 pub mod memory;
 pub mod record;
 mod redis;
+mod timed;
+
+pub use timed::StoreTimes;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -168,6 +171,21 @@ pub trait SessionStore: Send + Sync {
     /// [superseded](Standing::Superseded); `false` if that has ended.
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool>;
 
+    /// Puts `new` in the place of `old`, which is [superseded](Standing::Superseded): the same session with
+    /// its headers made anew. It is nothing that others are told, who make their own. Hands back what is
+    /// there now; `None` if the session has ended.
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>>;
+
+    /// Makes what is read from now on for these sites, and as before for others: sessions of sites that are
+    /// no more have to be found, so that they can be ended.
+    fn serve(&self, _sites: &[Arc<Site>]) {}
+
+    /// Looks for sessions of sites that were not [served](Self::serve) before: all that there are are
+    /// listed then.
+    fn look_for(&self, _sites: Vec<SiteName>) -> StoreFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Up to `limit` sessions that are alive at `now`, in the order of their making, behind
     /// `after`.
     fn list(
@@ -180,6 +198,12 @@ pub trait SessionStore: Send + Sync {
 
     /// Forgets at most `limit` sessions that are over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
+
+    /// How many sessions are kept on each site, as far as it is known without asking anybody. Those that
+    /// are over may be among them until they are [forgotten](Self::sweep).
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        None
+    }
 
     /// How the store has been doing, for whoever watches over it.
     fn health(&self) -> Health {

@@ -24,7 +24,7 @@ async fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     let output = drive(&format!("http://{}", gateway.control), &sessions).await;
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("Selected: 14/14") && told.contains("Tested: 14"), "{told}");
+    assert!(told.contains("Selected: 14/15") && told.contains("Tested: 14"), "{told}");
 }
 
 #[tokio::test]
@@ -52,6 +52,8 @@ async fn drive(base: &str, sessions: &[String]) -> Output {
     let mut command = Command::new(python());
     command.args(["-m", "schemathesis.cli", "--config-file"]).arg(&config).arg("run");
     command.arg(format!("{base}/v1/openapi.json"));
+    // Events go on for ever, and schemathesis waits for the end of an answer.
+    command.args(["--exclude-path", "/v1/events"]);
     command.args(["--header", &format!("Authorization: Bearer {MASTER_KEY}"), "--max-examples", EXAMPLES]);
     command.args(["--seed", "1", "--no-color", "--generation-database", "none"]).current_dir(folder.path());
     tokio::task::spawn_blocking(move || command.output()).await.expect("runs").expect("starts")

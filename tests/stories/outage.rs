@@ -96,6 +96,10 @@ impl SessionStore for Frail {
         self.unless_down(self.sound.replace(live))
     }
 
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        self.sound.refit(old, new)
+    }
+
     fn list(
         &self,
         filter: SessionFilter,

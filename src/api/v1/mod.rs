@@ -1,5 +1,6 @@
 //! The plain API: JSON over HTTP with a bearer key.
 
+mod events;
 mod sessions;
 mod sso_tokens;
 mod users;
@@ -53,8 +54,9 @@ impl Api {
             ("/v1/sessions", Method::GET) => self.list_sessions(&request, via).await,
             ("/v1/sessions", Method::DELETE) => self.revoke_sessions(&request, via).await,
             ("/v1/sessions", _) => Err(ApiError::method_not_allowed("GET, HEAD, DELETE")),
+            ("/v1/events", Method::GET) => self.events(&request, via),
             ("/v1/users", Method::GET) => self.list_users(&request, via).await,
-            ("/v1/users", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            ("/v1/events" | "/v1/users", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
             _ => Err(ApiError::not_found("address")),
         }
     }

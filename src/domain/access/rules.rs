@@ -6,7 +6,7 @@ use super::{AccessLevel, Requirement};
 use crate::domain::path::{PathPrefix, RequestPath};
 
 /// One `[[site.route]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The paths it covers.
     pub prefix: PathPrefix,
@@ -28,7 +28,7 @@ impl Route {
 }
 
 /// A site's access rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// What is asked where no route matches.
     pub default: AccessLevel,

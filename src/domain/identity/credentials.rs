@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::{HeaderTemplate, Identity};
 
 /// What stands in an `Authorization` that the gateway sends.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: HeaderTemplate,
     password: HeaderTemplate,

@@ -15,10 +15,24 @@ pub struct IdentityHeaders {
     encoding: ValueEncoding,
     /// The rules' names as [`folded`] has them.
     reserved: Vec<Box<[u8]>>,
+    edition: Edition,
 }
 
+/// The number of the settings with which a site's rules came into force, or what they say besides did:
+/// what was made by one edition is not read by another.
+pub type Edition = u32;
+
+/// Whether they tell the same, of whatever edition they are.
+impl PartialEq for IdentityHeaders {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.rules, self.encoding) == (&other.rules, other.encoding)
+    }
+}
+
+impl Eq for IdentityHeaders {}
+
 /// A header, and what stands in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRule {
     name: HeaderName,
     /// The name as it was written: there are applications to which case does matter.
@@ -27,7 +41,7 @@ pub struct HeaderRule {
 }
 
 /// What stands in a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Template(HeaderTemplate),
     Credentials(Credentials),
@@ -83,7 +97,7 @@ pub fn begins_like(name: &[u8], prefix: &[u8]) -> bool {
 /// The values of a site's identity headers, ready to be sent: one line for each of its rules in
 /// their order, empty where there is no such header, with a NUL between several. The names are with the site's
 /// [`IdentityHeaders`], by which they are read; no value has a line end in it. A line before them has
-/// the visitor's class, empty for that of most.
+/// the visitor's class, empty for that of most, and before that stand the bytes of the [`Edition`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ReadyHeaders(Box<[u8]>);
 
@@ -100,18 +114,29 @@ impl ReadyHeaders {
     pub fn of_class(self, class: AccessClass<'_>) -> Self {
         let word = class.word();
         let Some(rest) = self.after_class().filter(|_| word != REGISTERED) else { return self };
-        Self([word.as_bytes(), b"\n", rest].concat().into())
+        Self([&self.edition().to_ne_bytes(), word.as_bytes(), b"\n", rest].concat().into())
     }
 
     /// The visitor's class as one word.
     pub fn class(&self) -> &[u8] {
-        let word = memchr::memchr(b'\n', &self.0).and_then(|end| self.0.get(..end));
+        let lines = self.lines();
+        let word = memchr::memchr(b'\n', lines).and_then(|end| lines.get(..end));
         word.filter(|word| !word.is_empty()).unwrap_or(REGISTERED.as_bytes())
+    }
+
+    /// By which edition of the site's rules they were made.
+    pub fn edition(&self) -> Edition {
+        self.0.first_chunk().map_or(0, |bytes| Edition::from_ne_bytes(*bytes))
+    }
+
+    fn lines(&self) -> &[u8] {
+        self.0.get(size_of::<Edition>()..).unwrap_or_default()
     }
 
     /// The lines behind the one with the class.
     fn after_class(&self) -> Option<&[u8]> {
-        self.0.get(memchr::memchr(b'\n', &self.0)? + 1..)
+        let lines = self.lines();
+        lines.get(memchr::memchr(b'\n', lines)? + 1..)
     }
 }
 
@@ -125,7 +150,18 @@ impl IdentityHeaders {
         }
         let fold = |rule: &HeaderRule| rule.name.as_str().bytes().map(folded).collect();
         let reserved = unique.iter().map(fold).collect();
-        Self { rules: unique, encoding, reserved }
+        Self { rules: unique, encoding, reserved, edition: 0 }
+    }
+
+    /// The same as part of that edition of the settings.
+    #[must_use]
+    pub fn of_edition(self, edition: Edition) -> Self {
+        Self { edition, ..self }
+    }
+
+    /// The edition of the settings with which they came into force.
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// The headers' names.
@@ -146,7 +182,8 @@ impl IdentityHeaders {
 
     /// The headers that tell of `who`. Absent values make no header.
     pub fn render(&self, who: &Identity, session_id: &str) -> ReadyHeaders {
-        let mut lines = vec![b'\n'];
+        let mut lines = self.edition.to_ne_bytes().to_vec();
+        lines.push(b'\n');
         for rule in &self.rules {
             // Whatever else has control characters in it, be it what parts lines, is not sent.
             let (filled, most) = match &rule.content {
@@ -168,9 +205,11 @@ impl IdentityHeaders {
         ReadyHeaders(lines.as_slice().into())
     }
 
-    /// The headers that `ready`, which [`Self::render`] made, is for.
+    /// The headers that `ready`, which [`Self::render`] made, is for: none if that were other rules, whose
+    /// lines would be read under wrong names.
     pub fn read<'a>(&'a self, ready: &'a ReadyHeaders) -> impl Iterator<Item = (&'a HeaderRule, &'a [u8])> {
-        let mut rest = ready.after_class().unwrap_or_default();
+        let is_own = ready.edition() == self.edition;
+        let mut rest = ready.after_class().filter(|_| is_own).unwrap_or_default();
         let lines = std::iter::from_fn(move || {
             let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
             rest = after.get(1..)?;

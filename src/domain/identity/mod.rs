@@ -9,7 +9,7 @@ mod template;
 pub use class::{ANONYMOUS, AccessClass, BACKEND, PLAN_PREFIX, REGISTERED};
 pub use credentials::Credentials;
 pub use encoding::ValueEncoding;
-pub use headers::{HeaderRule, IdentityHeaders, ReadyHeaders, begins_like, reads_like};
+pub use headers::{Edition, HeaderRule, IdentityHeaders, ReadyHeaders, begins_like, reads_like};
 pub use template::{HeaderTemplate, TemplateFault};
 
 use std::collections::BTreeMap;

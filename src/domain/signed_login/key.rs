@@ -45,6 +45,15 @@ pub enum Unproven {
     NotYet,
 }
 
+/// The same key, under the same name, for the same algorithm.
+impl PartialEq for LoginKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, self.algorithm, &self.mark) == (&other.id, other.algorithm, &other.mark)
+    }
+}
+
+impl Eq for LoginKey {}
+
 impl Unproven {
     /// The reason, as the log has it.
     pub const fn as_str(self) -> &'static str {

@@ -11,12 +11,12 @@ mod inquiry;
 pub(super) use inquiry::Unanswerable;
 
 use std::pin::Pin;
-use std::rc::Rc;
 
 use http::header::{COOKIE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
-use super::address::{Address, Connection};
+use super::address::Connection;
+use super::course::{Course, Decision};
 use super::destination::Destination;
 use super::fault::Fault;
 use super::forbidden::Refusal;
@@ -27,7 +27,6 @@ use super::visit::{Target, Visit};
 use super::{Gateway, cors, cross_site};
 use crate::api::answers_at;
 use crate::domain::access::{Access, Permit};
-use crate::domain::clock::Timestamp;
 use crate::domain::host::Authority;
 use crate::domain::path::lies_under;
 use crate::http::client::Client;
@@ -131,8 +130,8 @@ impl Gateway {
         &'a self,
         question: Request,
         connection: &'a Connection,
-        about: (&'a Client, &'a RequestId, Timestamp),
-        found: &'a mut Option<Rc<Address>>,
+        about: (&'a Client, &'a RequestId),
+        course: &'a Course<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Fault>> + 'a>> {
         Box::pin(async move {
             if !about.0.by_trusted_proxy {
@@ -141,7 +140,7 @@ impl Gateway {
             let at = Target::of(&question)?.host;
             let inquiry = Inquiry::of(question)?;
             let manner = inquiry.manner;
-            let judged = self.judge_meant(inquiry, &at, connection, about, found).await;
+            let judged = self.judge_meant(inquiry, &at, connection, about, course).await;
             match (manner, judged) {
                 (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
                 (Manner::Status, Err(fault)) if !fault.is_ours() => {
@@ -158,14 +157,15 @@ impl Gateway {
         mut inquiry: Inquiry,
         at: &HeaderValue,
         connection: &Connection,
-        (client, request_id, now): (&Client, &RequestId, Timestamp),
-        found: &mut Option<Rc<Address>>,
+        (client, request_id): (&Client, &RequestId),
+        course: &Course<'_>,
     ) -> Result<Answer, Fault> {
         if !forwards(inquiry.meant.method()) {
             return Err(Fault::MethodRefused);
         }
         let target = Target::of(&inquiry.meant)?;
-        let address = &**found.insert(self.address(connection, &target, client.scheme)?);
+        let now = course.began();
+        let address = course.leads_to(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         // A client may have added the host of a site that is more open. Proxies that keep the Host tell
         // the truth there; with others it is the gateway's own name.
@@ -188,7 +188,13 @@ impl Gateway {
             return to_redemption(&meant, &visit);
         }
         let destination = Destination::of(meant.headers(), &visit, &address.host)?;
-        match self.judge(&visit, meant.method(), destination.as_ref()).await? {
+        let access = self.judge(&visit, meant.method(), destination.as_ref()).await?;
+        course.decide(match access {
+            Access::Allow(_) => Decision::Allowed,
+            Access::Challenge => Decision::Challenged,
+            Access::Deny { .. } => Decision::Denied,
+        });
+        match access {
             Access::Allow(permit) => {
                 if permit.visitor().is_some() {
                     if wants_websocket {

@@ -21,13 +21,13 @@ impl Certificates {
     }
 
     /// What is shown now.
-    pub(super) fn current(&self) -> Arc<[Certificate]> {
+    pub(in crate::server) fn current(&self) -> Arc<[Certificate]> {
         // Only handshakes come here, and nothing that holds the lock can panic.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Shows `certificates` from now on.
-    pub(super) fn replace(&self, certificates: Vec<Certificate>) {
+    pub fn replace(&self, certificates: Vec<Certificate>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificates.into();
     }
 }

@@ -9,6 +9,7 @@ use super::mirror::Mirror;
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession};
+use crate::domain::site::SiteName;
 use crate::domain::user::{User, UserId};
 use crate::store::record::Recorded as _;
 
@@ -75,6 +76,24 @@ pub(super) fn anew(ledger: &Ledger<'_>) -> rusqlite::Result<()> {
         if !present.contains(&live.hash) {
             mirror.sessions.hide(&live.hash, Some(End::Revoked));
         }
+    }
+    Ok(())
+}
+
+/// Shows the sessions of these sites, none of which was served until now.
+pub(super) fn sessions_of(ledger: &Ledger<'_>, sites: &[SiteName]) -> rusqlite::Result<()> {
+    const SESSIONS: &str = "SELECT hash, record, last_seen FROM session JOIN session_time USING (number) \
+                            WHERE site = ?1 ORDER BY number";
+    let mirror = ledger.mirror;
+    for site in sites {
+        ledger.rows(SESSIONS, [site.as_str()], |row| {
+            let (hash, last_seen) = (SessionHash::from_bytes(row.get(0)?), time(row.get(2)?));
+            let found = mirror.revive(hash, row.get_ref(1)?.as_bytes()?, last_seen).ok().flatten();
+            if let Some(live) = found.filter(|live| live.is_alive(mirror.now())) {
+                mirror.show(live);
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

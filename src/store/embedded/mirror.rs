@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::chores::Agenda;
@@ -31,7 +31,7 @@ pub(super) struct Mirror {
     pub(super) sessions: memory::Sessions,
     pub(super) users: memory::Users,
     pub(super) agenda: Agenda,
-    sites: HashMap<SiteName, Arc<Site>>,
+    sites: RwLock<HashMap<SiteName, Arc<Site>>>,
     /// The time, as it was told last.
     now: AtomicU64,
     shortest_idle: AtomicU64,
@@ -49,7 +49,7 @@ impl Mirror {
             sessions: memory::Sessions::default(),
             users: memory::Users::default(),
             agenda: Agenda::default(),
-            sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
+            sites: RwLock::new(by_name(sites)),
             now: AtomicU64::new(now.as_millis()),
             shortest_idle: AtomicU64::new(u64::MAX),
             unsaved: Mutex::default(),
@@ -68,6 +68,11 @@ impl Mirror {
         self.now.fetch_max(now.as_millis(), Ordering::Relaxed);
     }
 
+    /// Makes what is read from now on for these sites, and as before for others.
+    pub(super) fn serve(&self, sites: &[Arc<Site>]) {
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).extend(by_name(sites));
+    }
+
     /// The session that `record` stands for, with all that it may share with others; `None` if it is one
     /// of a site that this process does not serve.
     pub(super) fn revive(
@@ -77,7 +82,8 @@ impl Mirror {
         last_seen: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, Damaged> {
         let mut session = Session::from_record(record)?;
-        let Some(site) = self.sites.get(&session.site) else { return Ok(None) };
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(site) = sites.get(&session.site) else { return Ok(None) };
         session.site = site.name.clone();
         self.share_names(&mut session);
         self.note_idle(&session);
@@ -169,4 +175,8 @@ impl Mirror {
             tracing::warn!(target: "tollgate::store", file = %self.path.display(), "the store is back");
         }
     }
+}
+
+fn by_name(sites: &[Arc<Site>]) -> HashMap<SiteName, Arc<Site>> {
+    sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect()
 }

@@ -1,14 +1,18 @@
 //! Sessions: found in memory, begun and ended in the file first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::desk::Desk;
 use super::follow::look_at_session;
 use super::ledger::{Change, Ledger, millis, number, time};
+use super::load;
+use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
+use crate::domain::site::SiteName;
 use crate::store::record::Recorded as _;
 use crate::store::{Admission, Beginning, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture};
 
@@ -45,7 +49,8 @@ impl SessionStore for Sessions {
         self.0.look(move |ledger| {
             look_at_session(ledger, &hash)?;
             let mirror = ledger.mirror;
-            Ok(mirror.sessions.known(&hash).filter(|live| live.is_alive(mirror.now())))
+            let is_over = |live: &LiveSession| matches!(live.standing(mirror.now()), Standing::Over(_));
+            Ok(mirror.sessions.known(&hash).filter(|live| !is_over(live)))
         })
     }
 
@@ -122,6 +127,18 @@ impl SessionStore for Sessions {
         )
     }
 
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        self.0.mirror.sessions.refit(old, new)
+    }
+
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.0.mirror.serve(sites);
+    }
+
+    fn look_for(&self, sites: Vec<SiteName>) -> StoreFuture<'_, ()> {
+        self.0.look(move |ledger| load::sessions_of(ledger, &sites))
+    }
+
     fn list(
         &self,
         filter: SessionFilter,
@@ -137,6 +154,10 @@ impl SessionStore for Sessions {
         mirror.note_time(now);
         mirror.agenda.sessions.ask(now);
         mirror.sessions.sweep(now, limit)
+    }
+
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        self.0.mirror.sessions.count()
     }
 
     fn health(&self) -> Health {

@@ -3,7 +3,7 @@
 //! There may be millions. So each is kept once, and map and orders hold nothing of it but its
 //! `Arc` ([`filed`](super::filed)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, WhenFull};
+use crate::domain::site::SiteName;
 use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
 
 /// A shard of the map grows at a stroke, and whoever looks for a session in it waits for that: the
@@ -43,6 +44,8 @@ impl Default for Sessions {
 struct Index {
     by_id: BTreeSet<ById>,
     by_person: BTreeSet<ByPerson>,
+    /// How many there are on each site.
+    counts: BTreeMap<SiteName, usize>,
     round: Round,
     /// Cookies whose bearers are to be told that they had to make room, and until when.
     evicted: Expiring<SessionHash, Timestamp>,
@@ -64,12 +67,25 @@ impl Default for Round {
 
 impl Index {
     fn add(&mut self, live: &Arc<LiveSession>) {
-        self.by_id.insert(ById(Arc::clone(live)));
+        if self.by_id.insert(ById(Arc::clone(live))) {
+            self.count(&live.session.site);
+        }
         self.by_person.extend(ByPerson::of(live));
     }
 
+    fn count(&mut self, site: &SiteName) {
+        match self.counts.get_mut(site) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(site.clone(), 1)),
+        }
+    }
+
     fn forget(&mut self, live: &Arc<LiveSession>) {
-        self.by_id.remove(&live.session.id);
+        if self.by_id.remove(&live.session.id)
+            && let Some(count) = self.counts.get_mut(&live.session.site)
+        {
+            *count = count.saturating_sub(1);
+        }
         ByPerson::of(live).map(|filed| self.by_person.remove(&filed));
     }
 
@@ -162,7 +178,11 @@ impl Sessions {
             index.forget(&present);
         }
         index.add(&live);
-        // In one step: a request at this moment finds the one or the other.
+        self.show_in_place(live);
+    }
+
+    /// In one step: a request at this moment finds the one or the other.
+    fn show_in_place(&self, live: Arc<LiveSession>) {
         match self.by_hash.entry(ByHash(live)) {
             Entry::Occupied(place) => drop(place.replace_entry(())),
             Entry::Vacant(place) => drop(place.insert(())),
@@ -209,6 +229,10 @@ impl Sessions {
     pub(in crate::store) fn fill(&self, sessions: &[Arc<LiveSession>]) {
         let mut index = lock(&self.index);
         index.by_id = sessions.iter().map(|live| ById(Arc::clone(live))).collect();
+        index.counts.clear();
+        for live in sessions {
+            index.count(&live.session.site);
+        }
         let owned = sessions.iter().filter_map(|live| {
             let email = live.session.identity.email.as_ref()?;
             Some((email.key(), live.session.id, live))
@@ -290,6 +314,22 @@ impl SessionStore for Sessions {
         ready(is_there)
     }
 
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        let mut index = lock(&self.index);
+        let present = self.present(&old.hash)?;
+        if !Arc::ptr_eq(&present, old) {
+            return Some(present);
+        }
+        let new = Arc::new(new);
+        index.forget(&present);
+        index.add(&new);
+        self.show_in_place(Arc::clone(&new));
+        // Only now: nothing is withdrawn from those who have the old one at this moment.
+        present.supersede();
+        new.was_seen(present.last_seen());
+        Some(new)
+    }
+
     fn list(
         &self,
         filter: SessionFilter,
@@ -316,5 +356,9 @@ impl SessionStore for Sessions {
         }
         index.evicted.forget(now, usize::MAX);
         looked_at
+    }
+
+    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+        Some(lock(&self.index).counts.clone())
     }
 }

@@ -26,7 +26,7 @@ mod vault;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::redis::Value;
@@ -64,7 +64,7 @@ pub(super) fn open(
         near: Arc::clone(&near),
         seal: Seal::new(settings.secret.as_ref()),
         vault: settings.secret.as_ref().and_then(Vault::new),
-        sites: sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect(),
+        sites: RwLock::new(by_name(sites)),
         clock,
         brought: Mutex::default(),
     });
@@ -98,13 +98,23 @@ struct Inner {
     seal: Seal,
     /// For what nobody else may read; there is none without a secret.
     vault: Option<Vault>,
-    sites: HashMap<SiteName, Arc<Site>>,
+    sites: RwLock<HashMap<SiteName, Arc<Site>>>,
     clock: Arc<dyn Clock>,
     /// Which paused requests this node has brought, and how much that is.
     brought: Mutex<Lot<()>>,
 }
 
 impl Inner {
+    /// The site with this name, as it is now.
+    fn site(&self, name: &SiteName) -> Option<Arc<Site>> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Makes what is read from now on for these sites, and as before for others.
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).extend(by_name(sites));
+    }
+
     /// How long to keep what is over at `until`, in milliseconds.
     fn keep_until(&self, until: Timestamp) -> u64 {
         keep_from(self.clock.now(), until)
@@ -119,6 +129,10 @@ impl Inner {
     fn read<T: Recorded>(&self, place: &str, sealed: &[u8]) -> Result<T, Damaged> {
         T::from_record(self.seal.open(place, sealed)?.1)
     }
+}
+
+fn by_name(sites: &[Arc<Site>]) -> HashMap<SiteName, Arc<Site>> {
+    sites.iter().map(|site| (site.name.clone(), Arc::clone(site))).collect()
 }
 
 /// How long to keep at `now` what is over at `until`, in milliseconds.

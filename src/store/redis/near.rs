@@ -218,6 +218,21 @@ impl Near {
         }
     }
 
+    /// Puts `new`, which tells of the same record, in the place of `old`. What is not kept here cannot be
+    /// found here to be over: it is superseded from the beginning, so that whatever runs on it asks.
+    pub(super) fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Arc<LiveSession> {
+        let (_changes, new) = (self.changes(), Arc::new(new));
+        match self.entries.get_mut(&old.hash).filter(|known| Arc::ptr_eq(&known.live, old)) {
+            Some(mut known) => {
+                new.was_seen(old.last_seen());
+                known.live = Arc::clone(&new);
+                old.supersede();
+            }
+            None => new.supersede(),
+        }
+        new
+    }
+
     fn good_until(&self, reading: &Reading) -> u64 {
         self.good_for.map_or(u64::MAX, |time| reading.at.saturating_add(millis(time)))
     }

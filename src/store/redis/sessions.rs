@@ -11,6 +11,7 @@ use super::seal::Mark;
 use super::seen::Due;
 use super::trouble::Trouble;
 use super::{Inner, Redis, hash_of, keys, list, number, scripts, text};
+use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
@@ -52,8 +53,8 @@ impl Inner {
         let (mark, content) = self.seal.open(&record_place(&place), &record)?;
         let session = Session::from_record(content)?;
         let seen = self.read_seen(&place, &text(seen)?.ok_or(Trouble::Damaged)?)?;
-        let Some(site) = self.sites.get(&session.site) else { return Ok(Found::Elsewhere) };
-        let live = live_session(hash, session, site, seen);
+        let Some(site) = self.site(&session.site) else { return Ok(Found::Elsewhere) };
+        let live = live_session(hash, session, &site, seen);
         Ok(if text(beginning)?.is_some() { Found::Beginning(live) } else { Found::There(live, mark) })
     }
 
@@ -275,6 +276,14 @@ impl SessionStore for Redis {
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
         let inner = Arc::clone(&self.inner);
         self.driver.run(async move { inner.replace_session(&live).await })
+    }
+
+    fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
+        Some(self.inner.near.refit(old, new))
+    }
+
+    fn serve(&self, sites: &[Arc<Site>]) {
+        self.inner.serve(sites);
     }
 
     fn list(

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::app::{self, Ambient, Running};
+use tollgate::app::{self, Ambient, ReloadError, Running};
 use tollgate::config::{self, CertificateFiles, Environment, Settings};
 use tollgate::domain::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use tollgate::domain::entropy::SystemEntropy;
@@ -270,6 +270,18 @@ impl Plan {
         self
     }
 
+    /// Takes the sites away, so that others can be added.
+    pub(crate) fn without_sites(mut self) -> Self {
+        self.sites.clear();
+        self
+    }
+
+    /// Takes the API keys away.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.keys.clear();
+        self
+    }
+
     /// The plan as `config.toml` has it.
     pub(crate) fn to_toml(&self) -> String {
         let mut toml = String::new();
@@ -343,6 +355,19 @@ impl TestGateway {
     /// Has the certificates read again, as SIGHUP does.
     pub(crate) fn reload_certificates(&self) {
         self.running.reload_certificates();
+    }
+
+    /// Goes on with `plan`.
+    pub(crate) async fn reload(&mut self, plan: &Plan) -> Result<(), ReloadError> {
+        self.running.reload(plan.settings()).await?;
+        self.http = *self.running.http.first().expect("has a public listener");
+        self.https = self.running.https.first().copied();
+        Ok(())
+    }
+
+    /// Every public listener for plain http.
+    pub(crate) fn all_http(&self) -> &[SocketAddr] {
+        &self.running.http
     }
 
     /// Moves the gateway's clock and the visitors'.

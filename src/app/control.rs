@@ -1,0 +1,163 @@
+//! What answers on the control listener, and looks after what nobody else does.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+
+use super::generation::Generation;
+use crate::api::Api;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::host::Scheme;
+use crate::http::access_log::AccessLine;
+use crate::http::client::{Client, Peer};
+use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::watch::{Verdict, Watch};
+use crate::http::{Request, Response};
+use crate::proxy::{Checkups, Fleet};
+use crate::server::{Answer, CertificateWatch, Certificates};
+use crate::sso::Sso;
+
+/// Every how many sweeps throttles are swept too: that looks at all of them.
+const THROTTLE_TICKS: u64 = 50;
+
+/// Every how many sweeps the files of certificates are looked at.
+const CERTIFICATE_TICKS: u64 = 10;
+
+/// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
+const SLICES_IN_A_ROW: usize = 8;
+
+/// What answers on the control listener.
+pub(super) struct ControlSurface {
+    in_force: RefCell<Rc<InForce>>,
+    request_ids: RequestIds,
+    watch: Rc<Watch>,
+    clock: Arc<dyn Clock>,
+    reload_due: Arc<AtomicBool>,
+}
+
+/// What of it follows from the settings.
+struct InForce {
+    api: Arc<Api>,
+    sso: Arc<Sso>,
+    trusted_proxies: Vec<IpNet>,
+    watches: RefCell<Vec<CertificateWatch>>,
+    checkups: Checkups,
+}
+
+/// What is to be made [`InForce`], on the control listener's own thread.
+pub(super) struct ToCome {
+    api: Arc<Api>,
+    sso: Arc<Sso>,
+    trusted_proxies: Vec<IpNet>,
+    shown: Vec<Arc<Certificates>>,
+    fleets: Vec<Arc<Fleet>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ToCome {
+    /// What follows from this generation, which shows these certificates.
+    pub(super) fn of(generation: &Generation, shown: Vec<Arc<Certificates>>) -> Self {
+        Self {
+            api: Arc::clone(&generation.api),
+            sso: Arc::clone(&generation.sso),
+            trusted_proxies: generation.settings.server.trusted_proxies.clone(),
+            shown,
+            fleets: generation.fleets(),
+            clock: Arc::clone(&generation.shared.clock),
+        }
+    }
+
+    fn come(self) -> InForce {
+        let Self { api, sso, trusted_proxies, shown, fleets, clock } = self;
+        let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
+        let checkups = Checkups::new(&fleets, clock, sso.entropy());
+        InForce { api, sso, trusted_proxies, watches, checkups }
+    }
+}
+
+/// Lets what follows from this generation come into force.
+pub(super) fn hand_over(
+    generation: &Generation,
+    shown: Vec<Arc<Certificates>>,
+) -> Box<dyn FnOnce(&ControlSurface) + Send> {
+    let next = ToCome::of(generation, shown);
+    Box::new(move |surface| drop(surface.in_force.replace(Rc::new(next.come()))))
+}
+
+impl ControlSurface {
+    pub(super) fn new(to_come: ToCome, reload_due: Arc<AtomicBool>) -> Self {
+        let clock = Arc::clone(&to_come.clock);
+        let in_force = to_come.come();
+        let request_ids = RequestIds::new(in_force.sso.entropy());
+        Self {
+            in_force: RefCell::new(Rc::new(in_force)),
+            request_ids,
+            watch: Rc::default(),
+            clock,
+            reload_due,
+        }
+    }
+
+    fn in_force(&self) -> Rc<InForce> {
+        Rc::clone(&self.in_force.borrow())
+    }
+
+    pub(super) fn look_after(&self) {
+        let InForce { sso, watches, checkups, .. } = &*self.in_force();
+        let ticks = self.watch.tick(|_| Verdict::GoesOn);
+        checkups.tick();
+        if self.reload_due.swap(false, Ordering::Relaxed) {
+            watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(sso.now()));
+        } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
+            watches.borrow_mut().iter_mut().for_each(|watch| watch.look(sso.now()));
+        }
+        if ticks.is_multiple_of(THROTTLE_TICKS) {
+            sso.sweep_throttles();
+        }
+        if sso.keys_are_due() {
+            let sso = Arc::clone(sso);
+            tokio::spawn(async move { sso.look_after_keys().await });
+        }
+        for _ in 0..SLICES_IN_A_ROW {
+            if !sso.sweep() {
+                return;
+            }
+        }
+    }
+}
+
+impl Answer for ControlSurface {
+    type Connection = Peer;
+
+    fn rest(&self, _: &Peer) {}
+
+    fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
+        Peer::new(peer, scheme, &self.in_force().trusted_proxies)
+    }
+
+    async fn answer(&self, request: Request, peer: &Peer) -> Response {
+        let InForce { api, trusted_proxies, .. } = &*self.in_force();
+        let began = self.now();
+        // Whom it trusts may be others now than when the connection began.
+        let mut peer = peer.clone();
+        peer.judge_by(trusted_proxies);
+        let client = Client::of(&peer, request.headers(), trusted_proxies);
+        let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
+        let mut line = AccessLine::of(&request, &client, &request_id, began);
+        let response = api.handle_control(request, client).await;
+        line.write(&response, self.now());
+        response
+    }
+}

@@ -1,0 +1,76 @@
+//! Everybody who has figures to tell, and what is counted for as long as the program runs, whatever
+//! settings are in force.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::CONTROL_CONNECTIONS;
+use super::listeners::Listeners;
+use crate::api::Figures;
+use crate::config::Server;
+use crate::domain::clock::Timestamp;
+use crate::gateway::{Front, Homeless, RequestFigures};
+use crate::proxy::UpstreamFigures;
+use crate::server::{Certificates, Entrance, Traffic, TrafficFigures};
+use crate::sso::Sso;
+use crate::store::StoreTimes;
+
+/// What is counted for as long as the program runs.
+pub(super) struct Counted {
+    /// Since when.
+    pub(super) since: Timestamp,
+    pub(super) store: Arc<StoreTimes>,
+    /// Requests for no site that there is.
+    pub(super) homeless: Homeless,
+    pub(super) public: Crowd,
+    pub(super) control: Crowd,
+}
+
+/// The connections to the listeners of one kind.
+#[derive(Clone)]
+pub(super) struct Crowd {
+    /// The places for them, of which those are missing that are taken.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+impl Crowd {
+    /// Nobody yet, and so many places.
+    pub(super) fn of(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), traffic: Arc::default() }
+    }
+
+    fn entrance(&self, name: &'static str, most: usize, certificates: Option<Arc<Certificates>>) -> Entrance {
+        let Self { places, traffic } = self.clone();
+        Entrance { name, traffic, places, most, certificates }
+    }
+}
+
+impl Counted {
+    /// All figures under the settings of `server`: of these sites, in the order of the configuration, and of
+    /// these `listeners`.
+    pub(super) fn figures(
+        &self,
+        sso: Arc<Sso>,
+        fronts: Vec<Arc<Front>>,
+        listeners: &Listeners,
+        server: &Server,
+    ) -> Figures {
+        let fleets = fronts.iter().map(|front| Arc::clone(front.fleet())).collect();
+        let entrances = vec![
+            self.public.entrance("public", server.max_connections, listeners.shown_to_visitors()),
+            self.control.entrance("control", CONTROL_CONNECTIONS, listeners.shown_to_operators()),
+        ];
+        Figures::new(
+            vec![
+                Box::new(RequestFigures { fronts, homeless: self.homeless.clone() }),
+                Box::new(UpstreamFigures(fleets)),
+                Box::new(sso),
+                Box::new(Arc::clone(&self.store)),
+                Box::new(TrafficFigures(entrances)),
+            ],
+            self.since,
+        )
+    }
+}

@@ -1,0 +1,179 @@
+//! Everything that follows from one edition of the settings. When others come into force, it is made anew
+//! beside what there is; what did not change is taken over as it is, with all that was learned meanwhile.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::Ambient;
+use super::figures::{Counted, Crowd};
+use super::listeners::{Listeners, home_of};
+use crate::api::Api;
+use crate::config::{Server, Settings, Site};
+use crate::domain::identity::Edition;
+use crate::domain::site::SiteName;
+use crate::gateway::{Front, Shared};
+use crate::proxy::Fleet;
+use crate::server::Limits;
+use crate::sso::sites::Sites;
+use crate::sso::{Consequences, Sso};
+use crate::store::Stores;
+
+/// One edition of the settings, and what was made of it.
+pub(super) struct Generation {
+    pub(super) settings: Settings,
+    pub(super) sso: Arc<Sso>,
+    pub(super) api: Arc<Api>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Where visitors come in, over plain HTTP and over TLS.
+pub(super) struct Addresses {
+    pub(super) http: Vec<SocketAddr>,
+    pub(super) https: Vec<SocketAddr>,
+}
+
+/// What every generation finds.
+pub(super) struct Premises<'a> {
+    pub(super) ambient: &'a Ambient,
+    pub(super) counted: &'a Counted,
+    pub(super) is_draining: &'a Arc<AtomicBool>,
+    /// Those under its settings, and where they are.
+    pub(super) listeners: &'a Listeners,
+    pub(super) at: &'a Addresses,
+}
+
+impl Generation {
+    /// The first one.
+    pub(super) fn first(settings: Settings, stores: Stores, premises: &Premises<'_>) -> io::Result<Self> {
+        let Ambient { clock, entropy } = premises.ambient.clone();
+        let sso = Sso::new(Sites::new(settings.sites.clone()), stores, clock, entropy);
+        Self::of(settings, sso, 0, None, premises)
+    }
+
+    /// The next one, and what it means for the sessions that there are.
+    pub(super) fn succeeded_by(
+        &self,
+        mut settings: Settings,
+        premises: &Premises<'_>,
+    ) -> io::Result<(Self, Consequences)> {
+        let edition = self.shared.edition.wrapping_add(1);
+        let mut consequences = Consequences::default();
+        for site in &mut settings.sites {
+            if let Some(before) = self.sso.sites.by_name(&site.name) {
+                if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before) {
+                    consequences.retold.push(site.name.clone());
+                }
+                *site = in_place_of(before, site, edition);
+            } else {
+                consequences.added.push(site.name.clone());
+                *site = of_edition(site, edition);
+            }
+        }
+        let sites = Sites::new(settings.sites.clone());
+        let gone = self.sso.sites.all().iter().filter(|site| sites.by_name(&site.name).is_none());
+        consequences.removed = gone.map(|site| site.name.clone()).collect();
+        let sso = self.sso.succeeded_by(sites);
+        let next = Self::of(settings, sso, edition, Some(self), premises)?;
+        Ok((next, consequences))
+    }
+
+    fn of(
+        settings: Settings,
+        sso: Sso,
+        edition: Edition,
+        before: Option<&Self>,
+        premises: &Premises<'_>,
+    ) -> io::Result<Self> {
+        let Premises { ambient, counted, is_draining, listeners, at } = premises;
+        let (sso, server) = (Arc::new(sso), &settings.server);
+        let homes = settings.sites.iter();
+        let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
+        let fronts = fronts(&settings.sites, before)?;
+        let in_order = settings.sites.iter().filter_map(|site| fronts.get(&site.name).cloned()).collect();
+        let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server);
+        let keys = settings.api_keys.clone();
+        let api = Api::new(Arc::clone(&sso), keys, homes.collect(), figures, Arc::clone(is_draining));
+        let api = Arc::new(api);
+        let shared = Shared {
+            edition,
+            sso: Arc::clone(&sso),
+            api: Arc::clone(&api),
+            https_port: at.https.first().map(SocketAddr::port),
+            body_time: server.body_idle_timeout,
+            trusted_proxies: server.trusted_proxies.clone(),
+            fronts,
+            homeless: counted.homeless.clone(),
+            clock: Arc::clone(&ambient.clock),
+        };
+        Ok(Self { settings, sso, api, shared: Arc::new(shared) })
+    }
+
+    /// The upstreams of all sites.
+    pub(super) fn fleets(&self) -> Vec<Arc<Fleet>> {
+        self.shared.fronts.values().map(|front| Arc::clone(front.fleet())).collect()
+    }
+}
+
+/// What a connection of this `crowd` may take.
+pub(super) fn limits(server: &Server, crowd: &Crowd) -> Limits {
+    let Crowd { places, traffic } = crowd.clone();
+    Limits {
+        connections: places,
+        head_bytes: server.max_header_bytes,
+        head_time: server.header_timeout,
+        body_time: server.body_idle_timeout,
+        idle_time: server.keep_alive_timeout,
+        traffic,
+    }
+}
+
+/// How long workers may take to make themselves ready for a change: they only open sockets.
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether the upstreams of both are told the same of a session.
+fn tells_the_same(site: &Site, other: &Site) -> bool {
+    (&site.identity, site.access_class) == (&other.identity, other.access_class)
+}
+
+/// The site `after` in the place of `before`, which is taken over if it is the same.
+fn in_place_of(before: &Arc<Site>, after: &Arc<Site>, edition: Edition) -> Arc<Site> {
+    if before == after {
+        return Arc::clone(before);
+    }
+    let is_same = tells_the_same(after, before);
+    of_edition(after, if is_same { before.identity.edition() } else { edition })
+}
+
+fn of_edition(site: &Arc<Site>, edition: Edition) -> Arc<Site> {
+    let site = Site::clone(site);
+    let identity = site.identity.of_edition(edition);
+    Arc::new(Site { identity, ..site })
+}
+
+/// The sites as they are served.
+fn fronts(sites: &[Arc<Site>], before: Option<&Generation>) -> io::Result<HashMap<SiteName, Arc<Front>>> {
+    let before = |site: &Site| before.and_then(|before| before.shared.fronts.get(&site.name));
+    let known = |site: &Site| before(site).filter(|front| Fleet::is_shared_by(&front.site, site));
+    let new: Vec<_> = sites.iter().filter(|site| known(site).is_none()).cloned().collect();
+    let fleets = Fleet::prepare(&new)?;
+    let fronts = sites.iter().filter_map(|site| {
+        let same = before(site).filter(|front| Arc::ptr_eq(&front.site, site));
+        let front = if let Some(front) = same {
+            Arc::clone(front)
+        } else {
+            let fleet = known(site).map(|front| front.fleet()).or_else(|| fleets.get(&site.name))?;
+            let (own, fleet) = (Arc::clone(site), Arc::clone(fleet));
+            let front = match before(site) {
+                Some(before) => before.succeeded_by(own, fleet),
+                None => Front::new(own, fleet),
+            };
+            Arc::new(front)
+        };
+        Some((site.name.clone(), front))
+    });
+    Ok(fronts.collect())
+}

@@ -1,0 +1,54 @@
+//! `tollgate check --diff FILE`: what would change if the configuration took the place of another.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::{check, say};
+use crate::app;
+use crate::config::{Environment, Settings, differences};
+use crate::domain::site::SiteName;
+
+/// Tells how `settings`, which were read from the file `new`, differ from what is in the file `old`, line by
+/// line, and what that takes.
+pub(super) fn run(
+    settings: &Settings,
+    new: &Path,
+    old: &Path,
+    environment: &Environment,
+) -> anyhow::Result<ExitCode> {
+    let before = match check::read(old, environment)? {
+        Ok(before) => before,
+        Err(faults) => {
+            check::print(&faults);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let text = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let differing = differences(&text(old)?, &text(new)?);
+    if differing.is_empty() {
+        say(format_args!("nothing changes"))?;
+    }
+    for difference in differing {
+        for (sign, value) in [('-', difference.was), ('+', difference.is)] {
+            if let Some(value) = value {
+                say(format_args!("{sign} {} = {value}", difference.key))?;
+            }
+        }
+    }
+    let names = |settings: &Settings| -> Vec<SiteName> {
+        settings.sites.iter().map(|site| site.name.clone()).collect()
+    };
+    let staying = names(settings);
+    for gone in names(&before).into_iter().filter(|name| !staying.contains(name)) {
+        say(format_args!("the sessions of {gone} end"))?;
+    }
+    let fixed = app::fixed(&before, settings);
+    if !fixed.is_empty() {
+        say(format_args!("takes a restart: {}", fixed.join(", ")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

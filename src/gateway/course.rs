@@ -1,0 +1,206 @@
+//! What becomes of a request, for the figures.
+//!
+//! Each worker counts for itself, site by site: a request takes a handful of additions to numbers that
+//! nobody else writes, and the clock is read no oftener than without.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::address::Address;
+use super::front::Front;
+use crate::domain::clock::{Moment, Timestamp};
+use crate::metrics::{Counter, Distribution, Histogram, Kind, Muster, Page, Short, Source};
+use crate::proxy::Stopwatch;
+
+/// What the gateway made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It had a permit, and the answer is the upstream's (or that it may go on, where another proxy asks).
+    Allowed,
+    /// Whoever made it has to sign in first.
+    Challenged,
+    /// Whoever made it is known, and may not.
+    Denied,
+    /// It brought a token that opened a session.
+    Redeemed,
+    /// It was for the gateway itself.
+    Own,
+    /// It is none that the gateway passes on, whoever makes it.
+    Refused,
+    /// It could not be answered, and that is not the client's doing.
+    Failed,
+    /// The client left before there was an answer.
+    Abandoned,
+}
+
+impl Decision {
+    const ALL: [Self; 8] = [
+        Self::Allowed,
+        Self::Challenged,
+        Self::Denied,
+        Self::Redeemed,
+        Self::Own,
+        Self::Refused,
+        Self::Failed,
+        Self::Abandoned,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Challenged => "challenged",
+            Self::Denied => "denied",
+            Self::Redeemed => "redeemed",
+            Self::Own => "own",
+            Self::Refused => "refused",
+            Self::Failed => "error",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Classes of statuses, as they are told.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The class of a request that was abandoned: 499, as the access log has it.
+const ABANDONED: usize = 3;
+
+/// What one worker counts of a site. On cache lines of its own: others count meanwhile.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Tally {
+    requests: [[Counter; CLASSES.len()]; Decision::ALL.len()],
+    delay: Histogram<Short>,
+    overhead: Histogram<Short>,
+}
+
+impl Tally {
+    fn count(&self, decision: Decision, class: usize) {
+        if let Some(counter) = self.requests.get(decision as usize).and_then(|row| row.get(class)) {
+            counter.add_alone(1);
+        }
+    }
+}
+
+/// A request on its way through the gateway. It is counted in any case, even if the client leaves.
+pub(super) struct Course<'a> {
+    pub(super) stopwatch: Stopwatch,
+    /// The site that was asked for, if there is one.
+    address: OnceCell<Rc<Address>>,
+    decision: Cell<Decision>,
+    is_over: Cell<bool>,
+    /// Where requests are counted that are for no site.
+    homeless: &'a Tally,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn begin(now: Moment, homeless: &'a Tally) -> Self {
+        Self {
+            stopwatch: Stopwatch::begin(now),
+            address: OnceCell::new(),
+            decision: Cell::new(Decision::Own),
+            is_over: Cell::new(false),
+            homeless,
+        }
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> Timestamp {
+        self.stopwatch.began.timestamp()
+    }
+
+    /// It is for the site at `address`.
+    pub(super) fn leads_to(&self, address: Rc<Address>) -> &Address {
+        self.address.get_or_init(|| address)
+    }
+
+    /// Where it leads to, as far as is known.
+    pub(super) fn address(&self) -> Option<&Address> {
+        self.address.get().map(Rc::as_ref)
+    }
+
+    /// What is made of it.
+    pub(super) fn decide(&self, decision: Decision) {
+        self.decision.set(decision);
+    }
+
+    /// There is an answer.
+    pub(super) fn finish(&self, status: StatusCode, now: Moment) {
+        self.is_over.set(true);
+        let tally = self.tally();
+        tally.count(self.decision.get(), usize::from(status.as_u16() / 100).saturating_sub(1));
+        if let Some((sent, answered)) = self.stopwatch.laps() {
+            let delay = self.stopwatch.began.micros_until(sent);
+            tally.delay.observe_alone(delay);
+            tally.overhead.observe_alone(delay.saturating_add(answered.micros_until(now)));
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        self.address().map_or(self.homeless, |address| &address.tally)
+    }
+}
+
+impl Drop for Course<'_> {
+    fn drop(&mut self) {
+        if !self.is_over.get() {
+            self.tally().count(Decision::Abandoned, ABANDONED);
+        }
+    }
+}
+
+/// Requests that are for no site, as all workers count them.
+#[derive(Clone, Debug, Default)]
+pub struct Homeless(pub(super) Arc<Muster<Tally>>);
+
+/// What becomes of requests.
+pub struct RequestFigures {
+    /// The sites.
+    pub fronts: Vec<Arc<Front>>,
+    /// What is for none of them.
+    pub homeless: Homeless,
+}
+
+impl RequestFigures {
+    fn each(&self, mut tell: impl FnMut(&str, &Muster<Tally>)) {
+        self.fronts.iter().for_each(|front| tell(front.site.name.as_str(), &front.tallies));
+        tell("", &self.homeless.0);
+    }
+}
+
+impl Source for RequestFigures {
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let help = "Requests to the public listeners, by site (none: for no site that there is), by class of the status, and by what the gateway made of them.";
+        page.begin("tollgate_requests_total", Kind::Counter, help);
+        self.each(|site, tallies| {
+            for (row, decision) in Decision::ALL.into_iter().enumerate() {
+                for (column, class) in CLASSES.into_iter().enumerate() {
+                    let own = |tally: &Tally| tally.requests.get(row)?.get(column).map(Counter::value);
+                    let sum = tallies.fold(0, |sum: u64, tally| sum + own(tally).unwrap_or_default());
+                    // Most of these never happen.
+                    if sum > 0 || (decision, class) == (Decision::Allowed, "2xx") {
+                        let labels = [("site", site), ("code", class), ("decision", decision.as_str())];
+                        page.figure(&labels, sum);
+                    }
+                }
+            }
+        });
+        let help = "From when the gateway had the head of a request to when it was ready to be sent to the upstream.";
+        self.times(page, "tollgate_request_delay_seconds", help, |tally| &tally.delay);
+        let help = "What the gateway added to the time to the head of an answer: the delay, and what it did with the upstream's head.";
+        self.times(page, "tollgate_request_overhead_seconds", help, |tally| &tally.overhead);
+    }
+}
+
+impl RequestFigures {
+    fn times(&self, page: &mut Page, name: &'static str, help: &str, of: fn(&Tally) -> &Histogram<Short>) {
+        page.begin(name, Kind::Histogram, help);
+        for front in &self.fronts {
+            let told = front.tallies.fold(Distribution::default(), |all, tally| all.with(of(tally)));
+            page.distribution(&[("site", front.site.name.as_str())], &told);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Who is in charge on a worker: the gateway of the settings that are in force. When others are, another
+//! one takes over. A request that is under way is finished by the one that began it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Gateway, Shared};
+use crate::domain::clock::Timestamp;
+use crate::http::watch::Watch;
+
+/// A worker's gateway, whichever it is.
+pub struct Office {
+    incumbent: RefCell<Rc<Gateway>>,
+    watch: Rc<Watch>,
+}
+
+impl Office {
+    /// The office of a worker, with a gateway that has connections of its own.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let gateway = Gateway::new(shared);
+        Self { watch: Rc::clone(gateway.watch()), incumbent: RefCell::new(Rc::new(gateway)) }
+    }
+
+    /// The gateway that takes what comes now.
+    pub fn incumbent(&self) -> Rc<Gateway> {
+        Rc::clone(&self.incumbent.borrow())
+    }
+
+    /// From now on requests are answered by what is `shared`.
+    pub fn hand_over(&self, shared: Arc<Shared>) {
+        let next = self.incumbent.borrow().succeeded_by(shared);
+        self.incumbent.replace(Rc::new(next));
+    }
+
+    /// The worker's deadlines, which stay.
+    pub fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.incumbent.borrow().now()
+    }
+
+    /// See [`Gateway::tick`].
+    pub fn tick(&self) {
+        self.incumbent().tick();
+    }
+}
+
+impl Gateway {
+    /// A gateway in the place of this one, for the same worker. Where a site's upstreams are what they
+    /// were, their connections are used further.
+    fn succeeded_by(&self, shared: Arc<Shared>) -> Self {
+        let pools = shared.fronts.iter().map(|(name, front)| {
+            let is_same = |old: &&Arc<super::Front>| Arc::ptr_eq(&old.fleet, &front.fleet);
+            let own = self.pools.get(name);
+            let kept = self.shared.fronts.get(name).filter(is_same).and(own);
+            let pool = kept.map_or_else(|| Rc::new(shared.pool(front)), |(pool, _)| Rc::clone(pool));
+            // What the one before still has to finish is counted by the same worker, in the same place.
+            let tally = own.map_or_else(|| front.tallies.enlist(), |(_, tally)| Arc::clone(tally));
+            (name.clone(), (pool, tally))
+        });
+        Self {
+            homeless: Arc::clone(&self.homeless),
+            pools: pools.collect(),
+            request_ids: Rc::clone(&self.request_ids),
+            watch: Rc::clone(&self.watch),
+            revocation: Rc::clone(&self.revocation),
+            assertions: Rc::clone(&self.assertions),
+            pins: Rc::clone(&self.pins),
+            arrivals: Rc::clone(&self.arrivals),
+            shared,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What workers are told to do otherwise while they work. All of them get ready first, which may fail, and
+//! then all of them do it, which cannot: so that a change happens whole or not at all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::connections::{Answer, Host, Limits};
+use super::door::Door;
+
+/// What a worker is to do otherwise. Connections that there are go on under the limits with which they
+/// began, wherever they came in.
+pub struct Change<A> {
+    /// Where it accepts; `None` for where it does.
+    pub doors: Option<Vec<Door<std::net::TcpListener>>>,
+    /// What new connections may take.
+    pub limits: Limits,
+    /// What is to be done on the worker's own thread.
+    pub apply: Box<dyn FnOnce(&A) + Send>,
+}
+
+/// Whether a worker accepts at the doors that it was given.
+pub(super) enum Doors {
+    Open,
+    /// It accepts at others, of which those at these addresses are the same sockets.
+    Replaced {
+        stay: Vec<SocketAddr>,
+    },
+}
+
+/// A change on its way to a worker.
+pub(super) struct Order<A> {
+    pub(super) change: Change<A>,
+    pub(super) ready: oneshot::Sender<io::Result<()>>,
+    pub(super) go: oneshot::Receiver<()>,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// Workers who are ready for a change. If this is dropped, it does not happen.
+#[must_use]
+pub struct Readied(Vec<Pending>);
+
+/// Tells a worker to go ahead, and hears when it has.
+struct Pending {
+    go: oneshot::Sender<()>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Readied {
+    /// Asks everybody behind `orders` to get ready, each for its own of `changes`.
+    pub(super) async fn ask<A>(
+        orders: &[mpsc::UnboundedSender<Order<A>>],
+        changes: Vec<Change<A>>,
+    ) -> io::Result<Self> {
+        let (mut pending, mut readying) = (Vec::new(), Vec::new());
+        for (worker, change) in orders.iter().zip(changes) {
+            let (ready, is_ready) = oneshot::channel();
+            let (go, may_go) = oneshot::channel();
+            let (done, is_done) = oneshot::channel();
+            let order = Order { change, ready, go: may_go, done };
+            worker.send(order).map_err(|_| io::Error::other("a worker has stopped"))?;
+            pending.push(Pending { go, done: is_done });
+            readying.push(is_ready);
+        }
+        for is_ready in readying {
+            is_ready.await.map_err(io::Error::other)??;
+        }
+        Ok(Self(pending))
+    }
+
+    /// Lets it happen. It has, when this returns.
+    pub async fn go(self) {
+        let going: Vec<_> = self
+            .0
+            .into_iter()
+            .map(|Pending { go, done }| {
+                let _has_stopped = go.send(());
+                done
+            })
+            .collect();
+        for done in going {
+            let _has_stopped = done.await;
+        }
+    }
+}
+
+impl<A: Answer + 'static> Host<A> {
+    /// Accepts at `doors`, and does otherwise when it is told to, until `shutdown` says that it is over.
+    pub(super) async fn work(
+        self: Rc<Self>,
+        doors: Vec<(TcpListener, Arc<Door<()>>)>,
+        mut orders: mpsc::UnboundedReceiver<Order<A>>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut open = self.open_up(doors, &shutdown);
+        loop {
+            let order = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                order = orders.recv() => order,
+            };
+            let Some(Order { change, ready, go, done }) = order else { return };
+            let opened =
+                |doors: Vec<Door<_>>| doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>();
+            let doors = change.doors.map(opened).transpose();
+            let (doors, outcome) = match doors {
+                Ok(doors) => (doors, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            let is_possible = outcome.is_ok();
+            let _nobody_waits = ready.send(outcome);
+            if !is_possible || go.await.is_err() {
+                continue;
+            }
+            (change.apply)(&self.answer);
+            self.limits.replace(Rc::new(change.limits));
+            if let Some(doors) = doors {
+                let stay = doors.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect();
+                let next = self.open_up(doors, &shutdown);
+                std::mem::replace(&mut open, next).send_replace(Doors::Replaced { stay });
+            }
+            let _nobody_waits = done.send(());
+        }
+    }
+
+    /// Accepts at `doors` for as long as what this hands back is there.
+    fn open_up(
+        self: &Rc<Self>,
+        doors: Vec<(TcpListener, Arc<Door<()>>)>,
+        shutdown: &watch::Receiver<bool>,
+    ) -> watch::Sender<Doors> {
+        let (open, is_open) = watch::channel(Doors::Open);
+        for (listener, door) in doors {
+            let attending = Rc::clone(self).attend(listener, door, is_open.clone(), shutdown.clone());
+            tokio::task::spawn_local(attending);
+        }
+        open
+    }
+}

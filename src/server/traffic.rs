@@ -1,0 +1,82 @@
+//! Connections and handshakes, for whoever watches over the gateway.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::tls::Certificates;
+use crate::domain::clock::Timestamp;
+use crate::metrics::{Counter, Kind, Page, Source};
+
+/// What happens at the listeners of one crew. Connections are rare beside requests: all workers count in
+/// the same place.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub(super) accepted: Counter,
+    pub(super) shaken_hands: Counter,
+    pub(super) failed_handshakes: Counter,
+}
+
+/// The listeners of one crew.
+pub struct Entrance {
+    /// What they are for, in a word.
+    pub name: &'static str,
+    /// What happens there.
+    pub traffic: Arc<Traffic>,
+    /// The places for connections, of which those are missing that are taken.
+    pub places: Arc<Semaphore>,
+    /// How many places there are.
+    pub most: usize,
+    /// What clients are shown over TLS, if it is spoken.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+/// What happens at all listeners.
+pub struct TrafficFigures(pub Vec<Entrance>);
+
+impl TrafficFigures {
+    fn tell(&self, page: &mut Page, figure: impl Fn(&Entrance) -> u64) {
+        for entrance in &self.0 {
+            page.figure(&[("listener", entrance.name)], figure(entrance));
+        }
+    }
+}
+
+impl Source for TrafficFigures {
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        page.begin("tollgate_connections", Kind::Gauge, "Connections that are open.");
+        self.tell(page, |entrance| wide(entrance.most.saturating_sub(entrance.places.available_permits())));
+        page.begin("tollgate_connections_limit", Kind::Gauge, "Connections that may be open at one time.");
+        self.tell(page, |entrance| wide(entrance.most));
+        page.begin("tollgate_connections_accepted_total", Kind::Counter, "Connections that were accepted.");
+        self.tell(page, |entrance| entrance.traffic.accepted.value());
+        page.begin(
+            "tollgate_tls_handshakes_total",
+            Kind::Counter,
+            "TLS handshakes with clients, by outcome.",
+        );
+        for Entrance { name, traffic, .. } in self.0.iter().filter(|entrance| entrance.certificates.is_some())
+        {
+            let outcomes = [("ok", &traffic.shaken_hands), ("failed", &traffic.failed_handshakes)];
+            for (outcome, times) in outcomes {
+                page.figure(&[("listener", name), ("outcome", outcome)], times.value());
+            }
+        }
+        let help = "When a certificate that is shown runs out, in seconds since 1970.";
+        page.begin("tollgate_certificate_expiry_timestamp_seconds", Kind::Gauge, help);
+        for Entrance { name, certificates, .. } in &self.0 {
+            let Some(certificates) = certificates else { continue };
+            let current = certificates.current();
+            // A file may be shown under more than one entry.
+            let expiries: BTreeMap<_, _> = current
+                .iter()
+                .map(|certificate| (certificate.files.cert.display().to_string(), certificate.not_after))
+                .collect();
+            for (file, expiry) in expiries {
+                page.figure(&[("listener", name), ("file", &file)], expiry.as_secs());
+            }
+        }
+    }
+}
