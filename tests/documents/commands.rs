@@ -50,6 +50,7 @@ const PLAYS: &[Play] = &[
             ("v1/users/$ID", "ID=$USER_ID"),
         ],
     },
+    Play { page: "docs/metrics.md", means: &[], before: &[("", "plain_gate paper")] },
     Play {
         page: "docs/operators.md",
         means: &[

@@ -19,12 +19,14 @@ pub(crate) struct Play {
     pub(crate) before: &'static [(&'static str, &'static str)],
 }
 
-/// Commands that run until they are stopped: how to know them, what they are called, and where they listen.
-const SERVERS: [(&str, &str, u16); 4] = [
-    ("cargo run --release -- demo", "gate", 0),
-    ("tollgate serve", "gate", 8080),
-    ("python3 docs/login-pages/login.py", "login", 9001),
-    ("python3 -m http.server", "app", 3000),
+/// Commands that run until they are stopped: how to know them, what they are called here, and how it is seen
+/// that they have begun.
+const SERVERS: [(&str, &str, &str); 5] = [
+    ("cargo run --release -- demo", "gate", "demo_begun $!"),
+    ("tollgate serve", "gate", "begun gate $! $gate_port"),
+    ("python3 docs/login-pages/login.py", "login", "begun login $! $login_port"),
+    ("python3 -m http.server", "app", "begun app $! $app_port"),
+    ("curl -sN", "listener", "listens $!"),
 ];
 
 impl Play {
@@ -83,13 +85,9 @@ impl Play {
 
 /// A line of a block; in the background, if it would never end.
 fn command(line: &str, stage: &Stage) -> String {
-    let Some((_, name, port)) = SERVERS.iter().find(|(start, ..)| line.contains(start)) else {
+    let Some((_, name, begun)) = SERVERS.iter().find(|(start, ..)| line.contains(start)) else {
         return format!("{line}\n");
     };
     let line = line.replace("3000", &stage.port(3000).to_string());
-    let begun = match port {
-        0 => "demo_begun $!".to_owned(),
-        port => format!("begun {name} $! {}", stage.port(*port)),
-    };
     format!("ended {name}\n{line} >\"$logs/{name}\" 2>&1 &\n{begun}\n")
 }

@@ -11,7 +11,11 @@ begun() {
 
 await() {
     for _ in {1..400}; do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
+        if [ "$1" = gate ]; then
+            if curl -sf -o "$logs/ready" http://127.0.0.1:8081/readyz; then
+                return 0
+            fi
+        elif (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
             return 0
         fi
         kill -0 "${running[$1]}" 2>/dev/null || break
@@ -22,12 +26,23 @@ await() {
     return 1
 }
 
+# listens PID: it reads what comes until it is stopped, and has not been sent away.
+listens() {
+    running[listener]=$1
+    sleep 1
+    kill -0 "$1" && [ -s "$logs/listener" ]
+}
+
 # ended NAME: ends it, if it runs.
 ended() {
     if [ -n "${running[$1]-}" ]; then
         kill "${running[$1]}" 2>/dev/null || true
         wait "${running[$1]}" 2>/dev/null || true
         unset "running[$1]"
+    fi
+    if [ "$1" = gate ] && [ -e "$CURL_HOME/before-the-demo" ]; then
+        mv "$CURL_HOME/before-the-demo" "$CURL_HOME/.curlrc"
+        CONTROL_PORT=$control_port
     fi
 }
 
@@ -48,12 +63,13 @@ demo_begun() {
         kill -0 "$1" 2>/dev/null || { cat "$logs/gate" >&2; return 1; }
         sleep 0.05
     done
+    cp "$CURL_HOME/.curlrc" "$CURL_HOME/before-the-demo"
     local name port
     for name in gateway:8080 login:9001 control:8081; do
         port=$(sed -n "s|^ *${name%:*} .*:\([0-9]*\)/$|\1|p" "$logs/gate")
         sed -i "s/:${name#*:}:127.0.0.1:.*/:${name#*:}:127.0.0.1:$port\"/" "$CURL_HOME/.curlrc"
     done
-    export CONTROL_PORT=$port
+    CONTROL_PORT=$port
 }
 
 # The keys that `tollgate key new` has made, in the order in which it did; what is missing is made.
