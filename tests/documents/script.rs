@@ -25,7 +25,7 @@ const SERVERS: [(&str, &str, &str); 5] = [
     ("cargo run --release -- demo", "gate", "demo_begun $!"),
     ("tollgate serve", "gate", "begun gate $! $gate_port"),
     ("python3 docs/login-pages/login.py", "login", "begun login $! $login_port"),
-    ("python3 -m http.server", "app", "begun app $! $app_port"),
+    ("python3 app.py", "app", "begun app $! $app_port"),
     ("curl -sN", "listener", "listens $!"),
 ];
 
@@ -38,7 +38,11 @@ impl Play {
         for block in &page.blocks {
             let text = || self.placed(&block.text, stage);
             let written = if let Some(file) = block.mark("file") {
-                let content = if block.language == "toml" { stage.configuration(&text()) } else { text() };
+                let content = if block.language == "toml" {
+                    stage.configuration(&text())
+                } else {
+                    text().replace("127.0.0.1\", 3000", &format!("127.0.0.1\", {}", stage.port(3000)))
+                };
                 let file = self.placed(file, stage);
                 format!("written {file} <<'WRITTEN'\n{content}WRITTEN\n")
             } else if block.language != "sh" || block.mark("skip").is_some() || block.is_file() {
@@ -46,7 +50,7 @@ impl Play {
             } else if block.mark("fails").is_some() {
                 format!("if ( {} ); then echo 'this was to fail'; exit 1; fi\n", text().trim_end())
             } else {
-                text().lines().fold(String::new(), |script, line| script + &command(line, stage))
+                text().lines().fold(String::new(), |script, line| script + &command(line))
             };
             script += &self.acts_before(&block.text);
             let (path, line) = (&page.path, block.line);
@@ -84,10 +88,9 @@ impl Play {
 }
 
 /// A line of a block; in the background, if it would never end.
-fn command(line: &str, stage: &Stage) -> String {
+fn command(line: &str) -> String {
     let Some((_, name, begun)) = SERVERS.iter().find(|(start, ..)| line.contains(start)) else {
         return format!("{line}\n");
     };
-    let line = line.replace("3000", &stage.port(3000).to_string());
-    format!("ended {name}\n{line} >\"$logs/{name}\" 2>&1 &\n{begun}\n")
+    format!("ended {name}\n{line} >\"$logs/{name}\" 2>&1 &\n{begun}\ncat \"$logs/{name}\"\n")
 }

@@ -90,23 +90,23 @@ impl Stage {
         )
     }
 
-    /// A configuration of the document's with these ports, and with a certificate, as links begin with https
-    /// wherever a proxy in front would see to that.
+    /// A configuration of the document's with these ports. Where a proxy in front would see to https, the
+    /// gateway does.
     pub(crate) fn configuration(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (named, _, real) in &self.ports {
             text = text.replace(&format!("127.0.0.1:{named}\""), &format!("127.0.0.1:{real}\""));
         }
-        let (certificate, key) = (self.path("tls/site.pem"), self.path("tls/site.key"));
-        let tls = format!("https = [\"127.0.0.1:{}\"]\n", self.port(443));
-        let control = format!("[control]\nlisten = \"127.0.0.1:{}\"\n", self.port(8081));
-        let control = if text.contains("[control]") { "" } else { &control };
-        let text = text.replacen("[server]\n", &format!("[server]\n{tls}"), 1);
-        format!(
-            "{text}\n[[server.certificate]]\ncert = \"{}\"\nkey = \"{}\"\n{control}",
-            certificate.display(),
-            key.display()
-        )
+        if !text.contains("[control]") {
+            text += &format!("\n[control]\nlisten = \"127.0.0.1:{}\"\n", self.port(8081));
+        }
+        if text.contains("public_url = \"https") && !text.contains("https = [") {
+            let tls = format!("[server]\nhttps = [\"127.0.0.1:{}\"]\n", self.port(443));
+            text = text.replacen("[server]\n", &tls, 1);
+            let [certificate, key] = ["tls/site.pem", "tls/site.key"].map(|file| self.path(file));
+            text += &format!("\n[[server.certificate]]\ncert = {certificate:?}\nkey = {key:?}\n");
+        }
+        text
     }
 
     /// Runs a script to its end.
