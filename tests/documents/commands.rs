@@ -24,6 +24,9 @@ const PLAYS: &[Play] = &[
     },
     Play { page: "docs/compatible-api.md", means: &[], before: &[("", "plain_gate videos")] },
     Play { page: "docs/errors.md", means: &[], before: &[("", "plain_gate paper")] },
+    Play { page: "docs/from-mod-auth-openidc.md", means: &[("'the key'", "$(key 1)")], before: &[] },
+    Play { page: "docs/from-nginx.md", means: &[("'the key'", "$(key 1)")], before: &[] },
+    Play { page: "docs/from-oauth2-proxy.md", means: &[("'the key'", "$(key 1)")], before: &[] },
     Play {
         page: "docs/install.md",
         means: &[],

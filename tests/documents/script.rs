@@ -21,10 +21,11 @@ pub(crate) struct Play {
 
 /// Commands that run until they are stopped: how to know them, what they are called here, and how it is seen
 /// that they have begun.
-const SERVERS: [(&str, &str, &str); 5] = [
+const SERVERS: [(&str, &str, &str); 6] = [
     ("cargo run --release -- demo", "gate", "demo_begun $!"),
     ("tollgate serve", "gate", "begun gate $! $gate_port"),
     ("python3 docs/login-pages/login.py", "login", "begun login $! $login_port"),
+    ("php -S", "login", "begun login $! $login_port"),
     ("python3 app.py", "app", "begun app $! $app_port"),
     ("curl -sN", "listener", "listens $!"),
 ];
@@ -92,5 +93,6 @@ fn command(line: &str) -> String {
     let Some((_, name, begun)) = SERVERS.iter().find(|(start, ..)| line.contains(start)) else {
         return format!("{line}\n");
     };
+    let line = line.replace("127.0.0.1:9001", "127.0.0.1:$login_port");
     format!("ended {name}\n{line} >\"$logs/{name}\" 2>&1 &\n{begun}\ncat \"$logs/{name}\"\n")
 }

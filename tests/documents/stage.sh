@@ -40,6 +40,8 @@ ended() {
         wait "${running[$1]}" 2>/dev/null || true
         unset "running[$1]"
     fi
+    # Whoever comes next under this name is not to be taken for the one before.
+    rm -f "$logs/$1"
     if [ "$1" = gate ] && [ -e "$CURL_HOME/before-the-demo" ]; then
         mv "$CURL_HOME/before-the-demo" "$CURL_HOME/.curlrc"
         CONTROL_PORT=$control_port
@@ -57,7 +59,7 @@ all_ended() {
 demo_begun() {
     running[gate]=$1
     for _ in {1..400}; do
-        if grep -q '/articles' "$logs/gate"; then
+        if grep -qs '/articles' "$logs/gate"; then
             break
         fi
         kill -0 "$1" 2>/dev/null || { cat "$logs/gate" >&2; return 1; }
