@@ -10,6 +10,7 @@
 
 mod blocks;
 mod commands;
+mod links;
 mod page;
 mod script;
 mod stage;
