@@ -49,8 +49,9 @@ pub(crate) fn all() -> Vec<Page> {
 pub(crate) fn of_the_book() -> Vec<String> {
     let entries = fs::read_dir(repository().join("docs")).expect("docs is a folder");
     let names = entries.map(|entry| entry.expect("can be read").file_name().into_string().expect("is UTF-8"));
-    let pages = names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md");
-    let mut pages: Vec<String> = pages.map(|name| format!("docs/{name}")).collect();
+    let pages = names.filter_map(|name| name.strip_suffix(".md").map(str::to_owned));
+    let mut pages: Vec<String> =
+        pages.filter(|name| name != "SUMMARY").map(|name| format!("docs/{name}.md")).collect();
     pages.sort();
     pages
 }
@@ -96,34 +97,28 @@ impl Page {
         });
         titles
             .map(|title| {
-                let kept = title.to_lowercase().replace(' ', "-");
-                let kept: String =
-                    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
-                let before = seen.entry(kept.clone()).and_modify(|count| *count += 1).or_default();
-                if *before == 0 { kept } else { format!("{kept}-{before}") }
+                let dashed = title.to_lowercase().replace(' ', "-");
+                let anchor: String =
+                    dashed.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+                let before = seen.entry(anchor.clone()).and_modify(|count| *count += 1).or_default();
+                if *before == 0 { anchor } else { format!("{anchor}-{before}") }
             })
             .collect()
     }
 
     /// Where its links lead, each with its line.
     pub(crate) fn links(&self) -> Vec<(usize, String)> {
-        let mut links = Vec::new();
-        // What stands in backticks is no link. Every second piece does.
-        let plain: Vec<&str> = self.prose.split('`').step_by(2).collect();
-        let lines: Vec<usize> = self
-            .prose
-            .split('`')
-            .scan(1, |line, piece| Some(std::mem::replace(line, *line + piece.matches('\n').count())))
-            .step_by(2)
-            .collect();
-        // A link's text may end in backticks, and its target then begins the next piece.
-        for (piece, first_line) in plain.iter().zip(lines) {
-            for (at, _) in piece.match_indices("](") {
-                let target = piece[at + 2..].split([')', '\n', ' ']).next().unwrap_or_default();
-                links.push((first_line + piece[..at].matches('\n').count(), target.to_owned()));
-            }
-        }
-        links
+        // What stands in backticks, as every second piece does, is no link.
+        let plain = self.prose.split('`').enumerate().map(|(index, piece)| match index % 2 {
+            0 => piece.to_owned(),
+            _ => "\n".repeat(piece.matches('\n').count()),
+        });
+        let plain = plain.collect::<Vec<_>>().concat();
+        let targets = plain.match_indices("](").map(|(at, opening)| {
+            let target = plain[at + opening.len()..].split([')', '\n', ' ']).next().unwrap_or_default();
+            (1 + plain[..at].matches('\n').count(), target.to_owned())
+        });
+        targets.collect()
     }
 
     /// What a relative link of this page means in the repository.

@@ -68,7 +68,8 @@ impl Play {
         let fits = |within: &str| {
             if text.is_empty() { within.is_empty() } else { !within.is_empty() && text.contains(within) }
         };
-        self.before.iter().filter(|(within, _)| fits(within)).map(|(_, act)| format!("{act}\n")).collect()
+        let acts = self.before.iter().filter(|(within, _)| fits(within)).map(|(_, act)| format!("{act}\n"));
+        acts.collect::<Vec<_>>().concat()
     }
 
     /// The text with what stands for something else.

@@ -93,20 +93,20 @@ impl Stage {
     /// A configuration of the document's with these ports. Where a proxy in front would see to https, the
     /// gateway does.
     pub(crate) fn configuration(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (named, _, real) in &self.ports {
-            text = text.replace(&format!("127.0.0.1:{named}\""), &format!("127.0.0.1:{real}\""));
-        }
+        let mut parts = vec![self.ports.iter().fold(text.to_owned(), |text, (named, _, real)| {
+            text.replace(&format!("127.0.0.1:{named}\""), &format!("127.0.0.1:{real}\""))
+        })];
         if !text.contains("[control]") {
-            text += &format!("\n[control]\nlisten = \"127.0.0.1:{}\"\n", self.port(8081));
+            parts.push(format!("\n[control]\nlisten = \"127.0.0.1:{}\"\n", self.port(8081)));
         }
         if text.contains("public_url = \"https") && !text.contains("https = [") {
             let tls = format!("[server]\nhttps = [\"127.0.0.1:{}\"]\n", self.port(443));
-            text = text.replacen("[server]\n", &tls, 1);
+            parts[0] = parts[0].replacen("[server]\n", &tls, 1);
             let [certificate, key] = ["tls/site.pem", "tls/site.key"].map(|file| self.path(file));
-            text += &format!("\n[[server.certificate]]\ncert = {certificate:?}\nkey = {key:?}\n");
+            let (certificate, key) = (certificate.display(), key.display());
+            parts.push(format!("\n[[server.certificate]]\ncert = \"{certificate}\"\nkey = \"{key}\"\n"));
         }
-        text
+        parts.concat()
     }
 
     /// Runs a script to its end.
@@ -189,11 +189,9 @@ impl Stage {
             "case \"$*\" in\n    'run --release -- demo') exec tollgate demo '' ;;\n    'install --locked --path .'*) ;;\n    \
              *) echo \"cargo $*: not in these documents\" >&2; exit 1 ;;\nesac\n",
         );
-        let ports: String = self
-            .ports
-            .iter()
-            .map(|(named, _, real)| format!("connect-to = \":{named}:127.0.0.1:{real}\"\n"))
-            .collect();
+        let ports =
+            self.ports.iter().map(|(named, _, real)| format!("connect-to = \":{named}:127.0.0.1:{real}\"\n"));
+        let ports = ports.collect::<Vec<_>>().concat();
         let authority = self.path("tls/site.pem");
         let settings = format!("{ports}cacert = \"{}\"\nmax-time = 30\n", authority.display());
         fs::write(self.path("home/.curlrc"), settings).expect("writes a file");
