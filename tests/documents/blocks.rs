@@ -68,6 +68,29 @@ fn a_shell_can_read_every_block_of_commands() {
 }
 
 #[test]
+fn interpreters_can_read_every_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for page in page::all() {
+        for block in &page.blocks {
+            let (name, program, arguments): (_, _, &[&str]) = match &*block.language {
+                "js" => ("block.mjs", "node", &["--check"]),
+                "php" => ("block.php", "php", &["-l"]),
+                "python" => {
+                    ("block.py", "python3", &["-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"])
+                }
+                _ => continue,
+            };
+            let opening = if name == "block.php" && !block.text.contains("<?php") { "<?php\n" } else { "" };
+            let file = folder.path().join(name);
+            std::fs::write(&file, format!("{opening}{}", block.text)).expect("writes a file");
+            let read = Command::new(program).args(arguments).arg(&file).stdin(Stdio::null()).output();
+            let read = read.unwrap_or_else(|error| panic!("{program}: {error}; see tests/run"));
+            assert!(read.status.success(), "{}:{}: {read:?}", page.path, block.line);
+        }
+    }
+}
+
+#[test]
 fn every_block_of_json_is_json() {
     for page in page::all() {
         for block in of_language(&page.blocks, "json") {
