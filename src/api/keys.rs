@@ -7,11 +7,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
+use super::session::oauth1::{Nonce, Presented, SignatureFault};
 use super::{Api, Via};
-use crate::config::{ApiKey, Scope};
+use crate::config::{ApiKey, OAuth1Credentials, Proof, Scope};
+use crate::domain::clock::Timestamp;
 use crate::domain::secret::SecretHash;
 use crate::http::lines::only;
-use crate::sso::Event;
+use crate::sso::{Event, KeyUses, LastUse};
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -33,6 +35,31 @@ impl<'a> Bearer<'a> {
     }
 }
 
+/// An API key, and when each of its secrets was used last, in their order.
+pub(super) struct Held {
+    pub(super) key: Arc<ApiKey>,
+    uses: Vec<Arc<LastUse>>,
+}
+
+impl Held {
+    pub(super) fn new(key: ApiKey, uses: &KeyUses) -> Self {
+        let uses = key.proofs.iter().map(|proof| uses.of(&proof.means)).collect();
+        Self { key: Arc::new(key), uses }
+    }
+
+    pub(super) fn proofs(&self) -> impl Iterator<Item = (&Proof, &LastUse)> {
+        self.key.proofs.iter().zip(self.uses.iter().map(AsRef::as_ref))
+    }
+}
+
+/// Whose key somebody has.
+pub(super) enum Holder {
+    /// Of one that counts.
+    Good(Arc<ApiKey>),
+    /// Of one that counted until this moment.
+    Ended(Timestamp),
+}
+
 impl Api {
     /// The key that a caller of the plain API presents, if it has `scope`.
     pub(super) fn authorize(
@@ -42,30 +69,90 @@ impl Api {
         scope: Scope,
     ) -> Result<Arc<ApiKey>, ApiError> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
-        let Some(key) = self.key_of(presented) else {
-            return Err(self.wrong_key(via).map_or_else(ApiError::missing_token, ApiError::slow_down));
+        let key = match self.holder(presented, via) {
+            Some(Holder::Good(key)) => key,
+            Some(Holder::Ended(at)) => return Err(ApiError::key_expired(at)),
+            None => {
+                return Err(self.wrong_key(via).map_or_else(ApiError::missing_token, ApiError::slow_down));
+            }
         };
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
-    /// The key whose secret is `presented`. Every key is compared, each in constant time, so that
-    /// the time tells nothing.
-    pub(super) fn key_of(&self, presented: &[u8]) -> Option<Arc<ApiKey>> {
-        let presented = SecretHash::of(presented);
-        let compare = |found: Option<Arc<ApiKey>>, key: &Arc<ApiKey>| {
-            if key.secret == Some(presented) { Some(Arc::clone(key)) } else { found }
-        };
-        self.keys.iter().fold(None, compare)
+    /// For how long the key that a caller presents still counts; `None` if it has no end.
+    pub(super) fn time_left(&self, headers: &HeaderMap) -> Option<Duration> {
+        let Bearer::Key(presented) = Bearer::of(headers) else { return None };
+        let (_, proof, _) = self.proof(presented)?;
+        proof.expires_at.map(|end| self.sso.now().until(end))
     }
 
-    /// The key with these OAuth 1.0a credentials. What they are is no secret by itself.
-    pub(super) fn key_of_consumer(&self, consumer_key: &str, access_token: &str) -> Option<Arc<ApiKey>> {
-        let owns = |key: &&Arc<ApiKey>| {
-            key.oauth1
-                .as_ref()
-                .is_some_and(|own| own.consumer_key == consumer_key && own.access_token == access_token)
+    /// Who has the secret `presented`.
+    pub(super) fn holder(&self, presented: &[u8], via: &Via) -> Option<Holder> {
+        let (held, proof, last) = self.proof(presented)?;
+        Some(self.recognised(held, proof, last, via))
+    }
+
+    /// Which secret `presented` is. Every key's is compared, each in constant time, so that the time tells
+    /// nothing.
+    fn proof(&self, presented: &[u8]) -> Option<(&Held, &Proof, &LastUse)> {
+        let presented = SecretHash::of(presented);
+        let mut found = None;
+        for held in &self.keys {
+            for (proof, last) in held.proofs() {
+                if proof.bearer() == Some(presented) {
+                    found = Some((held, proof, last));
+                }
+            }
+        }
+        found
+    }
+
+    /// Who made this signature, and what there is to remember of it. What its names are is no secret by
+    /// itself; but whether there is a key of these names is not to be seen by the time that it takes.
+    pub(super) fn signer(
+        &self,
+        presented: &Presented,
+        via: &Via,
+        now: Timestamp,
+    ) -> Result<(Holder, Nonce), SignatureFault> {
+        let is_named = |own: &OAuth1Credentials| {
+            own.consumer_key == presented.consumer_key() && own.access_token == presented.token()
         };
-        self.keys.iter().find(owns).cloned()
+        let mut outcome = presented.verify(None, now);
+        let mut found = None;
+        let (mut tried, mut most) = (0, 0);
+        for held in &self.keys {
+            most = most.max(held.proofs().filter(|(proof, _)| proof.oauth1().is_some()).count());
+            for (proof, last) in held.proofs() {
+                let Some(own) = proof.oauth1().filter(|own| is_named(own)) else { continue };
+                tried += 1;
+                let verified = presented.verify(Some(own), now);
+                // With the same secrets before and now, what it has now counts.
+                if verified.is_ok() && found.is_none() {
+                    (outcome, found) = (verified, Some((held, proof, last)));
+                }
+            }
+        }
+        for _ in tried..most {
+            let _takes_its_time = presented.verify(None, now);
+        }
+        let nonce = outcome?;
+        let (held, proof, last) = found.ok_or_else(|| presented.mismatch())?;
+        Ok((self.recognised(held, proof, last, via), nonce))
+    }
+
+    fn recognised(&self, held: &Held, proof: &Proof, last: &LastUse, via: &Via) -> Holder {
+        let now = self.sso.now();
+        match proof.expires_at.filter(|_| !proof.is_good(now)) {
+            None => {
+                last.note(now);
+                Holder::Good(Arc::clone(&held.key))
+            }
+            Some(end) => {
+                self.sso.note(Event::ExpiredKey { by: &held.key.name, client: via.client.address });
+                Holder::Ended(end)
+            }
+        }
     }
 
     /// Notes a wrong key, and says how long its bearer has to wait if there were too many.

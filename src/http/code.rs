@@ -40,6 +40,7 @@ codes! {
     ForeignDestination = "foreign_destination", BAD_GATEWAY;
     ForgedHeader = "forged_header", BAD_REQUEST;
     InsufficientScope = "insufficient_scope", FORBIDDEN;
+    KeyExpired = "key_expired", UNAUTHORIZED;
     LoginRequired = "login_required", UNAUTHORIZED;
     MalformedJson = "malformed_json", BAD_REQUEST;
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;

@@ -63,7 +63,7 @@ impl Chronicle {
     pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0;
-        let is_alarming = matches!(event, Event::WrongKey { .. });
+        let is_alarming = matches!(event, Event::WrongKey { .. } | Event::ExpiredKey { .. });
         if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
             return;
         }
@@ -116,6 +116,7 @@ impl Chronicle {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::WrongKey { .. }
+            | Event::ExpiredKey { .. }
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -41,6 +41,7 @@ impl Sso {
         Self {
             signers: self.signers.succeeded_by(sites.all()),
             sites,
+            key_uses: Arc::clone(&self.key_uses),
             wrong_keys: Arc::clone(&self.wrong_keys),
             guesses: Arc::clone(&self.guesses),
             bounces: Arc::clone(&self.bounces),

@@ -46,8 +46,10 @@ pub enum Event<'a> {
     UserDeleted { user: UserId, by: &'a str },
     /// Somebody presented an API key that there is not.
     WrongKey { client: IpAddr },
-    /// A site has other keys to sign with.
-    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str] },
+    /// Somebody presented what the API key `by` had until its end.
+    ExpiredKey { by: &'a str, client: IpAddr },
+    /// A site has other keys to sign with; the holder of the API key `by` asked for them, if anybody did.
+    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str], by: Option<&'a str>, is_compromised: bool },
     /// A request waits for its visitor's login.
     RequestParked { site: &'a SiteName, bytes: usize },
     /// It goes on.
@@ -97,6 +99,7 @@ impl<'a> Event<'a> {
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::WrongKey { .. } => "wrong_key",
+            Self::ExpiredKey { .. } => "expired_key",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
             Self::RequestResumed { .. } => "request_resumed",
@@ -118,7 +121,10 @@ impl<'a> Event<'a> {
             | Self::SigningKeysChanged { site, .. }
             | Self::RequestParked { site, .. }
             | Self::RequestResumed { site } => Some(site),
-            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey { .. } => None,
+            Self::UserChanged { .. }
+            | Self::UserDeleted { .. }
+            | Self::WrongKey { .. }
+            | Self::ExpiredKey { .. } => None,
         }
     }
 
@@ -149,7 +155,13 @@ impl<'a> Event<'a> {
             | Self::UserChanged { user, by }
             | Self::UserDeleted { user, by } => Details { user: Some(user.number()), by: Some(by), ..about },
             Self::WrongKey { client } => Details { client: Some(client.to_string()), ..about },
-            Self::SigningKeysChanged { keys, .. } => Details { keys: Some(keys.join(" ")), ..about },
+            Self::ExpiredKey { by, client } => {
+                Details { by: Some(by), client: Some(client.to_string()), ..about }
+            }
+            Self::SigningKeysChanged { keys, by, is_compromised, .. } => {
+                let reason = is_compromised.then_some("compromised");
+                Details { keys: Some(keys.join(" ")), by, reason, ..about }
+            }
             Self::RequestParked { bytes, .. } => Details { bytes: Some(bytes), ..about },
             Self::RequestResumed { .. } => about,
         }

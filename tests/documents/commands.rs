@@ -55,6 +55,14 @@ const PLAYS: &[Play] = &[
         ],
     },
     Play { page: "docs/metrics.md", means: &[], before: &[("", "plain_gate paper")] },
+    Play {
+        page: "docs/secrets.md",
+        means: &[("TOLLGATE_KEY=…", "TOLLGATE_KEY=$(key 2)")],
+        before: &[
+            ("", "plain_gate intranet; signed_in ada@example.com https://www.example.com/"),
+            ("/etc/tollgate/environment", "echo NAME=value >$root/etc/tollgate/environment"),
+        ],
+    },
     Play { page: "docs/start.md", means: &[("'the key'", "$(key 1)")], before: &[] },
     Play {
         page: "docs/operators.md",

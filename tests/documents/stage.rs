@@ -178,7 +178,7 @@ impl Stage {
             "tollgate",
             &format!(
                 "case \"$1 $2\" in\n    'key new') {program} \"$@\" | tee -a \"$made_keys\"; exit ;;\n    \
-                 'token '*|'session '*|'user '*)\n        exec {program} \"$@\" --control \"http://127.0.0.1:$CONTROL_PORT\" ;;\n    \
+                 'token '*|'session '*|'user '*|'key list'|'key rotate')\n        exec {program} \"$@\" --control \"http://127.0.0.1:$CONTROL_PORT\" ;;\n    \
                  'demo '*) exec {program} demo --any-port ;;\nesac\nexec {program} \"$@\"\n",
                 program = env!("CARGO_BIN_EXE_tollgate")
             ),

@@ -145,6 +145,8 @@ hosts = ["www.example.com"]
 public_url = "https://www.example.com"
 upstream = ["http://127.0.0.1:$app_port"]
 login_url = "https://login.example.com/"
+[site.identity]
+assertion = true
 TOML
     gate
     LOGIN_PAGE_KEY=$(key 1) TOLLGATE_KEY=$(key 2)

@@ -191,8 +191,8 @@ async fn there_is_room_for_so_many_who_listen_and_who_leaves_makes_room() {
 async fn who_listens_is_judged_anew_when_keys_may_be_others() {
     let upstream = FakeUpstream::start().await;
     let watcher = "watches-it-all-0123456789abcdefghijklm";
-    let watched = |name: &str| format!("name = {name:?}\nsecret = {watcher:?}\nscopes = [\"read:sessions\"]");
-    let mut gateway = Plan::new(&upstream).key(&watched("watcher")).start().await;
+    let key = |name: &str| format!("name = {name:?}\nsecret = {watcher:?}\nscopes = [\"read:sessions\"]");
+    let mut gateway = Plan::new(&upstream).key(&key("watcher")).start().await;
     let mut listener = Listener::of(&gateway, watcher, "").await;
     gateway.reload(&Plan::new(&upstream)).await.unwrap();
     let last = listener.event().await;

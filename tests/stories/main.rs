@@ -36,6 +36,7 @@ mod h2_floods;
 mod http2_upstream;
 mod https;
 mod interim;
+mod keys;
 mod login_flow;
 mod malformed;
 mod metrics;

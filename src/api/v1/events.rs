@@ -41,11 +41,12 @@ impl Api {
     pub(super) fn events(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
         let sites = self.listed_sites(&ListQuery::of(request)?, &key)?;
+        let term = self.time_left(request.headers()).map_or(TERM, |left| left.min(TERM));
         let heard = self.sso.listen(MOST_LISTENERS).ok_or_else(|| {
             let message = "As many listen as may: wait as long as Retry-After says.";
             ApiError::too_many(message, COME_AGAIN)
         })?;
-        let body = StreamBody::new(unfold(Listener::new(heard, sites), Listener::next));
+        let body = StreamBody::new(unfold(Listener::new(heard, sites, term), Listener::next));
         let mut response = reply::with_body(StatusCode::OK, "text/event-stream", Body::stream(body));
         // Some proxies keep back what is not much.
         let headers = response.headers_mut();
@@ -74,10 +75,10 @@ enum Phase {
 }
 
 impl Listener {
-    fn new(heard: broadcast::Receiver<Arc<Told>>, sites: Option<Vec<SiteName>>) -> Self {
+    fn new(heard: broadcast::Receiver<Arc<Told>>, sites: Option<Vec<SiteName>>, term: Duration) -> Self {
         let now = Instant::now();
         let heartbeat = interval_at(now + HEARTBEAT, HEARTBEAT);
-        Self { heard, sites, heartbeat, until: now + TERM, phase: Phase::Greeting }
+        Self { heard, sites, heartbeat, until: now + term, phase: Phase::Greeting }
     }
 
     /// The next piece of what is sent.
@@ -154,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_now_and_then_and_everybody_leaves_in_the_end() {
         let ring = broadcast::Sender::<Arc<Told>>::new(4);
-        let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None, TERM)).await.unwrap();
         assert!(text.starts_with(": "), "{text}");
         let began = Instant::now();
         let mut words = 0;
@@ -174,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_falls_behind_is_told_so_and_shown_out() {
         let ring = broadcast::Sender::new(4);
-        let (_, listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (_, listener) = said(Listener::new(ring.subscribe(), None, TERM)).await.unwrap();
         (0..9).for_each(|_| drop(ring.send(told(None, "{}"))));
         let (text, listener) = said(listener).await.unwrap();
         assert!(text.starts_with("event: end\n") && text.contains("\"too_slow\""), "{text}");
@@ -185,7 +186,7 @@ mod tests {
     async fn who_may_see_some_sites_hears_of_nothing_else() {
         let ring = broadcast::Sender::new(8);
         let sites = SiteName::parse("wiki").map(|site| vec![site]);
-        let (_, listener) = said(Listener::new(ring.subscribe(), sites)).await.unwrap();
+        let (_, listener) = said(Listener::new(ring.subscribe(), sites, TERM)).await.unwrap();
         for (site, json) in [(None, "1"), (Some("paper"), "2"), (Some("wiki"), "3")] {
             drop(ring.send(told(site, json)));
         }

@@ -47,6 +47,8 @@ pub enum ErrorCode {
     InvalidSignature,
     /// The same, and that there is none, as version 2 calls it.
     MissingAuthentication,
+    /// The key has ended.
+    KeyExpired,
     /// The caller's level does not suffice.
     PermissionDenied,
     /// A parameter is wrong.
@@ -63,6 +65,7 @@ impl ErrorCode {
         match self {
             Self::InvalidSignature => "invalid_signature",
             Self::MissingAuthentication => "missing_authentication",
+            Self::KeyExpired => "key_expired",
             Self::PermissionDenied => "permission_denied",
             Self::InvalidInput => "invalid_input",
             Self::TokenRequired => "token_required",

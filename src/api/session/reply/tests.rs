@@ -127,6 +127,7 @@ fn the_documents_explain_every_error() {
     let known = [
         ErrorCode::InvalidInput,
         ErrorCode::InvalidSignature,
+        ErrorCode::KeyExpired,
         ErrorCode::MissingAuthentication,
         ErrorCode::NoSuchUser,
         ErrorCode::PermissionDenied,
