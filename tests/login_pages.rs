@@ -133,15 +133,14 @@ async fn the_page_behind_another_gate_believes_that_gate_alone() {
         (("X-Forwarded-Email", "zoe@example.com"), ("X-Forwarded-Preferred-Username", NAME));
     let forged = ("X_Forwarded_Email", "boss@example.com");
     let failed = format!("{login_url}&error=token_invalid");
-    let told: [(&str, &[(&str, &str)], u16); 5] = [
-        (&login_url, &[], 403),
+    for (url, headers, status) in [
+        (&login_url, &[][..], 403),
         (&login_url, &[forged], 400),
         (&login_url, &[is_zoe, forged], 400),
         // Who is sent back with an error is not sent on in circles.
         (&failed, &[is_zoe], 403),
         (&login_url, &[("X-Forwarded-Email", "nobody")], 500),
-    ];
-    for (url, headers, status) in told {
+    ] {
         let answer = visitor.get_telling(url, headers).await;
         assert_eq!((answer.status, answer.location), (status, None), "{headers:?}: {}", answer.body);
         assert!(!answer.body.contains(KEY), "{}", answer.body);
