@@ -9,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -59,11 +60,9 @@ impl Stage {
     pub(crate) fn set() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let site = site();
-        // All at once, so that none is taken twice.
-        let taken = PORTS.map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-        let ports = PORTS.iter().zip(&taken).map(|((named, what), listener)| match *what {
+        let ports = PORTS.iter().map(|(named, what)| match *what {
             "site" => (*named, *what, site),
-            _ => (*named, *what, listener.local_addr().expect("an address").port()),
+            _ => (*named, *what, free_port()),
         });
         let stage = Self { ports: ports.collect(), folder };
         stage.furnish();
@@ -213,6 +212,19 @@ pub(crate) fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     fs::write(&certificate, signed.pem()).expect("writes a file");
     fs::write(&key, pair.serialize_pem()).expect("writes a file");
     (certificate, key)
+}
+
+/// A port that is free and stays so: the system gives none of these to whoever connects somewhere, and
+/// processes begin their search at different places.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(89).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 61_000 + u16::try_from(number % 4_500).expect("is small");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A site that answers with what it was asked; it goes on until the process ends.
