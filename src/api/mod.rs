@@ -30,6 +30,7 @@ use error::ApiError;
 use keys::Held;
 pub use metrics::Figures;
 use reference::Reference;
+use v1::Ears;
 pub use v1::{describe_key, signed_order};
 
 /// How a request reached the APIs.
@@ -51,6 +52,8 @@ pub struct Api {
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
     figures: Figures,
+    /// Places for those who listen to events.
+    ears: Ears,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -73,8 +76,9 @@ impl Api {
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
+        let ears = Ears::of(&keys);
         let keys = keys.into_iter().map(|key| Held::new(key, sso.key_uses())).collect();
-        Self { sso, keys, homes, reference, figures, is_draining }
+        Self { sso, keys, homes, reference, figures, ears, is_draining }
     }
 
     /// Answers a request.

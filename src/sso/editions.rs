@@ -59,7 +59,11 @@ impl Sso {
     /// These use cases come into force: the stores read sessions for their sites from now on.
     pub fn come_into_force(&self) {
         self.stores.sessions.serve(self.sites.all());
-        // Keys may be others now, or may see something else.
+    }
+
+    /// Shows everybody out who listens to what happens, as keys may be others now, or may see something
+    /// else. To be done once nobody is let in by the keys so far: whoever comes again at once would stay.
+    pub fn show_out(&self) {
         self.chronicle.show_out();
     }
 

@@ -128,6 +128,22 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The other site that it tells of, if there is one.
+    pub(super) const fn other_site(self) -> Option<&'a SiteName> {
+        match self {
+            Self::TokenIssued { from: Some((site, _)), .. } => Some(site),
+            _ => None,
+        }
+    }
+
+    /// What is left of it for whoever may not hear of that other site.
+    pub(super) const fn of_one_site(self) -> Self {
+        match self {
+            Self::TokenIssued { site, user, by, from: _ } => Self::TokenIssued { site, user, by, from: None },
+            other => other,
+        }
+    }
+
     pub(super) fn details(self, now: Timestamp) -> Details<'a> {
         let site = self.site().map(SiteName::as_str);
         let about = Details { event: self.name(), at: now.to_rfc3339(), site, ..Details::default() };

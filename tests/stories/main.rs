@@ -85,6 +85,7 @@ mod tokens;
 mod upstream_faults;
 mod upstream_poison;
 mod upstreams;
+mod watching;
 mod webdav;
 mod websockets;
 mod withdrawal;

@@ -6,6 +6,7 @@ mod sessions;
 mod sso_tokens;
 mod users;
 
+pub(super) use events::Ears;
 pub use keys::describe_key;
 pub use sso_tokens::signed_order;
 
