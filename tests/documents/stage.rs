@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -119,13 +119,14 @@ impl Stage {
         command.env("PATH", path).env("HOME", self.path("home")).env("CURL_HOME", self.path("home"));
         command.env("LANG", "C.UTF-8").env("PORT", self.port(9001).to_string());
         let control = self.port(8081);
-        command.env("CONTROL_PORT", control.to_string());
+        command.env("CONTROL_PORT", control.to_string()).env("program", env!("CARGO_BIN_EXE_tollgate"));
         command.env("TOLLGATE_CONTROL", format!("http://127.0.0.1:{control}"));
         for (_, what, real) in &self.ports {
             command.env(format!("{what}_port"), real.to_string());
         }
         for (name, of) in [
             ("root", "root"),
+            ("bin", "bin"),
             ("logs", "logs"),
             ("made_keys", "logs/keys"),
             ("certificate", "tls/site.pem"),
@@ -172,34 +173,12 @@ impl Stage {
             symlink(repository().join(part), self.path("here").join(part)).expect("a link");
         }
         certificate(&self.path("tls"));
-        // Commands that call the control API look for it where the document has it.
-        self.program(
-            "tollgate",
-            &format!(
-                "case \"$1 $2\" in\n    'key new') {program} \"$@\" | tee -a \"$made_keys\"; exit ;;\n    \
-                 'token '*|'session '*|'user '*|'key list'|'key rotate')\n        exec {program} \"$@\" --control \"http://127.0.0.1:$CONTROL_PORT\" ;;\n    \
-                 'demo '*) exec {program} demo --any-port ;;\nesac\nexec {program} \"$@\"\n",
-                program = env!("CARGO_BIN_EXE_tollgate")
-            ),
-        );
-        // This test was built with what the documents would build.
-        self.program(
-            "cargo",
-            "case \"$*\" in\n    'run --release -- demo') exec tollgate demo '' ;;\n    'install --locked --path .'*) ;;\n    \
-             *) echo \"cargo $*: not in these documents\" >&2; exit 1 ;;\nesac\n",
-        );
         let ports =
             self.ports.iter().map(|(named, _, real)| format!("connect-to = \":{named}:127.0.0.1:{real}\"\n"));
         let ports = ports.collect::<Vec<_>>().concat();
         let authority = self.path("tls/site.pem");
         let settings = format!("{ports}cacert = \"{}\"\nmax-time = 30\n", authority.display());
         fs::write(self.path("home/.curlrc"), settings).expect("writes a file");
-    }
-
-    fn program(&self, name: &str, text: &str) {
-        let file = self.path("bin").join(name);
-        fs::write(&file, format!("#!/bin/bash\n{text}")).expect("writes a file");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("is ours");
     }
 }
 

@@ -3,6 +3,33 @@
 
 declare -A running=()
 
+# Commands that call the control API look for it where the document has it.
+cat >"$bin/tollgate" <<'PROGRAM'
+#!/bin/bash
+case "$1 ${2-}" in
+    'key new') "$program" "$@" | tee -a "$made_keys" ;;
+    'token '* | 'session '* | 'user '* | 'key list' | 'key rotate')
+        exec "$program" "$@" --control "http://127.0.0.1:$CONTROL_PORT" ;;
+    'demo '*) exec "$program" demo --any-port ;;
+    *) exec "$program" "$@" ;;
+esac
+PROGRAM
+
+# What the documents would build is what this test was built with.
+cat >"$bin/cargo" <<'PROGRAM'
+#!/bin/bash
+case "$*" in
+    'run --release -- demo') exec tollgate demo ;;
+    'install --locked --path .'*) ;;
+    *)
+        echo "cargo $*: not in these documents" >&2
+        exit 1
+        ;;
+esac
+PROGRAM
+
+chmod +x "$bin/tollgate" "$bin/cargo"
+
 # begun NAME PID PORT: something goes on in the background; it is there as soon as it listens.
 begun() {
     running[$1]=$2
