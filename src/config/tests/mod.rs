@@ -363,8 +363,8 @@ fn the_documentations_examples_are_valid_and_name_every_key() {
     let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let complete = examples.next().unwrap();
     assert!(read(complete).is_ok(), "{complete}");
-    // The second shows single lines; the others together are one file.
-    let file: String = examples.skip(1).collect();
+    // The others together are one file.
+    let file: String = examples.collect();
     let secrets = ["OLD_CLIENT_CONSUMER_SECRET", "OLD_CLIENT_ACCESS_SECRET"];
     let environment = Environment::new(secrets.map(|name| (name.to_owned(), SECRET.to_owned())));
     let file = file.replace("\"certs/", &format!("\"{}/", CERTIFICATES.as_str()));
