@@ -1,5 +1,6 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,15 +44,26 @@ impl Api {
     ) -> Result<Arc<ApiKey>, ApiError> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
         let Some(key) = self.key_of(presented) else {
-            return Err(self.wrong_key(via).map_or_else(ApiError::missing_token, ApiError::slow_down));
+            return Err(self
+                .wrong_key(via.client.address)
+                .map_or_else(ApiError::missing_token, ApiError::slow_down));
         };
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
-    /// The key whose secret is `presented`. Every key is compared, each in constant time, so that
-    /// the time tells nothing.
+    /// Every key that there is.
+    pub fn keys(&self) -> &[Arc<ApiKey>] {
+        &self.keys
+    }
+
+    /// The key whose secret is `presented`.
     pub(super) fn key_of(&self, presented: &[u8]) -> Option<Arc<ApiKey>> {
-        let presented = SecretHash::of(presented);
+        self.key_with(SecretHash::of(presented))
+    }
+
+    /// The key whose secret has this hash. Every key is compared, each in constant time, so that the time
+    /// tells nothing.
+    pub fn key_with(&self, presented: SecretHash) -> Option<Arc<ApiKey>> {
         let compare = |found: Option<Arc<ApiKey>>, key: &Arc<ApiKey>| {
             if key.secret == Some(presented) { Some(Arc::clone(key)) } else { found }
         };
@@ -72,8 +84,7 @@ impl Api {
     ///
     /// A right key is never held back: callers share addresses, and one with an old key must not
     /// shut the others out. Keys are too long to be guessed at any rate at which they are tried.
-    pub(super) fn wrong_key(&self, via: &Via) -> Option<Duration> {
-        let address = via.client.address;
+    pub fn wrong_key(&self, address: IpAddr) -> Option<Duration> {
         if let Err(wait) = self.sso.note_wrong_key(address) {
             return Some(wait);
         }

@@ -173,7 +173,9 @@ impl Api {
     pub(super) async fn caller(&self, call: &Call, via: &Via) -> Result<Caller, Refused> {
         let now = self.sso.now();
         let invalid = |message: String| Refused::Because(ErrorCode::InvalidSignature, message);
-        let wrong = |message: String| self.wrong_key(via).map_or_else(|| invalid(message), Refused::SlowDown);
+        let wrong = |message: String| {
+            self.wrong_key(via.client.address).map_or_else(|| invalid(message), Refused::SlowDown)
+        };
         if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
             let key = self.key_of(presented).ok_or_else(|| wrong("The API key is not valid.".to_owned()))?;
             return Ok(Caller { key: Some(key) });
