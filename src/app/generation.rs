@@ -11,11 +11,13 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
+use crate::admin::{Applied, Scene};
 use crate::api::Api;
 use crate::config::{Server, Settings, Site};
+use crate::domain::clock::Timestamp;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
-use crate::gateway::{Front, Shared};
+use crate::gateway::{Front, RequestFigures, Shared};
 use crate::proxy::Fleet;
 use crate::server::Limits;
 use crate::sso::sites::Sites;
@@ -110,6 +112,22 @@ impl Generation {
             clock: Arc::clone(&ambient.clock),
         };
         Ok(Self { settings, sso, api, shared: Arc::new(shared) })
+    }
+
+    /// All of it, as the admin page shows it.
+    pub(super) fn scene(&self, listeners: &Listeners, applied: &Arc<Applied>, began: Timestamp) -> Scene {
+        let fronts = self.settings.sites.iter();
+        let fronts = fronts.filter_map(|site| self.shared.fronts.get(&site.name).cloned()).collect();
+        Scene {
+            api: Arc::clone(&self.api),
+            sso: Arc::clone(&self.sso),
+            requests: RequestFigures { fronts, homeless: self.shared.homeless.clone() },
+            hosts: self.settings.control.hosts.clone(),
+            public_certificates: listeners.shown_to_visitors(),
+            control_certificates: listeners.shown_to_operators(),
+            applied: Arc::clone(applied),
+            began,
+        }
     }
 
     /// The upstreams of all sites.

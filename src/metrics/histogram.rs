@@ -91,6 +91,16 @@ impl<B: Buckets> Distribution<B> {
         self
     }
 
+    /// This and `other` together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for (total, own) in self.ranges.iter_mut().zip(other.ranges) {
+            *total += own;
+        }
+        self.sum = self.sum.wrapping_add(other.sum);
+        self
+    }
+
     /// What has come to this since it was as it was `earlier`.
     #[must_use]
     pub fn since(mut self, earlier: &Self) -> Self {

@@ -131,6 +131,8 @@ impl Chronicle {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::WrongKey { .. }
+            | Event::OperatorSignedIn { .. }
+            | Event::OperatorSignedOut { .. }
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -46,6 +46,10 @@ pub enum Event<'a> {
     UserDeleted { user: UserId, by: &'a str },
     /// Somebody presented an API key that there is not.
     WrongKey { client: IpAddr },
+    /// Somebody with the key `by` signed in to the admin page.
+    OperatorSignedIn { by: &'a str, client: IpAddr },
+    /// Somebody with the key `by` signed out of it.
+    OperatorSignedOut { by: &'a str },
     /// A site has other keys to sign with.
     SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str] },
     /// A request waits for its visitor's login.
@@ -97,6 +101,8 @@ impl<'a> Event<'a> {
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::WrongKey { .. } => "wrong_key",
+            Self::OperatorSignedIn { .. } => "operator_signed_in",
+            Self::OperatorSignedOut { .. } => "operator_signed_out",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
             Self::RequestResumed { .. } => "request_resumed",
@@ -118,7 +124,11 @@ impl<'a> Event<'a> {
             | Self::SigningKeysChanged { site, .. }
             | Self::RequestParked { site, .. }
             | Self::RequestResumed { site } => Some(site),
-            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey { .. } => None,
+            Self::UserChanged { .. }
+            | Self::UserDeleted { .. }
+            | Self::WrongKey { .. }
+            | Self::OperatorSignedIn { .. }
+            | Self::OperatorSignedOut { .. } => None,
         }
     }
 
@@ -149,6 +159,10 @@ impl<'a> Event<'a> {
             | Self::UserChanged { user, by }
             | Self::UserDeleted { user, by } => Details { user: Some(user.number()), by: Some(by), ..about },
             Self::WrongKey { client } => Details { client: Some(client.to_string()), ..about },
+            Self::OperatorSignedIn { by, client } => {
+                Details { by: Some(by), client: Some(client.to_string()), ..about }
+            }
+            Self::OperatorSignedOut { by } => Details { by: Some(by), ..about },
             Self::SigningKeysChanged { keys, .. } => Details { keys: Some(keys.join(" ")), ..about },
             Self::RequestParked { bytes, .. } => Details { bytes: Some(bytes), ..about },
             Self::RequestResumed { .. } => about,
