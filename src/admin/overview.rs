@@ -71,16 +71,8 @@ impl Visit<'_> {
             let standings = front.fleet().standings(self.now);
             let down = standings.iter().filter(|own| !own.is_up).count();
             if down > 0 {
-                let text = format!(
-                    "{} of {} of the site {} left out.",
-                    down,
-                    counted(standings.len(), "upstream", "upstreams"),
-                    if down == 1 {
-                        format!("{} is", front.site.name)
-                    } else {
-                        format!("{} are", front.site.name)
-                    }
-                );
+                let all = counted(standings.len(), "upstream", "upstreams");
+                let text = format!("Of the {all} of {}, {down} left out.", front.site.name);
                 concerns.push(concern(text, Some(("upstreams", "Upstreams"))));
             }
         }
@@ -106,8 +98,8 @@ impl Visit<'_> {
         let counts = self.scene.sso.session_counts();
         let sessions = counts.map(|counts| number(counts.values().map(|own| *own as u64).sum()));
         let mut facts = vec![
-            ("Running since", render(When::near(self.scene.began, self.now))),
-            ("Settings since", render(When::near(since, self.now))),
+            ("Started", render(When::near(self.scene.began, self.now))),
+            ("Settings applied", render(When::near(since, self.now))),
             ("Sites", self.scene.sites().len().to_string()),
         ];
         facts.extend(sessions.map(|sessions| ("Sessions", sessions)));
@@ -161,24 +153,24 @@ fn plots(reach: Reach, points: &[Span]) -> Vec<Plot> {
             "refused",
             "Refusals",
             Unit::PerMinute,
-            &[("requests, tokens, keys", "first", &|span| Some(span.per_minute(span.refused)))],
+            &[("requests, tokens and keys", "first", &|span| Some(span.per_minute(span.refused)))],
         ),
         draw(
             "added",
-            "Time that the gateway adds",
+            "Added by the gateway",
             Unit::Micros,
             &[
-                ("half of all", "first", &|span| span.added.quantile(500)),
-                ("99 of 100", "second", &|span| span.added.quantile(990)),
+                ("median", "first", &|span| span.added.quantile(500)),
+                ("p99", "second", &|span| span.added.quantile(990)),
             ],
         ),
         draw(
             "upstream",
-            "Time that sites take",
+            "Taken by sites",
             Unit::Micros,
             &[
-                ("half of all", "first", &|span| span.upstream.quantile(500)),
-                ("99 of 100", "second", &|span| span.upstream.quantile(990)),
+                ("median", "first", &|span| span.upstream.quantile(500)),
+                ("p99", "second", &|span| span.upstream.quantile(990)),
             ],
         ),
     ]

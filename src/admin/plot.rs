@@ -91,6 +91,9 @@ pub(super) type Wanted<'a> = (&'static str, &'static str, &'a dyn Fn(&Span) -> O
 const WIDTH: u64 = 1_000;
 const HEIGHT: u64 = 200;
 
+/// How far a point reaches to each side that has no neighbours, in tenths.
+const LONE: u64 = 30;
+
 impl Plot {
     /// Draws `wanted` over `spans`, the last of which is the latest.
     pub(super) fn draw(
@@ -205,12 +208,14 @@ fn runs(points: impl Iterator<Item = Option<(u64, u64)>>) -> Vec<Vec<(u64, u64)>
 
 fn stroke(run: &[(u64, u64)]) -> String {
     let mut path = String::new();
+    // A lone point would not be seen.
+    if let [(x, y)] = run {
+        step(&mut path, 'M', (x.saturating_sub(LONE), *y));
+        step(&mut path, 'L', (x.saturating_add(LONE), *y));
+        return path;
+    }
     for (place, point) in run.iter().enumerate() {
         step(&mut path, if place == 0 { 'M' } else { 'L' }, *point);
-    }
-    // A lone point is seen by its round end.
-    if let [only] = run {
-        step(&mut path, 'L', *only);
     }
     path
 }
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(runs, [vec![(0, 5), (10, 15)], vec![(20, 0)]]);
         assert_eq!(
             runs.iter().map(|run| stroke(run)).collect::<String>(),
-            "M0.0 0.5L1.0 1.5M2.0 0.0L2.0 0.0"
+            "M0.0 0.5L1.0 1.5M0.0 0.0L5.0 0.0"
         );
         assert_eq!(area(&runs[0]), "M0.0 0.5L1.0 1.5L1.0 200.0L0.0 200.0Z");
     }

@@ -56,7 +56,7 @@ pub(super) fn span(length: Duration) -> String {
     let seconds = length.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match () {
-        () if seconds < 100 => format!("{seconds} s"),
+        () if seconds < 60 => format!("{seconds} s"),
         () if minutes < 100 => format!("{minutes} min"),
         () if hours < 48 && minutes % 60 == 0 => format!("{hours} h"),
         () if hours < 12 => format!("{hours} h {} min", minutes % 60),
@@ -69,9 +69,8 @@ pub(super) fn span(length: Duration) -> String {
 pub(super) fn micros(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
-        1_000..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        10_000..1_000_000 => format!("{} ms", micros / 1_000),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+        1_000..1_000_000 => format!("{} ms", thousandths(micros)),
+        _ => format!("{} s", thousandths(micros / 1_000)),
     }
 }
 
@@ -107,8 +106,8 @@ mod tests {
     fn lengths_of_time_are_said_as_coarsely_as_people_say_them() {
         for (seconds, words) in [
             (0, "0 s"),
-            (99, "99 s"),
-            (100, "1 min"),
+            (59, "59 s"),
+            (60, "1 min"),
             (1_800, "30 min"),
             (28_800, "8 h"),
             (28_860, "8 h 1 min"),
@@ -134,7 +133,9 @@ mod tests {
         ] {
             assert_eq!(thousandths(value), words, "{value}");
         }
-        for (value, words) in [(38, "38 µs"), (1_250, "1.2 ms"), (25_000, "25 ms"), (1_500_000, "1.5 s")] {
+        for (value, words) in
+            [(38, "38 µs"), (1_250, "1.3 ms"), (5_000, "5 ms"), (25_000, "25 ms"), (1_500_000, "1.5 s")]
+        {
             assert_eq!(micros(value), words);
         }
     }

@@ -2,6 +2,8 @@
 // to be reloaded then.
 "use strict";
 
+document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 // One part of a page may say by `data-live` every how many seconds it is worth another look.
 const live = document.querySelector("[data-live]");
 
@@ -15,7 +17,7 @@ if (live) {
   pause.type = "button";
   pause.className = "quiet";
   panel.append(says, pause);
-  live.before(panel);
+  (document.querySelector(".head h1") ?? live).after(panel);
   let paused = false;
   let timer = 0;
 

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod jar;
+pub(crate) mod operator;
 pub(crate) mod program;
 pub(crate) mod secured;
 pub(crate) mod tls;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
+pub(crate) use operator::Operator;
 pub(crate) use program::Program;
 pub(crate) use tls::{Authority, Client};
 pub(crate) use upstream::{Answer, FakeUpstream, Received};
