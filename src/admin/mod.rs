@@ -82,7 +82,11 @@ impl Scene {
 
     /// Whether there is a key with which somebody can sign in.
     fn is_open(&self) -> bool {
-        self.api.keys().iter().any(|key| administers(key))
+        let now = self.now();
+        let opens = |key: &ApiKey| {
+            key.proofs.iter().any(|proof| proof.bearer().is_some() && proof.is_good(now)) && administers(key)
+        };
+        self.api.keys().any(opens)
     }
 
     fn fronts(&self) -> &[Arc<Front>] {

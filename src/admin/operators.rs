@@ -92,7 +92,7 @@ impl Operators {
         let cookies = values_of(headers, &name).take(MOST_COOKIES).filter_map(OperatorKey::parse);
         let found = cookies.filter_map(|cookie| self.0.borrow().get(&cookie.hash()).cloned());
         let operator = found.into_iter().find(|operator| operator.is_good(now))?;
-        let key = scene.api.key_with(operator.secret).filter(|key| administers(key));
+        let key = scene.api.key_with(operator.secret, now).filter(|key| administers(key));
         if key.is_none() {
             self.dismiss(&operator);
             return None;

@@ -7,8 +7,8 @@ use askama::Template;
 use super::Visit;
 use super::answer::{Answer, shown};
 use super::applied::Refused;
-use super::plot::{Plot, Unit};
-use super::samples::{Reach, Span};
+use super::plot::{Plot, Unit, Wanted};
+use super::samples::{Reach, Samples, Span};
 use super::sheet::Sheet;
 use super::words::{When, counted, micros, number, thousandths};
 use crate::http::Request;
@@ -46,7 +46,7 @@ impl Visit<'_> {
         self.only_looks(request)?;
         let reach = if self.query.text("over") == "day" { Reach::Day } else { Reach::Now };
         let samples = self.admin.samples.borrow();
-        let (points, mut lines) = (samples.points(reach), samples.lines(reach));
+        let mut lines = samples.lines(reach);
         lines.reverse();
         let (_, refused) = self.scene.applied.told();
         shown(&Overview {
@@ -54,7 +54,7 @@ impl Visit<'_> {
             concerns: self.concerns(refused.as_ref()),
             facts: self.facts(),
             is_day: reach == Reach::Day,
-            plots: plots(reach, &points),
+            plots: plots(reach, &samples),
             lines: lines.iter().map(|span| self.line(span)).collect(),
             refused: refused.map(|refused| (When::near(refused.at, self.now), refused.why)),
         })
@@ -68,11 +68,12 @@ impl Visit<'_> {
             concerns.push(concern(text, None));
         }
         for front in self.scene.fronts() {
-            let standings = front.fleet().standings(self.now);
+            let standings = front.fleet().standings();
             let down = standings.iter().filter(|own| !own.is_up).count();
             if down > 0 {
                 let all = counted(standings.len(), "upstream", "upstreams");
-                let text = format!("Of the {all} of {}, {down} left out.", front.site.name);
+                let are = if down == 1 { "is" } else { "are" };
+                let text = format!("Of {all} of {}, {down} {are} left out.", front.site.name);
                 concerns.push(concern(text, Some(("upstreams", "Upstreams"))));
             }
         }
@@ -127,9 +128,12 @@ impl Visit<'_> {
     }
 }
 
-fn plots(reach: Reach, points: &[Span]) -> Vec<Plot> {
-    let draw = |id, title, unit, wanted: &[super::plot::Wanted<'_>]| {
-        Plot::draw(id, title, unit, (reach, points), wanted)
+fn plots(reach: Reach, samples: &Samples) -> Vec<Plot> {
+    let (points, minutes) = (samples.points(reach), samples.minutes(reach));
+    let draw = |id, title, unit, wanted: &[Wanted<'_>]| {
+        // Of logins, and of slow requests, there are too few in seconds.
+        let spans = if matches!(unit, Unit::PerMinute | Unit::Micros) { &minutes } else { &points };
+        Plot::draw(id, title, unit, (reach, spans), wanted)
     };
     let sessions = |span: &Span| span.sessions.map(|sessions| sessions as u64);
     vec![

@@ -105,6 +105,14 @@ impl Reach {
         }
     }
 
+    /// Over how many points is looked where there is too little in one: over a minute at least.
+    const fn lately(self) -> usize {
+        match self {
+            Self::Now => 12,
+            Self::Day => 1,
+        }
+    }
+
     /// How many make a line of a table.
     const fn line(self) -> usize {
         match self {
@@ -193,15 +201,21 @@ impl Samples {
 
     /// What was in the time that `reach` tells, as a plot shows it.
     pub(super) fn points(&self, reach: Reach) -> Vec<Span> {
-        self.spans(reach, reach.point())
+        self.spans(reach, reach.point(), 1)
+    }
+
+    /// The same points, each with what was in the minute before.
+    pub(super) fn minutes(&self, reach: Reach) -> Vec<Span> {
+        self.spans(reach, reach.point(), reach.lately())
     }
 
     /// The same as a table does.
     pub(super) fn lines(&self, reach: Reach) -> Vec<Span> {
-        self.spans(reach, reach.line())
+        self.spans(reach, reach.line(), 1)
     }
 
-    fn spans(&self, reach: Reach, step: usize) -> Vec<Span> {
+    /// One for every so many samples, each of which reaches back over so many others.
+    fn spans(&self, reach: Reach, step: usize, back: usize) -> Vec<Span> {
         let ring = match reach {
             Reach::Now => &self.now,
             Reach::Day => &self.day,
@@ -209,7 +223,10 @@ impl Samples {
         // Counted from the end, so that the last one is whole.
         let mut marks: Vec<&Sample> = ring.samples.iter().rev().step_by(step).collect();
         marks.reverse();
-        marks.windows(2).filter_map(|pair| Some(Span::between(pair.first()?, pair.last()?))).collect()
+        let ends = marks.iter().enumerate().skip(1);
+        let span =
+            |(place, to): (usize, &&Sample)| Some(Span::between(marks.get(place.saturating_sub(back))?, to));
+        ends.filter_map(span).collect()
     }
 }
 
@@ -245,6 +262,8 @@ mod tests {
         assert_eq!(points.len(), 180);
         assert!(points.iter().all(|point| point.requests == 10 && point.per_second(point.requests) == 2_000));
         assert_eq!(points[0].from.until(points[179].to), Reach::Now.length());
+        let minutes = samples.minutes(Reach::Now);
+        assert_eq!((minutes.len(), minutes[0].requests, minutes[179].requests), (180, 10, 120));
         let lines = samples.lines(Reach::Now);
         assert_eq!((lines.len(), lines[14].requests, lines[14].to), (15, 120, points[179].to));
         assert_eq!(lines[0].per_minute(lines[0].requests), 120_000);

@@ -10,6 +10,7 @@ use super::posted::Posted;
 use super::sheet::Sheet;
 use super::words::span;
 use super::{Admin, ROOT, Scene, Visit, administers, guard};
+use crate::api::Holder;
 use crate::domain::secret::SecretHash;
 use crate::http::client::Client;
 use crate::http::cookies::set_operator;
@@ -69,12 +70,18 @@ impl Admin {
         let posted = Posted::read(request).await?;
         let next = own_page(posted.text("next"));
         let refuse = |why| Ok(page(scene, StatusCode::FORBIDDEN, next, Some(why)));
-        let presented = SecretHash::of(posted.text("key").as_bytes());
-        let Some(key) = scene.api.key_with(presented) else {
-            return match scene.api.wrong_key(client.address) {
-                Some(wait) => Err(Trouble::SlowDown(wait)),
-                None => refuse("There is no such key."),
-            };
+        let presented = posted.text("key").as_bytes();
+        let key = match scene.api.holder(presented, client.address) {
+            Some(Holder::Good(key)) => key,
+            Some(Holder::Ended(_)) => {
+                return refuse("This key has ended: its place was taken by another one.");
+            }
+            None => {
+                return match scene.api.wrong_key(client.address) {
+                    Some(wait) => Err(Trouble::SlowDown(wait)),
+                    None => refuse("There is no such key."),
+                };
+            }
         };
         if !administers(&key) {
             return refuse(if key.sites.is_some() {
@@ -83,7 +90,8 @@ impl Admin {
                 "This key does not have the scope admin."
             });
         }
-        let cookie = self.operators.admit(&key.name, presented, scene.now(), scene.sso.entropy());
+        let cookie =
+            self.operators.admit(&key.name, SecretHash::of(presented), scene.now(), scene.sso.entropy());
         scene.sso.note(Event::OperatorSignedIn { by: &key.name, client: client.address });
         let mut response = go(next);
         response.headers_mut().insert(SET_COOKIE, set_operator(client.scheme, cookie.expose()));

@@ -61,7 +61,7 @@ impl Visit<'_> {
         let site = |front: &std::sync::Arc<crate::gateway::Front>| SiteUpstreams {
             name: front.site.name.to_string(),
             is_checked: front.site.upstreams.health.is_some(),
-            upstreams: front.fleet().standings(self.now).into_iter().map(|own| self.upstream(own)).collect(),
+            upstreams: front.fleet().standings().into_iter().map(|own| self.upstream(own)).collect(),
         };
         shown(&Upstreams {
             sheet: self.told_sheet("Upstreams", "upstreams"),

@@ -8,11 +8,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
+use super::session::oauth1::{Nonce, Presented, SignatureFault};
 use super::{Api, Via};
-use crate::config::{ApiKey, Scope};
+use crate::config::{ApiKey, OAuth1Credentials, Proof, Scope};
+use crate::domain::clock::Timestamp;
 use crate::domain::secret::SecretHash;
 use crate::http::lines::only;
-use crate::sso::Event;
+use crate::sso::{Event, KeyUses, LastUse};
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -34,6 +36,31 @@ impl<'a> Bearer<'a> {
     }
 }
 
+/// An API key, and when each of its secrets was used last, in their order.
+pub(super) struct Held {
+    pub(super) key: Arc<ApiKey>,
+    uses: Vec<Arc<LastUse>>,
+}
+
+impl Held {
+    pub(super) fn new(key: ApiKey, uses: &KeyUses) -> Self {
+        let uses = key.proofs.iter().map(|proof| uses.of(&proof.means)).collect();
+        Self { key: Arc::new(key), uses }
+    }
+
+    pub(super) fn proofs(&self) -> impl Iterator<Item = (&Proof, &LastUse)> {
+        self.key.proofs.iter().zip(self.uses.iter().map(AsRef::as_ref))
+    }
+}
+
+/// Whose key somebody has.
+pub enum Holder {
+    /// Of one that counts.
+    Good(Arc<ApiKey>),
+    /// Of one that counted until this moment.
+    Ended(Timestamp),
+}
+
 impl Api {
     /// The key that a caller of the plain API presents, if it has `scope`.
     pub(super) fn authorize(
@@ -43,41 +70,105 @@ impl Api {
         scope: Scope,
     ) -> Result<Arc<ApiKey>, ApiError> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
-        let Some(key) = self.key_of(presented) else {
-            return Err(self
-                .wrong_key(via.client.address)
-                .map_or_else(ApiError::missing_token, ApiError::slow_down));
+        let key = match self.holder(presented, via.client.address) {
+            Some(Holder::Good(key)) => key,
+            Some(Holder::Ended(at)) => return Err(ApiError::key_expired(at)),
+            None => {
+                let wait = self.wrong_key(via.client.address);
+                return Err(wait.map_or_else(ApiError::missing_token, ApiError::slow_down));
+            }
         };
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
     /// Every key that there is.
-    pub fn keys(&self) -> &[Arc<ApiKey>] {
-        &self.keys
+    pub fn keys(&self) -> impl Iterator<Item = &ApiKey> {
+        self.keys.iter().map(|held| held.key.as_ref())
     }
 
-    /// The key whose secret is `presented`.
-    pub(super) fn key_of(&self, presented: &[u8]) -> Option<Arc<ApiKey>> {
-        self.key_with(SecretHash::of(presented))
+    /// For how long the key that a caller presents still counts; `None` if it has no end.
+    pub(super) fn time_left(&self, headers: &HeaderMap) -> Option<Duration> {
+        let Bearer::Key(presented) = Bearer::of(headers) else { return None };
+        let (_, proof, _) = self.proof(presented)?;
+        proof.expires_at.map(|end| self.sso.now().until(end))
     }
 
-    /// The key whose secret has this hash. Every key is compared, each in constant time, so that the time
-    /// tells nothing.
-    pub fn key_with(&self, presented: SecretHash) -> Option<Arc<ApiKey>> {
-        let compare = |found: Option<Arc<ApiKey>>, key: &Arc<ApiKey>| {
-            if key.secret == Some(presented) { Some(Arc::clone(key)) } else { found }
+    /// Who has the secret `presented`.
+    pub fn holder(&self, presented: &[u8], client: IpAddr) -> Option<Holder> {
+        let (held, proof, last) = self.proof(presented)?;
+        Some(self.recognised(held, proof, last, client))
+    }
+
+    /// The key that has the secret with this hash, and counts at `now`: for whoever showed it before.
+    pub fn key_with(&self, secret: SecretHash, now: Timestamp) -> Option<&ApiKey> {
+        let (held, proof, _) = self.proof_with(secret)?;
+        proof.is_good(now).then_some(&*held.key)
+    }
+
+    /// Which secret `presented` is. Every key's is compared, each in constant time, so that the time tells
+    /// nothing.
+    fn proof(&self, presented: &[u8]) -> Option<(&Held, &Proof, &LastUse)> {
+        self.proof_with(SecretHash::of(presented))
+    }
+
+    fn proof_with(&self, presented: SecretHash) -> Option<(&Held, &Proof, &LastUse)> {
+        let mut found = None;
+        for held in &self.keys {
+            for (proof, last) in held.proofs() {
+                if proof.bearer() == Some(presented) {
+                    found = Some((held, proof, last));
+                }
+            }
+        }
+        found
+    }
+
+    /// Who made this signature, and what there is to remember of it. What its names are is no secret by
+    /// itself; but whether there is a key of these names is not to be seen by the time that it takes.
+    pub(super) fn signer(
+        &self,
+        presented: &Presented,
+        via: &Via,
+        now: Timestamp,
+    ) -> Result<(Holder, Nonce), SignatureFault> {
+        let is_named = |own: &OAuth1Credentials| {
+            own.consumer_key == presented.consumer_key() && own.access_token == presented.token()
         };
-        self.keys.iter().fold(None, compare)
+        let mut outcome = presented.verify(None, now);
+        let mut found = None;
+        let (mut tried, mut most) = (0, 0);
+        for held in &self.keys {
+            most = most.max(held.proofs().filter(|(proof, _)| proof.oauth1().is_some()).count());
+            for (proof, last) in held.proofs() {
+                let Some(own) = proof.oauth1().filter(|own| is_named(own)) else { continue };
+                tried += 1;
+                let verified = presented.verify(Some(own), now);
+                // With the same secrets before and now, what it has now counts.
+                if verified.is_ok() && found.is_none() {
+                    (outcome, found) = (verified, Some((held, proof, last)));
+                }
+            }
+        }
+        for _ in tried..most {
+            let _takes_its_time = presented.verify(None, now);
+        }
+        let nonce = outcome?;
+        let (held, proof, last) = found.ok_or_else(|| presented.mismatch())?;
+        Ok((self.recognised(held, proof, last, via.client.address), nonce))
     }
 
-    /// The key with these OAuth 1.0a credentials. What they are is no secret by itself.
-    pub(super) fn key_of_consumer(&self, consumer_key: &str, access_token: &str) -> Option<Arc<ApiKey>> {
-        let owns = |key: &&Arc<ApiKey>| {
-            key.oauth1
-                .as_ref()
-                .is_some_and(|own| own.consumer_key == consumer_key && own.access_token == access_token)
-        };
-        self.keys.iter().find(owns).cloned()
+    fn recognised(&self, held: &Held, proof: &Proof, last: &LastUse, client: IpAddr) -> Holder {
+        let now = self.sso.now();
+        match proof.expires_at.filter(|_| !proof.is_good(now)) {
+            None => {
+                last.note(now);
+                Holder::Good(Arc::clone(&held.key))
+            }
+            Some(end) => {
+                self.sso.note(Event::ExpiredKey { by: &held.key.name, client });
+                Holder::Ended(end)
+            }
+        }
     }
 
     /// Notes a wrong key, and says how long its bearer has to wait if there were too many.

@@ -27,9 +27,12 @@ use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
+use keys::Held;
+pub use keys::Holder;
 pub use metrics::Figures;
 use reference::Reference;
-pub use v1::signed_order;
+use v1::Ears;
+pub use v1::{describe_key, signed_order};
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]
@@ -45,11 +48,13 @@ pub struct Via {
 /// The APIs.
 pub struct Api {
     sso: Arc<Sso>,
-    keys: Vec<Arc<ApiKey>>,
+    keys: Vec<Held>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
     figures: Figures,
+    /// Places for those who listen to events.
+    ears: Ears,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -72,7 +77,9 @@ impl Api {
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
+        let ears = Ears::of(&keys);
+        let keys = keys.into_iter().map(|key| Held::new(key, sso.key_uses())).collect();
+        Self { sso, keys, homes, reference, figures, ears, is_draining }
     }
 
     /// Answers a request.

@@ -77,6 +77,7 @@ impl Running {
         listeners.show_certificates();
         public.go().await;
         control.go().await;
+        next.sso.show_out();
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);

@@ -14,8 +14,8 @@ use super::say;
 use super::serve::StopSignals;
 use crate::app::{self, Ambient};
 use crate::config::{
-    self, ApiKey, Environment, PermissionLevel, RemoteUrl, Scope, Settings, Site, StoreSettings, Upstream,
-    UpstreamAddress, Upstreams,
+    self, ApiKey, Environment, Means, PermissionLevel, Proof, RemoteUrl, Scope, Settings, Site,
+    StoreSettings, Upstream, UpstreamAddress, Upstreams,
 };
 use crate::demo::login::LoginPage;
 use crate::demo::site;
@@ -53,11 +53,14 @@ impl Demo {
         let operator = Secret::new(SessionKey::mint(&SystemEntropy).expose());
         settings.api_keys.push(ApiKey {
             name: "operator".to_owned(),
-            secret: Some(operator.hash()),
+            proofs: vec![Proof {
+                means: Means::Bearer(operator.hash()),
+                expires_at: None,
+                is_previous: false,
+            }],
             scopes: vec![Scope::Admin],
             permission: PermissionLevel::None,
             sites: None,
-            oauth1: None,
         });
         super::runtime()?.block_on(self.stage(settings, Secret::new(key), &operator))
     }

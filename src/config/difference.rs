@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::document::step;
+use super::secret_file;
 
 /// Keys whose values are nobody's business, wherever they stand.
 const SECRETS: [&str; 6] =
@@ -79,7 +80,7 @@ fn shown(key: &str, value: &Value) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
     let is_secret = SECRETS.contains(&last) || key == "store.url";
     match value {
-        Value::String(text) if is_one_variable(text) => format!("{text:?}"),
+        Value::String(text) if is_one_variable(text) || secret_file::is_named(text) => format!("{text:?}"),
         _ if is_secret => "…".to_owned(),
         // A header that says the same of everybody may well be a password.
         Value::String(text) if key.contains(".identity.headers.") && !text.contains('{') => "…".to_owned(),

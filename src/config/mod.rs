@@ -3,7 +3,8 @@
 //! The file is read as a tree of values that know their places. A `section` reader asks for
 //! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
 //! There is one module for each section of the file. Nothing here looks at the real environment,
-//! and of the disk at certificates alone.
+//! and
+//! of the disk at certificates and at secrets that have files of their own alone.
 
 mod api_key;
 mod basic_auth;
@@ -21,10 +22,13 @@ mod identity;
 mod listeners;
 mod login_key;
 mod preset;
+mod proof;
 mod redis;
 mod requirement;
 mod rewrite;
+mod rotation;
 mod route;
+mod secret_file;
 mod section;
 mod server;
 mod settings;
@@ -45,8 +49,11 @@ pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
+pub use proof::{Means, Proof};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
+pub use rotation::{FreshSecrets, Rotated, RotationFault, rotate};
 pub use settings::*;
+pub use units::duration;
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
 pub use upstream_tls::{Authorities, UpstreamTls};
 
@@ -61,7 +68,8 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
     // What the parser could save of a broken file would only look as if keys were missing.
     let refused = errors.iter().map(|error| document.refuse_syntax(error)).last();
     let outcome = refused.map_or_else(|| read(Section::root(&document, root.get_ref())), Err);
-    document.conclude(outcome)
+    let remarks = document.remarks();
+    document.conclude(outcome).map(|settings| Settings { remarks, ..settings })
 }
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
@@ -80,7 +88,14 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let vault = vault(&mut root, &store, sites_taken.signer.as_deref());
     root.finish();
     vault?;
-    Ok(Settings { server: server?, control: control?, store: store?, api_keys: api_keys?, sites: sites? })
+    Ok(Settings {
+        server: server?,
+        control: control?,
+        store: store?,
+        api_keys: api_keys?,
+        sites: sites?,
+        remarks: Vec::new(),
+    })
 }
 
 /// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can

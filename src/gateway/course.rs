@@ -65,6 +65,11 @@ impl Decision {
 /// Classes of statuses, as they are told.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// The class of `status` among [`CLASSES`]. What is in none is taken for the last (RFC 9110 §15).
+fn class_of(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).saturating_sub(1).min(CLASSES.len() - 1)
+}
+
 /// The class of a request that was abandoned: 499, as the access log has it.
 const ABANDONED: usize = 3;
 
@@ -131,7 +136,7 @@ impl<'a> Course<'a> {
     pub(super) fn finish(&self, status: StatusCode, now: Moment) {
         self.is_over.set(true);
         let tally = self.tally();
-        tally.count(self.decision.get(), usize::from(status.as_u16() / 100).saturating_sub(1));
+        tally.count(self.decision.get(), class_of(status));
         if let Some((sent, answered)) = self.stopwatch.laps() {
             let delay = self.stopwatch.began.micros_until(sent);
             tally.delay.observe_alone(delay);

@@ -38,14 +38,14 @@ pub struct UpstreamStanding {
 }
 
 impl Fleet {
-    /// How each upstream does at `now`.
-    pub fn standings(&self, now: Timestamp) -> Vec<UpstreamStanding> {
+    /// How each upstream does.
+    pub fn standings(&self) -> Vec<UpstreamStanding> {
         let sum = |member: &Member, of: fn(&Tally) -> &Counter| {
             member.tallies.fold(0, |sum: u64, tally| sum.saturating_add(of(tally).value()))
         };
         let standing = |member: &Arc<Member>| UpstreamStanding {
             state: member.standing.state(),
-            is_up: member.standing.is_up(now),
+            is_up: member.standing.is_up(),
             answered: member.tallies.fold(Distribution::default(), |all, own| all.with(&own.answered)),
             failed: sum(member, |tally| &tally.failed),
             idle: sum(member, |tally| &tally.idle),
@@ -84,10 +84,10 @@ impl UpstreamFigures {
 }
 
 impl Source for UpstreamFigures {
-    fn write(&self, page: &mut Page, now: Timestamp) {
-        let help = "Whether an upstream is given requests: it is not after failures in a row, or if its health checks fail.";
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let help = "Whether an upstream is given whatever comes: after failures in a row it is not until it answers again, nor if its health checks fail.";
         page.begin("tollgate_upstream_up", Kind::Gauge, help);
-        self.each(|labels, member| page.figure(labels, u8::from(member.standing.is_up(now))));
+        self.each(|labels, member| page.figure(labels, u8::from(member.standing.is_up())));
         page.begin(
             "tollgate_upstream_failures_total",
             Kind::Counter,

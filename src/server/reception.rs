@@ -24,11 +24,11 @@ pub(super) async fn receive<A: Answer + 'static>(
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let Guest { stream, peer, permit, seat } = guest;
+    let Guest { stream, peer, place, seat } = guest;
     if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }
-    drop((permit, seat));
+    drop((place, seat));
 }
 
 async fn welcome<A: Answer + 'static>(

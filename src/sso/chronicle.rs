@@ -24,6 +24,8 @@ pub struct Told {
     pub site: Option<SiteName>,
     /// What there is to say of it: an object in JSON, in one line.
     pub json: String,
+    /// Another site that it tells of, and what whoever may not hear of that is told instead.
+    pub of_one_site: Option<(SiteName, String)>,
 }
 
 /// Events that are kept for those who listen. Who falls behind by more than this has lost some.
@@ -76,14 +78,18 @@ impl Chronicle {
     pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0 || self.recent.is_on();
-        let is_alarming = matches!(event, Event::WrongKey { .. });
+        let is_alarming = matches!(event, Event::WrongKey { .. } | Event::ExpiredKey { .. });
         if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
             return;
         }
         let details = event.details(now);
         details.write_line(is_alarming);
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
-            let told = Told { event: event.name(), site: event.site().cloned(), json };
+            let of_one_site = event.other_site().and_then(|from| {
+                let details = event.of_one_site().details(now);
+                Some((from.clone(), serde_json::to_string(&details).ok()?))
+            });
+            let told = Told { event: event.name(), site: event.site().cloned(), json, of_one_site };
             let told = Arc::new(told);
             self.recent.keep(&told);
             let _nobody_listens_any_more = self.listeners().send(told);
@@ -133,6 +139,7 @@ impl Chronicle {
             | Event::WrongKey { .. }
             | Event::OperatorSignedIn { .. }
             | Event::OperatorSignedOut { .. }
+            | Event::ExpiredKey { .. }
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -41,6 +41,7 @@ impl Sso {
         Self {
             signers: self.signers.succeeded_by(sites.all()),
             sites,
+            key_uses: Arc::clone(&self.key_uses),
             wrong_keys: Arc::clone(&self.wrong_keys),
             guesses: Arc::clone(&self.guesses),
             bounces: Arc::clone(&self.bounces),
@@ -58,7 +59,11 @@ impl Sso {
     /// These use cases come into force: the stores read sessions for their sites from now on.
     pub fn come_into_force(&self) {
         self.stores.sessions.serve(self.sites.all());
-        // Keys may be others now, or may see something else.
+    }
+
+    /// Shows everybody out who listens to what happens, as keys may be others now, or may see something
+    /// else. To be done once nobody is let in by the keys so far: whoever comes again at once would stay.
+    pub fn show_out(&self) {
         self.chronicle.show_out();
     }
 

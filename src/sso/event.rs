@@ -50,8 +50,10 @@ pub enum Event<'a> {
     OperatorSignedIn { by: &'a str, client: IpAddr },
     /// Somebody with the key `by` signed out of it.
     OperatorSignedOut { by: &'a str },
-    /// A site has other keys to sign with.
-    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str] },
+    /// Somebody presented what the API key `by` had until its end.
+    ExpiredKey { by: &'a str, client: IpAddr },
+    /// A site has other keys to sign with; the holder of the API key `by` asked for them, if anybody did.
+    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str], by: Option<&'a str>, is_compromised: bool },
     /// A request waits for its visitor's login.
     RequestParked { site: &'a SiteName, bytes: usize },
     /// It goes on.
@@ -103,6 +105,7 @@ impl<'a> Event<'a> {
             Self::WrongKey { .. } => "wrong_key",
             Self::OperatorSignedIn { .. } => "operator_signed_in",
             Self::OperatorSignedOut { .. } => "operator_signed_out",
+            Self::ExpiredKey { .. } => "expired_key",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
             Self::RequestResumed { .. } => "request_resumed",
@@ -128,7 +131,24 @@ impl<'a> Event<'a> {
             | Self::UserDeleted { .. }
             | Self::WrongKey { .. }
             | Self::OperatorSignedIn { .. }
-            | Self::OperatorSignedOut { .. } => None,
+            | Self::OperatorSignedOut { .. }
+            | Self::ExpiredKey { .. } => None,
+        }
+    }
+
+    /// The other site that it tells of, if there is one.
+    pub(super) const fn other_site(self) -> Option<&'a SiteName> {
+        match self {
+            Self::TokenIssued { from: Some((site, _)), .. } => Some(site),
+            _ => None,
+        }
+    }
+
+    /// What is left of it for whoever may not hear of that other site.
+    pub(super) const fn of_one_site(self) -> Self {
+        match self {
+            Self::TokenIssued { site, user, by, from: _ } => Self::TokenIssued { site, user, by, from: None },
+            other => other,
         }
     }
 
@@ -163,7 +183,13 @@ impl<'a> Event<'a> {
                 Details { by: Some(by), client: Some(client.to_string()), ..about }
             }
             Self::OperatorSignedOut { by } => Details { by: Some(by), ..about },
-            Self::SigningKeysChanged { keys, .. } => Details { keys: Some(keys.join(" ")), ..about },
+            Self::ExpiredKey { by, client } => {
+                Details { by: Some(by), client: Some(client.to_string()), ..about }
+            }
+            Self::SigningKeysChanged { keys, by, is_compromised, .. } => {
+                let reason = is_compromised.then_some("compromised");
+                Details { keys: Some(keys.join(" ")), by, reason, ..about }
+            }
             Self::RequestParked { bytes, .. } => Details { bytes: Some(bytes), ..about },
             Self::RequestResumed { .. } => about,
         }

@@ -62,7 +62,12 @@ mod tests {
     fn the_last_ones_are_kept_while_somebody_may_ask() {
         let recent = Recent::default();
         let keep = |n: usize| {
-            recent.keep(&Arc::new(Told { event: "something", site: None, json: n.to_string() }));
+            recent.keep(&Arc::new(Told {
+                event: "something",
+                site: None,
+                json: n.to_string(),
+                of_one_site: None,
+            }));
         };
         let kept = || recent.all().iter().map(|told| told.json.parse().unwrap()).collect::<Vec<usize>>();
         keep(0);

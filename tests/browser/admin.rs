@@ -161,7 +161,7 @@ fn no_page_shuts_anybody_out() {
 fn pictures() {
     let backstage = Backstage::set();
     backstage.live_through(930);
-    let browser = Browser::start();
+    let browser = Browser::start_with(&["--hide-scrollbars"], &serde_json::json!({}));
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     let picture = |name: &str, place: &str, width: u64, height: u64, is_dark: bool| {
@@ -175,15 +175,15 @@ fn pictures() {
     browser.click("main button");
     browser.open(&backstage.page("sessions?q=grace.hopper@navy.example"));
     let session = browser.evaluate("document.querySelector('tbody a').getAttribute('href').slice(7)");
-    picture("overview", "", 1200, 940, false);
+    picture("overview", "", 1160, 960, false);
     picture("overview-phone", "", 390, 844, true);
-    picture("sessions", "sessions", 1200, 700, false);
-    picture("session", session.as_str().unwrap(), 1200, 820, true);
-    picture("user", "users/3", 1200, 900, false);
+    picture("sessions", "sessions", 1160, 620, false);
+    picture("session", session.as_str().unwrap(), 1160, 900, true);
+    picture("user", "users/3", 1160, 800, false);
     let ask =
         "sites?url=https://intranet.example.com/payroll/admin/&as=ada@example.com&role=editor&groups=staff";
-    picture("sites", ask, 1200, 1100, false);
-    picture("events", "events", 1200, 760, true);
-    picture("upstreams", "upstreams", 1200, 560, false);
-    picture("certificates", "certificates", 1200, 420, false);
+    picture("sites", ask, 1160, 1000, false);
+    picture("events", "events", 1160, 660, true);
+    picture("upstreams", "upstreams", 1160, 600, false);
+    picture("certificates", "certificates", 1160, 500, false);
 }

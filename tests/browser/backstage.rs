@@ -64,7 +64,7 @@ impl Backstage {
             let key = KeyPair::generate().unwrap();
             let mut certificate = CertificateParams::new(vec![format!("{name}.example.com")]).unwrap();
             certificate.not_before = date_time_ymd(2025, 12, 1);
-            certificate.not_after = date_time_ymd(until.0, until.1, 1);
+            certificate.not_after = date_time_ymd(until.0, until.1, until.2);
             let certificate = certificate.self_signed(&key).unwrap();
             std::fs::write(folder.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
             std::fs::write(folder.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
@@ -159,20 +159,20 @@ impl Backstage {
         for step in 0..seconds / 5 {
             // The gateway looks at its clock a few times a second.
             std::thread::sleep(Duration::from_millis(220));
-            // A wave with some noise.
-            let wave = 6 + 5 * (step % 40).abs_diff(20) / 20 + step * 7 % 5;
+            // A wave, with some noise.
+            let wave = 4 + step.abs_diff(90) / 14 + noise(step) % 4;
             for number in 0..wave {
                 let cookie = &cookies[usize::try_from(step * 3 + number).unwrap() % cookies.len()];
                 self.ask("intranet", &format!("/a?page={number}"), cookie);
             }
-            let who = PEOPLE[usize::try_from(step).unwrap() % PEOPLE.len()];
-            if step % 7 == 3 {
+            let who = PEOPLE[usize::try_from(noise(step * 5)).unwrap() % PEOPLE.len()];
+            if noise(step + 7) % 6 == 0 {
                 cookies.push(self.sign_in("paper", who));
             }
-            if step % 11 == 5 {
+            if noise(step + 1) % 9 == 0 {
                 self.ask("paper", &format!("/?sso={}", "A".repeat(43)), "");
             }
-            if step % 23 == 9 {
+            if noise(step + 3) % 21 == 0 {
                 self.try_wrong_key();
             }
             self.ask("paper", "/", "");
@@ -190,6 +190,11 @@ impl Backstage {
             "config.toml:40:9: site.paper.route[0].path: \"premium/\" does not begin with a /",
         ]);
     }
+}
+
+/// A number like any other.
+fn noise(seed: u64) -> u64 {
+    (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
 }
 
 fn request(site: &str, target: &str, cookie: &str) -> String {
@@ -227,7 +232,8 @@ fn answer(mut stream: TcpStream, clock: &ManualClock) -> std::io::Result<()> {
             // It ends when the gateway hangs up.
             return reader.read_line(&mut line).map(|_| ());
         }
-        clock.advance(Duration::from_millis(2 + count * 7 % 9 + if count % 37 == 0 { 40 } else { 0 }));
+        let slow = if noise(count * 3) % 50 == 0 { 25 } else { 0 };
+        clock.advance(Duration::from_millis(2 + noise(count) % 7 + count / 100 % 4 + slow));
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")?;
     }
     Ok(())
