@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::operators::Operator;
 use super::sheet::Sheet;
 use super::{Scene, Visit, guard};
 use crate::http::body::ReadFault;
-use crate::http::{Request, Response, reply};
+use crate::http::{Response, reply};
 use crate::store::Unavailable;
 
 /// What comes of a request.
@@ -36,8 +36,10 @@ pub(super) enum Trouble {
     SlowDown(Duration),
     /// The store does not answer.
     Unavailable,
+    /// The page cannot be made.
+    Unmade,
     /// One of these for somebody who has signed in.
-    Known(Box<Self>, Sheet),
+    Known(Box<(Self, Sheet)>),
 }
 
 impl From<Unavailable> for Trouble {
@@ -49,13 +51,16 @@ impl From<Unavailable> for Trouble {
 impl Trouble {
     /// The same, told to somebody who has signed in.
     pub(super) fn by(self, visit: &Visit<'_>) -> Self {
-        Self::Known(Box::new(self), visit.sheet("Trouble", ""))
+        Self::Known(Box::new((self, visit.sheet("Trouble", "-"))))
     }
 
     /// A page that says so.
     pub(super) fn into_response(self, scene: &Scene) -> Response {
         let (trouble, sheet) = match self {
-            Self::Known(trouble, sheet) => (*trouble, Some(sheet)),
+            Self::Known(known) => {
+                let (trouble, sheet) = *known;
+                (trouble, Some(sheet))
+            }
             trouble => (trouble, None),
         };
         let (status, title, text) = trouble.told();
@@ -126,7 +131,12 @@ impl Trouble {
                 "Sessions and users cannot be looked up just now. Try again in a moment; the log says more."
                     .to_owned(),
             ),
-            Self::Known(trouble, _) => trouble.told(),
+            Self::Unmade => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This page could not be made",
+                "Something in it cannot be shown.".to_owned(),
+            ),
+            Self::Known(known) => known.0.told(),
         }
     }
 }
@@ -152,25 +162,11 @@ pub(super) fn go(path: &str) -> Response {
 
 /// A page.
 pub(super) fn shown(template: &impl Template) -> Answer {
-    // Rendering into a String fails only if a value's own Display does, and none here does.
-    Ok(guard::page(StatusCode::OK, template.render().unwrap_or_default()))
+    let html = template.render().map_err(|_| Trouble::Unmade)?;
+    Ok(guard::page(StatusCode::OK, html))
 }
 
 impl Visit<'_> {
-    /// Refuses other methods than to look.
-    pub(super) fn only_looks(&self, request: &Request) -> Result<(), Trouble> {
-        if guard::changes(request.method()) { Err(Trouble::Method("GET, HEAD").by(self)) } else { Ok(()) }
-    }
-
-    /// Whether it is a form that comes, and not a request to look.
-    pub(super) fn is_posted(&self, request: &Request) -> Result<bool, Trouble> {
-        match *request.method() {
-            Method::POST => Ok(true),
-            Method::GET | Method::HEAD => Ok(false),
-            _ => Err(Trouble::Method("GET, HEAD, POST").by(self)),
-        }
-    }
-
     /// Goes to another page, and says something there.
     pub(super) fn go_and_say(&self, path: &str, notice: impl Into<String>) -> Response {
         let operator: &Operator = &self.operator;

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::Visit;
 use super::answer::{Answer, shown};
+use super::guard;
 use super::overview::EXPIRES_SOON;
 use super::sheet::Sheet;
 use super::words::When;
@@ -31,7 +32,7 @@ struct Shown {
 
 impl Visit<'_> {
     pub(super) fn certificates(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let to_clients =
             self.scene.certificates().into_iter().map(|(to, own)| self.certificate(to.to_owned(), &own));
         let to_upstreams = self.scene.sites().iter().filter_map(|site| {
@@ -58,8 +59,8 @@ impl Visit<'_> {
             file: own.files.cert.display().to_string(),
             names: names.join(", "),
             to,
-            from: When::exactly(own.not_before),
-            until: When::exactly(own.not_after),
+            from: When::day(own.not_before),
+            until: When::day(own.not_after),
             left: When::near(own.not_after, self.now),
             class,
             state,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Visit;
 use super::answer::{Answer, shown};
+use super::guard;
 use super::sheet::Sheet;
 use super::words::When;
 use crate::domain::session::SessionId;
@@ -16,7 +17,7 @@ use crate::sso::Told;
 #[template(path = "admin/events.html")]
 struct Events {
     sheet: Sheet,
-    events: Vec<Event>,
+    rows: Vec<Event>,
     /// What is looked for.
     site: String,
     kind: String,
@@ -41,7 +42,7 @@ const PLACED: [&str; 5] = ["event", "at", "site", "user", "session"];
 
 impl Visit<'_> {
     pub(super) fn events(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let (site, kind) = (self.query.text("site"), self.query.text("event"));
         let all = self.scene.sso.last_events();
         let mut kinds: Vec<&'static str> = all.iter().map(|told| told.event).collect();
@@ -51,10 +52,10 @@ impl Visit<'_> {
             (site.is_empty() || told.site.as_ref().is_some_and(|own| own.as_str() == site))
                 && (kind.is_empty() || told.event == kind)
         };
-        let events = all.iter().filter(is_meant).filter_map(|told| event(told)).collect();
+        let rows = all.iter().filter(is_meant).filter_map(|told| event(told)).collect();
         let sites = self.scene.sites().iter().map(|site| site.name.to_string()).collect();
         let (site, kind) = (site.to_owned(), kind.to_owned());
-        shown(&Events { sheet: self.told_sheet("Events", "events"), events, site, kind, sites, kinds })
+        shown(&Events { sheet: self.told_sheet("Events", "events"), rows, site, kind, sites, kinds })
     }
 }
 

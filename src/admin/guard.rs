@@ -17,7 +17,7 @@ use super::answer::Trouble;
 use crate::domain::host::{Authority, Origin};
 use crate::http::client::Client;
 use crate::http::lines::only;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 
 /// What a page may load and do: nothing but what is served here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -53,6 +53,20 @@ fn is_address(host: &str) -> bool {
 /// Whether requests with this method may change something.
 pub(super) fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Refuses other methods than to look.
+pub(super) fn only_looks(request: &Request) -> Result<(), Trouble> {
+    if changes(request.method()) { Err(Trouble::Method("GET, HEAD")) } else { Ok(()) }
+}
+
+/// Whether it is a form that comes, and not a request to look.
+pub(super) fn is_posted(request: &Request) -> Result<bool, Trouble> {
+    match *request.method() {
+        Method::POST => Ok(true),
+        Method::GET | Method::HEAD => Ok(false),
+        _ => Err(Trouble::Method("GET, HEAD, POST")),
+    }
 }
 
 /// Refuses what does not come from a page of this very `origin`. Browsers have said where it comes from for

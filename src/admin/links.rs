@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::Visit;
 use super::answer::{Answer, Trouble, shown};
+use super::guard;
 use super::posted::Posted;
 use super::sheet::Sheet;
 use super::words::When;
@@ -49,7 +50,7 @@ struct Made {
 
 impl Visit<'_> {
     pub(super) async fn links(&self, request: Request) -> Answer {
-        if !self.is_posted(&request)? {
+        if !guard::is_posted(&request)? {
             let form = Filled { site: self.query.text("site").to_owned(), ..Filled::default() };
             return self.links_page(form, None, None);
         }
@@ -96,12 +97,12 @@ impl Visit<'_> {
         let member = Member { email, name, details: Details::default() };
         let order = TokenOrder { return_url: return_url.clone(), ..TokenOrder::default() };
         let issued = self.scene.sso.issue_for_member(site, member, order, &self.operator.key).await;
-        let issued = issued.map_err(|away| Trouble::from(away).by(self))?;
+        let issued = issued?;
         let url = self.scene.api.redeem_link(site, return_url.as_deref(), &issued.token);
         let nowhere =
             || Trouble::Invalid("Nobody knows where visitors find this site: set public_url.".to_owned());
         Ok(Made {
-            url: url.ok_or_else(|| nowhere().by(self))?,
+            url: url.ok_or_else(nowhere)?,
             site: site.name.to_string(),
             email: shown,
             until: When::near(issued.expires_at, self.now),

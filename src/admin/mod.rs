@@ -187,24 +187,31 @@ impl Admin {
         };
         let query = Query::of(request.uri().query());
         let visit = Visit { scene, admin: self, operator, query, now: scene.now() };
+        visit.answer(place, request, client).await.map_err(|trouble| trouble.by(&visit))
+    }
+}
+
+impl Visit<'_> {
+    /// Finds the page.
+    async fn answer(&self, place: &str, request: Request, client: Client) -> Answer {
         let parts: Vec<&str> = place.split('/').collect();
         match (parts.as_slice(), request.method()) {
-            ([""], _) => visit.overview(&request),
+            ([""], _) => self.overview(&request),
             (["sign-in"], &Method::GET) => Ok(answer::go(ROOT)),
-            (["sign-out"], _) => visit.sign_out(request, client).await,
-            (["sessions"], _) => visit.list_sessions(&request).await,
-            (["sessions", "end"], _) => visit.end_sessions(request).await,
-            (["sessions", id], _) => visit.show_session(&request, id).await,
-            (["sessions", id, "end"], _) => visit.end_session(request, id).await,
-            (["users"], _) => visit.list_users(&request).await,
-            (["users", id], _) => visit.show_user(&request, id).await,
-            (["users", id, change], _) => visit.change_user(request, id, change).await,
-            (["links"], _) => visit.links(request).await,
-            (["sites"], _) => visit.sites(&request),
-            (["upstreams"], _) => visit.upstreams(&request),
-            (["events"], _) => visit.events(&request),
-            (["certificates"], _) => visit.certificates(&request),
-            _ => Err(Trouble::NotFound("page").by(&visit)),
+            (["sign-out"], _) => self.sign_out(request, client).await,
+            (["sessions"], _) => self.list_sessions(&request).await,
+            (["sessions", "end"], _) => self.end_sessions(request).await,
+            (["sessions", id], _) => self.show_session(&request, id).await,
+            (["sessions", id, "end"], _) => self.end_session(request, id).await,
+            (["users"], _) => self.list_users(&request).await,
+            (["users", id], _) => self.show_user(&request, id).await,
+            (["users", id, change], _) => self.change_user(request, id, change).await,
+            (["links"], _) => self.links(request).await,
+            (["sites"], _) => self.sites(&request),
+            (["upstreams"], _) => self.upstreams(&request),
+            (["events"], _) => self.events(&request),
+            (["certificates"], _) => self.certificates(&request),
+            _ => Err(Trouble::NotFound("page")),
         }
     }
 }

@@ -7,6 +7,7 @@ use askama::Template;
 use super::Visit;
 use super::answer::{Answer, shown};
 use super::applied::Refused;
+use super::guard;
 use super::plot::{Plot, Unit, Wanted};
 use super::samples::{Reach, Samples, Span};
 use super::sheet::Sheet;
@@ -43,7 +44,7 @@ struct Line {
 
 impl Visit<'_> {
     pub(super) fn overview(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let reach = if self.query.text("over") == "day" { Reach::Day } else { Reach::Now };
         let samples = self.admin.samples.borrow();
         let mut lines = samples.lines(reach);

@@ -104,7 +104,7 @@ impl Plot {
         wanted: &[Wanted<'_>],
     ) -> Self {
         let values: Vec<Vec<Option<u64>>> =
-            wanted.iter().map(|(_, _, of)| spans.iter().map(|span| of(span)).collect()).collect();
+            wanted.iter().map(|(_, _, of)| spans.iter().map(of).collect()).collect();
         let most = values.iter().flatten().flatten().max().copied().unwrap_or_default();
         let top = round_up(most.max(unit.least()));
         let to = spans.last().map_or(0, |last| last.to.as_millis());

@@ -47,7 +47,7 @@ impl Posted {
 impl Visit<'_> {
     /// Reads a form that one of this operator's own pages sent. Nothing is to be changed without this.
     pub(super) async fn posted(&self, request: Request) -> Result<Posted, Trouble> {
-        let posted = Posted::read(request).await.map_err(|trouble| trouble.by(self))?;
-        if self.operator.knows(posted.text(TOKEN)) { Ok(posted) } else { Err(Trouble::Stale.by(self)) }
+        let posted = Posted::read(request).await?;
+        if self.operator.knows(posted.text(TOKEN)) { Ok(posted) } else { Err(Trouble::Stale) }
     }
 }

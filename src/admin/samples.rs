@@ -38,7 +38,7 @@ impl Sample {
             refused: events.refused + requests.refused,
             sessions: scene.sso.session_counts().map(|counts| counts.values().sum()),
             added: requests.overhead,
-            upstream: upstream.fold(Distribution::default(), Distribution::and),
+            upstream: upstream.fold(Distribution::default(), |all, own| all.and(&own)),
         }
     }
 }

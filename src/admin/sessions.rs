@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::Visit;
 use super::answer::{Answer, Trouble, go, shown};
+use super::guard;
 use super::query::Query;
 use super::sheet::Sheet;
 use super::words::When;
@@ -84,10 +85,10 @@ enum Sought {
 
 impl Visit<'_> {
     pub(super) async fn list_sessions(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let (text, site) = (self.query.text("q"), self.query.text("site"));
         let sites = self.scene.site(site).map(|site| vec![site.name.clone()]);
-        let sought = self.sought(text).await.map_err(|away| Trouble::from(away).by(self))?;
+        let sought = self.sought(text).await?;
         let (email, fault) = match sought {
             Sought::Everything => (None, None),
             Sought::Person(email) => (Some(email), None),
@@ -100,7 +101,7 @@ impl Visit<'_> {
             (Vec::new(), None)
         } else {
             let page = self.scene.sso.list_sessions(filter, after, PAGE).await;
-            let page = page.map_err(|away| Trouble::from(away).by(self))?;
+            let page = page?;
             (page.entries, page.next)
         };
         let link =
@@ -157,14 +158,14 @@ impl Visit<'_> {
     }
 
     async fn session(&self, id: &str) -> Result<Arc<LiveSession>, Trouble> {
-        let gone = || Trouble::NotFound("session").by(self);
+        let gone = || Trouble::NotFound("session");
         let id = SessionId::parse(id).ok_or_else(gone)?;
         let found = self.scene.sso.find_session(id).await;
-        found.map_err(|away| Trouble::from(away).by(self))?.ok_or_else(gone)
+        found?.ok_or_else(gone)
     }
 
     pub(super) async fn show_session(&self, request: &Request, id: &str) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let live = self.session(id).await?;
         let (session, identity) = (&live.session, &live.session.identity);
         let details = &identity.details;
@@ -201,11 +202,11 @@ impl Visit<'_> {
 
     /// Ends one session, having asked.
     pub(super) async fn end_session(&self, request: Request, id: &str) -> Answer {
-        if self.is_posted(&request)? {
+        if guard::is_posted(&request)? {
             self.posted(request).await?;
             let live = self.session(id).await?;
             let ended = self.scene.sso.revoke_session(live.session.id).await;
-            let was_there = ended.map_err(|away| Trouble::from(away).by(self))?;
+            let was_there = ended?;
             let how = if was_there { "has ended" } else { "was over already" };
             return Ok(self.go_and_say("/admin/sessions", format!("The session of {} {how}.", who(&live))));
         }
@@ -228,7 +229,7 @@ impl Visit<'_> {
 
     /// Ends all sessions of one person, or those on one site, having asked.
     pub(super) async fn end_sessions(&self, request: Request) -> Answer {
-        if self.is_posted(&request)? {
+        if guard::is_posted(&request)? {
             let posted = self.posted(request).await?;
             let (email, sites) = self.whose(posted.text("email"), posted.text("site"))?;
             return self.end_all(&email, sites).await;
@@ -237,7 +238,7 @@ impl Visit<'_> {
         let (email, sites) = self.whose(email, site)?;
         let filter = SessionFilter { email_key: Some(email.key().into()), sites: sites.clone() };
         let found = self.scene.sso.list_sessions(filter, None, PAGE).await;
-        let found = found.map_err(|away| Trouble::from(away).by(self))?;
+        let found = found?;
         let many = match (found.entries.len(), found.next) {
             (_, Some(_)) => format!("There are more than {PAGE} sessions now."),
             (0, None) => "There is no session now.".to_owned(),
@@ -262,7 +263,7 @@ impl Visit<'_> {
 
     /// Whose sessions are meant, and on which sites. A site that there is not is no word for all.
     fn whose(&self, email: &str, site: &str) -> Result<(Email, Option<Vec<SiteName>>), Trouble> {
-        let invalid = |why: &str| Trouble::Invalid(why.to_owned()).by(self);
+        let invalid = |why: &str| Trouble::Invalid(why.to_owned());
         let email = Email::parse(email).ok_or_else(|| invalid("This is no e-mail address."))?;
         if site.is_empty() {
             return Ok((email, None));
@@ -276,8 +277,8 @@ impl Visit<'_> {
         let filter = SessionFilter { email_key, sites };
         // An operator who leaves does not stop it half-way.
         let ending = tokio::spawn(async move { sso.revoke_sessions(filter).await });
-        let ended = ending.await.map_err(|_| Trouble::Unavailable.by(self))?;
-        let ended = ended.map_err(|away| Trouble::from(away).by(self))?;
+        let ended = ending.await.map_err(|_| Trouble::Unavailable)?;
+        let ended = ended?;
         let notice = match ended {
             0 => format!("{} had no session.", email.as_str()),
             1 => format!("The one session of {} has ended.", email.as_str()),

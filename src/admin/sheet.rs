@@ -9,6 +9,8 @@ pub(super) struct Sheet {
     pub(super) title: String,
     /// The place in the navigation, as its address has it.
     pub(super) place: &'static str,
+    /// The places in the navigation.
+    pub(super) places: &'static [(&'static str, &'static str)],
     /// Who has signed in, if anybody has.
     pub(super) operator: Option<Known>,
     /// What there is to say of what was just done.
@@ -30,7 +32,7 @@ pub(super) struct Known {
 }
 
 /// The places in the navigation: their addresses, and what they are called.
-pub(super) const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 8] = [
     ("", "Overview"),
     ("sessions", "Sessions"),
     ("users", "Users"),
@@ -48,6 +50,7 @@ impl Sheet {
         Self {
             title: title.to_owned(),
             place: "-",
+            places: &PLACES,
             operator: None,
             notice: None,
             style: &assets.style,
@@ -55,11 +58,6 @@ impl Sheet {
             icon: &assets.icon,
             version: env!("CARGO_PKG_VERSION"),
         }
-    }
-
-    /// The places in the navigation.
-    pub(super) fn places(&self) -> &'static [(&'static str, &'static str)] {
-        &PLACES
     }
 
     /// What forms have to send along.

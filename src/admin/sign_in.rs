@@ -102,8 +102,8 @@ impl Admin {
 impl Visit<'_> {
     /// Signs out.
     pub(super) async fn sign_out(&self, request: Request, client: Client) -> Answer {
-        if !self.is_posted(&request)? {
-            return Err(Trouble::Method("POST").by(self));
+        if !guard::is_posted(&request)? {
+            return Err(Trouble::Method("POST"));
         }
         self.posted(request).await?;
         self.admin.operators.dismiss(&self.operator);

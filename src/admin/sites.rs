@@ -5,6 +5,7 @@ use http::{Method, Uri};
 
 use super::Visit;
 use super::answer::{Answer, shown};
+use super::guard;
 use super::sheet::Sheet;
 use super::words::{When, span};
 use crate::config::{RedeemMode, SameSite, Site};
@@ -19,7 +20,7 @@ use crate::http::Request;
 struct Sites {
     sheet: Sheet,
     since: When,
-    sites: Vec<Told>,
+    all: Vec<Told>,
     asked: Asked,
     explained: Option<Result<Explanation, String>>,
 }
@@ -54,7 +55,7 @@ struct Asked {
 
 impl Visit<'_> {
     pub(super) fn sites(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let text = |name, default: &str| {
             let said = self.query.text(name);
             if said.is_empty() { default.to_owned() } else { said.to_owned() }
@@ -74,7 +75,7 @@ impl Visit<'_> {
         shown(&Sites {
             sheet: self.told_sheet("Sites", "sites"),
             since: When::near(since, self.now),
-            sites: self.scene.sites().iter().map(|site| told(site)).collect(),
+            all: self.scene.sites().iter().map(|site| told(site)).collect(),
             asked,
             explained,
         })

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::Visit;
 use super::answer::{Answer, shown};
+use super::guard;
 use super::sheet::Sheet;
 use super::words::{When, micros, number};
 use crate::http::Request;
@@ -57,7 +58,7 @@ impl State {
 
 impl Visit<'_> {
     pub(super) fn upstreams(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let site = |front: &std::sync::Arc<crate::gateway::Front>| SiteUpstreams {
             name: front.site.name.to_string(),
             is_checked: front.site.upstreams.health.is_some(),

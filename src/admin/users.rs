@@ -7,6 +7,7 @@ use askama::Template;
 
 use super::Visit;
 use super::answer::{Answer, Trouble, go, shown};
+use super::guard;
 use super::posted::Posted;
 use super::query::Query;
 use super::sessions::{Confirm, PAGE};
@@ -62,7 +63,7 @@ const NO_ROLE: &str = "A role has 1 to 64 letters, digits, and signs out of . _ 
 
 impl Visit<'_> {
     pub(super) async fn list_users(&self, request: &Request) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let (text, site) = (self.query.text("q"), self.query.text("site"));
         if let Some(id) = UserId::parse(text) {
             return Ok(go(&format!("/admin/users/{id}")));
@@ -79,7 +80,7 @@ impl Visit<'_> {
             (Vec::new(), None)
         } else {
             let page = self.scene.sso.list_users(filter, after, PAGE).await;
-            let page = page.map_err(|away| Trouble::from(away).by(self))?;
+            let page = page?;
             (page.entries, page.next)
         };
         let link =
@@ -98,14 +99,14 @@ impl Visit<'_> {
     }
 
     async fn user(&self, id: &str) -> Result<User, Trouble> {
-        let gone = || Trouble::NotFound("user").by(self);
+        let gone = || Trouble::NotFound("user");
         let id = UserId::parse(id).ok_or_else(gone)?;
         let found = self.scene.sso.find_user(id).await;
-        found.map_err(|away| Trouble::from(away).by(self))?.ok_or_else(gone)
+        found?.ok_or_else(gone)
     }
 
     pub(super) async fn show_user(&self, request: &Request, id: &str) -> Answer {
-        self.only_looks(request)?;
+        guard::only_looks(request)?;
         let user = self.user(id).await?;
         self.user_page(&user, None)
     }
@@ -134,13 +135,13 @@ impl Visit<'_> {
 
     /// Changes a user, as a form wants.
     pub(super) async fn change_user(&self, request: Request, id: &str, change: &str) -> Answer {
-        let is_posted = self.is_posted(&request)?;
+        let is_posted = guard::is_posted(&request)?;
         match (change, is_posted) {
             ("delete", false) => return self.ask_deletion(id).await,
             ("leave", false) => return self.ask_leaving(id).await,
             ("role" | "account" | "delete" | "leave", true) => {}
-            ("role" | "account", false) => return Err(Trouble::Method("POST").by(self)),
-            _ => return Err(Trouble::NotFound("page").by(self)),
+            ("role" | "account", false) => return Err(Trouble::Method("POST")),
+            _ => return Err(Trouble::NotFound("page")),
         }
         let posted = self.posted(request).await?;
         let user = self.user(id).await?;
@@ -162,15 +163,14 @@ impl Visit<'_> {
 
     async fn change_account(&self, user: &User, posted: &Posted) -> Answer {
         let account = Account::parse(posted.text("account"));
-        let account =
-            account.ok_or_else(|| Trouble::Invalid("An account is guest or full.".to_owned()).by(self))?;
+        let account = account.ok_or_else(|| Trouble::Invalid("An account is guest or full.".to_owned()))?;
         let notice = format!("The account of {} is {} from now on.", user.email.as_str(), account.as_str());
         self.apply(user, UserChange { account: Some(account), ..UserChange::default() }, notice).await
     }
 
     async fn end_membership(&self, user: &User, posted: &Posted) -> Answer {
         let site = SiteName::parse(posted.text("site")).filter(|site| user.roles.contains_key(site));
-        let site = site.ok_or_else(|| Trouble::NotFound("membership").by(self))?;
+        let site = site.ok_or(Trouble::NotFound("membership"))?;
         let notice = format!("{} is no member of {site} any more.", user.email.as_str());
         let roles = BTreeMap::from([(site, None)]);
         self.apply(user, UserChange { roles, ..UserChange::default() }, notice).await
@@ -178,24 +178,24 @@ impl Visit<'_> {
 
     fn named_site(&self, name: &str) -> Result<SiteName, Trouble> {
         let site = self.scene.site(name);
-        site.map(|site| site.name.clone()).ok_or_else(|| Trouble::NotFound("site").by(self))
+        site.map(|site| site.name.clone()).ok_or(Trouble::NotFound("site"))
     }
 
     async fn apply(&self, user: &User, change: UserChange, notice: String) -> Result<Response, Trouble> {
         let (sso, id, by) = (Arc::clone(&self.scene.sso), user.id, self.operator.key.clone());
         // An operator who leaves does not stop it half-way: sessions follow what was changed.
         let changing = tokio::spawn(async move { sso.update_user(id, change, &by).await });
-        let changed = changing.await.map_err(|_| Trouble::Unavailable.by(self))?;
-        let changed = changed.map_err(|away| Trouble::from(away).by(self))?;
-        changed.ok_or_else(|| Trouble::NotFound("user").by(self))?;
+        let changed = changing.await.map_err(|_| Trouble::Unavailable)?;
+        let changed = changed?;
+        changed.ok_or(Trouble::NotFound("user"))?;
         Ok(self.go_and_say(&format!("/admin/users/{id}"), notice))
     }
 
     async fn delete_user(&self, user: &User) -> Answer {
         let (sso, id, by) = (Arc::clone(&self.scene.sso), user.id, self.operator.key.clone());
         let deleting = tokio::spawn(async move { sso.delete_user(id, &by).await });
-        let deleted = deleting.await.map_err(|_| Trouble::Unavailable.by(self))?;
-        deleted.map_err(|away| Trouble::from(away).by(self))?;
+        let deleted = deleting.await.map_err(|_| Trouble::Unavailable)?;
+        deleted?;
         Ok(self.go_and_say("/admin/users", format!("{} is deleted.", user.email.as_str())))
     }
 
@@ -218,7 +218,7 @@ impl Visit<'_> {
     async fn ask_leaving(&self, id: &str) -> Answer {
         let user = self.user(id).await?;
         let site = SiteName::parse(self.query.text("site")).filter(|site| user.roles.contains_key(site));
-        let site = site.ok_or_else(|| Trouble::NotFound("membership").by(self))?;
+        let site = site.ok_or(Trouble::NotFound("membership"))?;
         shown(&Confirm {
             sheet: self.sheet("End a membership", "users"),
             question: format!("Take {} off the site {site}?", user.email.as_str()),

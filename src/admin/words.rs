@@ -31,10 +31,10 @@ impl When {
         &self.shown
     }
 
-    /// The day and the time.
-    pub(super) fn exactly(at: Timestamp) -> Self {
+    /// The day.
+    pub(super) fn day(at: Timestamp) -> Self {
         let exact = at.to_rfc3339();
-        let shown = exact.replace('T', " ").replace('Z', " UTC");
+        let shown = exact.split('T').next().unwrap_or_default().to_owned();
         Self { exact, shown }
     }
 
@@ -77,7 +77,7 @@ pub(super) fn micros(micros: u64) -> String {
 /// Thousandths, with one decimal where it matters.
 pub(super) fn thousandths(value: u64) -> String {
     let (whole, tenth) = ((value + 50) / 1_000, (value + 50) % 1_000 / 100);
-    if whole >= 10 || tenth == 0 && value % 1_000 < 50 { number(whole) } else { format!("{whole}.{tenth}") }
+    if whole >= 10 || tenth == 0 { number(whole) } else { format!("{whole}.{tenth}") }
 }
 
 /// A whole number, its thousands apart.
@@ -128,6 +128,7 @@ mod tests {
             (100, "0.1"),
             (1_000, "1"),
             (1_250, "1.3"),
+            (1_998, "2"),
             (9_940, "9.9"),
             (12_345_678, "12\u{202f}346"),
         ] {
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(shown(now), "just now");
         assert_eq!(shown(Timestamp::from_millis(1_763_799_900_000)), "1 min ago");
         assert_eq!(shown(now.after(Duration::from_mins(30))), "in 30 min");
-        assert_eq!(When::exactly(now).shown, "2025-11-22 08:26:40 UTC");
+        assert_eq!(When::day(now).shown, "2025-11-22");
         assert_eq!(clock(now), "08:26");
     }
 }

@@ -355,6 +355,20 @@ mod tests {
     }
 
     #[test]
+    fn an_operators_cookie_is_for_one_host_over_https_and_else_for_the_admin_page_alone() {
+        let set = |scheme, value: &str| set_operator(scheme, value.to_owned()).to_str().unwrap().to_owned();
+        assert_eq!(
+            set(Scheme::Https, "a"),
+            "__Host-tollgate_admin=a; HttpOnly; SameSite=Strict; Secure; Path=/"
+        );
+        assert_eq!(set(Scheme::Http, "a"), "tollgate_admin=a; HttpOnly; SameSite=Strict; Path=/admin/");
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let gone = set(scheme, "");
+            assert!(gone.contains("=; ") && gone.contains("Max-Age=0"), "{gone}");
+        }
+    }
+
+    #[test]
     fn a_session_is_read_under_its_own_name_only() {
         let key = SessionKey::mint(&SeededEntropy::new(7)).expose();
         let other = SessionKey::mint(&SeededEntropy::new(8)).expose();

@@ -93,8 +93,8 @@ impl<B: Buckets> Distribution<B> {
 
     /// This and `other` together.
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        for (total, own) in self.ranges.iter_mut().zip(other.ranges) {
+    pub fn and(mut self, other: &Self) -> Self {
+        for (total, own) in self.ranges.iter_mut().zip(&other.ranges) {
             *total += own;
         }
         self.sum = self.sum.wrapping_add(other.sum);

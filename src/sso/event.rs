@@ -179,11 +179,8 @@ impl<'a> Event<'a> {
             | Self::UserChanged { user, by }
             | Self::UserDeleted { user, by } => Details { user: Some(user.number()), by: Some(by), ..about },
             Self::WrongKey { client } => Details { client: Some(client.to_string()), ..about },
-            Self::OperatorSignedIn { by, client } => {
-                Details { by: Some(by), client: Some(client.to_string()), ..about }
-            }
             Self::OperatorSignedOut { by } => Details { by: Some(by), ..about },
-            Self::ExpiredKey { by, client } => {
+            Self::ExpiredKey { by, client } | Self::OperatorSignedIn { by, client } => {
                 Details { by: Some(by), client: Some(client.to_string()), ..about }
             }
             Self::SigningKeysChanged { keys, by, is_compromised, .. } => {

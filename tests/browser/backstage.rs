@@ -18,7 +18,7 @@ use tollgate::domain::entropy::SystemEntropy;
 pub(crate) const KEY: &str = "key-of-the-operator-0123456789-abcdefghijkl";
 
 /// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// 2026-03-02, in the morning.
 const START: Timestamp = Timestamp::from_millis(1_772_441_100_000);
@@ -119,8 +119,7 @@ impl Backstage {
         let (_, token) = issued.split_once("\"token\":\"").unwrap_or_else(|| panic!("{issued}"));
         let token = token.split('"').next().unwrap();
         let answer = self.ask(site, &format!("/?sso={token}"), "");
-        let cookie =
-            answer.lines().find_map(|line| line.to_lowercase().starts_with("set-cookie: ").then_some(line));
+        let cookie = answer.lines().find(|line| line.to_lowercase().starts_with("set-cookie: "));
         let cookie = cookie.unwrap_or_else(|| panic!("{answer}")).split_once(' ').unwrap().1;
         cookie.split(';').next().unwrap().to_owned()
     }
@@ -166,13 +165,13 @@ impl Backstage {
                 self.ask("intranet", &format!("/a?page={number}"), cookie);
             }
             let who = PEOPLE[usize::try_from(noise(step * 5)).unwrap() % PEOPLE.len()];
-            if noise(step + 7) % 6 == 0 {
+            if noise(step + 7).is_multiple_of(6) {
                 cookies.push(self.sign_in("paper", who));
             }
-            if noise(step + 1) % 9 == 0 {
+            if noise(step + 1).is_multiple_of(9) {
                 self.ask("paper", &format!("/?sso={}", "A".repeat(43)), "");
             }
-            if noise(step + 3) % 21 == 0 {
+            if noise(step + 3).is_multiple_of(21) {
                 self.try_wrong_key();
             }
             self.ask("paper", "/", "");
@@ -232,7 +231,7 @@ fn answer(mut stream: TcpStream, clock: &ManualClock) -> std::io::Result<()> {
             // It ends when the gateway hangs up.
             return reader.read_line(&mut line).map(|_| ());
         }
-        let slow = if noise(count * 3) % 50 == 0 { 25 } else { 0 };
+        let slow = if noise(count * 3).is_multiple_of(50) { 10 } else { 0 };
         clock.advance(Duration::from_millis(2 + noise(count) % 7 + count / 100 % 4 + slow));
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")?;
     }

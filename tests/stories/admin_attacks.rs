@@ -251,6 +251,25 @@ async fn who_came_in_by_a_key_goes_with_it() {
 }
 
 #[tokio::test]
+async fn who_came_in_by_an_old_secret_goes_when_that_ends() {
+    let upstream = FakeUpstream::start().await;
+    let until = tollgate::domain::clock::Timestamp::from_millis(1_763_800_000_000 + 10 * 60_000).to_rfc3339();
+    let plan = Plan::new(&upstream).without_keys().key(&format!(
+        "name = \"master\"\nsecret = {NEXT:?}\nscopes = [\"admin\"]\n\
+         [[api_key.previous]]\nsecret = {MASTER_KEY:?}\nexpires_at = {until}"
+    ));
+    let gateway = plan.start().await;
+    let (old, new) =
+        (Operator::with_key(&gateway, MASTER_KEY).await, Operator::with_key(&gateway, NEXT).await);
+    gateway.advance(crate::support::minutes(9));
+    assert_eq!((old.get("").await.status, new.get("").await.status), (200, 200));
+    gateway.advance(crate::support::minutes(1));
+    assert_eq!((old.get("").await.status, new.get("").await.status), (401, 200));
+    let late = Operator::at(&gateway).sign_in(MASTER_KEY).await;
+    assert!(late.status == 403 && late.text().contains("This key has ended"), "{}", late.text());
+}
+
+#[tokio::test]
 async fn a_name_that_leads_here_all_of_a_sudden_gets_nothing() {
     let upstream = FakeUpstream::start().await;
     let gateway = Plan::new(&upstream).control("hosts", "[\"gate.example.com\"]").start().await;
