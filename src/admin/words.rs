@@ -76,8 +76,11 @@ pub(super) fn micros(micros: u64) -> String {
 
 /// Thousandths, with one decimal where it matters.
 pub(super) fn thousandths(value: u64) -> String {
+    if value >= 9_950 {
+        return number((value + 500) / 1_000);
+    }
     let (whole, tenth) = ((value + 50) / 1_000, (value + 50) % 1_000 / 100);
-    if whole >= 10 || tenth == 0 { number(whole) } else { format!("{whole}.{tenth}") }
+    if tenth == 0 { whole.to_string() } else { format!("{whole}.{tenth}") }
 }
 
 /// A whole number, its thousands apart.
