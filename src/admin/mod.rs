@@ -2,7 +2,7 @@
 //! be done by hand.
 //!
 //! It is for people with a browser, and that is what it has to be wary of. The listener is on loopback, so
-//! that every site that the operator has open could send requests here: see [`guard`]. It decides nothing by
+//! that every site that the operator has open could send requests here: see `guard`. It decides nothing by
 //! itself: what it shows is what the use cases and the figures say, and what it changes they change.
 //!
 //! All of it runs on the control listener's one thread, so that nothing here takes a lock.

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::support::{
-    FakeUpstream, MASTER_KEY, Operator, Plan, SITE, SitePlan, TestGateway, Visitor, minutes, seconds,
+    Authority, Connection, FakeUpstream, MASTER_KEY, Operator, Plan, SITE, SitePlan, TestGateway, Visitor,
+    minutes, seconds,
 };
 
 /// Every page that is there without anybody's help.
@@ -380,4 +381,40 @@ async fn without_a_key_that_opens_it_the_page_says_how_to_make_one() {
     let page = Operator::at(&gateway).get("").await;
     assert_eq!(page.status, 401);
     assert!(page.text().contains("tollgate key new") && !page.text().contains("<form"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn over_tls_the_page_is_at_the_certificates_names_and_its_cookie_is_for_that_host_alone() {
+    let upstream = FakeUpstream::start().await;
+    let authority = Authority::new();
+    let files = authority.issue("control", &["gate.test"]);
+    let plan = Plan::new(&upstream)
+        .control("cert", &format!("{:?}", files.cert))
+        .control("key", &format!("{:?}", files.key));
+    let gateway = plan.start().await;
+    let ask = async |method: &str, target: &str, head: &str, body: &str| {
+        let stream = Connection::dial([127, 0, 0, 1].into(), gateway.control).await;
+        let stream = authority.client().shake_over(stream, "gate.test").await.expect("shakes hands");
+        let length = body.len();
+        let request = format!("{method} {target} HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
+        Connection::over(stream).exchange(request.as_bytes(), method).await.expect("an answer")
+    };
+    let own = "Host: gate.test\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let body = format!("key={MASTER_KEY}");
+    let plain = format!("{own}Origin: http://gate.test\r\n");
+    assert_eq!(ask("POST", "/admin/sign-in", &plain, &body).await.status, 403);
+    let signed_in =
+        ask("POST", "/admin/sign-in", &format!("{own}Origin: https://gate.test\r\n"), &body).await;
+    let cookie = signed_in.header("set-cookie").expect("a cookie");
+    assert!(cookie.starts_with("__Host-tollgate_admin="), "{cookie}");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Secure; Path=/"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    for (host, cookie, status) in [
+        ("gate.test", cookie, 200),
+        ("other.test", cookie, 421),
+        ("gate.test", cookie.trim_start_matches("__Host-"), 401),
+    ] {
+        let head = format!("Host: {host}\r\nCookie: {cookie}\r\n");
+        assert_eq!(ask("GET", "/admin/", &head, "").await.status, status, "{host} {cookie}");
+    }
 }
