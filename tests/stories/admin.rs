@@ -401,8 +401,8 @@ async fn over_tls_the_page_is_at_the_certificates_names_and_its_cookie_is_for_th
     };
     let own = "Host: gate.test\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     let body = format!("key={MASTER_KEY}");
-    let plain = format!("{own}Origin: http://gate.test\r\n");
-    assert_eq!(ask("POST", "/admin/sign-in", &plain, &body).await.status, 403);
+    let unencrypted = format!("{own}Origin: http://gate.test\r\n");
+    assert_eq!(ask("POST", "/admin/sign-in", &unencrypted, &body).await.status, 403);
     let signed_in =
         ask("POST", "/admin/sign-in", &format!("{own}Origin: https://gate.test\r\n"), &body).await;
     let cookie = signed_in.header("set-cookie").expect("a cookie");
