@@ -3,19 +3,21 @@
 mod control;
 mod figures;
 mod generation;
+mod keeping;
 mod listeners;
 mod reload;
 
 pub use reload::{ReloadError, fixed};
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::admin::Applied;
+use crate::api::Keys;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
@@ -62,6 +64,7 @@ pub struct Running {
     control_crew: Crew<ControlSurface>,
     counted: Counted,
     applied: Arc<Applied>,
+    keys: Arc<Keys>,
     is_draining: Arc<AtomicBool>,
     reload_asked: Arc<AtomicBool>,
 }
@@ -141,9 +144,11 @@ async fn run(
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };
+    let keys = Arc::new(Keys::new(&settings.api_keys, ambient.clock.now()));
     let premises = Premises {
         ambient: &ambient,
         counted: &counted,
+        keys: &keys,
         is_draining: &is_draining,
         listeners: &listeners,
         at: &at,
@@ -201,6 +206,7 @@ async fn run(
         control_crew,
         counted,
         applied,
+        keys,
         is_draining,
         reload_asked,
     })
@@ -225,8 +231,8 @@ impl Answer for Office {
         Office::now(self)
     }
 
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, scheme)
+    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+        self.incumbent().accept(peer, proxy, scheme)
     }
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {

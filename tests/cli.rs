@@ -230,7 +230,12 @@ fn check_tells_what_would_change() {
         run(command.arg(&new).arg("--diff").arg(&old))
     };
     write(&old, key("one") + &site("paper", "") + &site("wiki", ""));
-    write(&new, key("two") + &site("paper", "access = \"off\"\n") + "[server]\nworkers = 2\n");
+    write(
+        &new,
+        key("two")
+            + &site("paper", "access = \"off\"\n[site.cookie]\nname = \"paper\"\n")
+            + "[server]\nworkers = 2\n",
+    );
     let output = diff();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{:?}", said(&output));
@@ -239,6 +244,7 @@ fn check_tells_what_would_change() {
         "+ api_key.page.secret = …",
         "+ site.paper.access = \"off\"",
         "- site.wiki.name = \"wiki\"",
+        "the sessions of paper end",
         "the sessions of wiki end",
         "takes a restart: server.workers",
     ] {

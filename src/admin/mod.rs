@@ -86,7 +86,7 @@ impl Scene {
         let opens = |key: &ApiKey| {
             key.proofs.iter().any(|proof| proof.bearer().is_some() && proof.is_good(now)) && administers(key)
         };
-        self.api.keys().any(opens)
+        self.api.has_key(opens)
     }
 
     fn fronts(&self) -> &[Arc<Front>] {
@@ -151,7 +151,7 @@ impl Admin {
         if scene.is_open() {
             self.samples.borrow_mut().look(scene);
         }
-        self.operators.sweep(scene.now());
+        self.operators.sweep(scene);
     }
 
     /// Answers a request.

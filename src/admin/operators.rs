@@ -58,7 +58,6 @@ impl Operators {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> OperatorKey {
-        self.sweep(now);
         let mut all = self.0.borrow_mut();
         if all.len() >= MOST
             && let Some(hash) = all.values().min_by_key(|own| own.last_seen.get()).map(|own| own.hash)
@@ -92,8 +91,7 @@ impl Operators {
         let cookies = values_of(headers, &name).take(MOST_COOKIES).filter_map(OperatorKey::parse);
         let found = cookies.filter_map(|cookie| self.0.borrow().get(&cookie.hash()).cloned());
         let operator = found.into_iter().find(|operator| operator.is_good(now))?;
-        let key = scene.api.key_with(operator.secret, now).filter(|key| administers(key));
-        if key.is_none() {
+        if !operator.is_admin(scene, now) {
             self.dismiss(&operator);
             return None;
         }
@@ -108,15 +106,21 @@ impl Operators {
         self.0.borrow_mut().remove(&operator.hash);
     }
 
-    /// Forgets those whose time is over.
-    pub(super) fn sweep(&self, now: Timestamp) {
-        self.0.borrow_mut().retain(|_, operator| operator.is_good(now));
+    /// Forgets those whose time is over, or whose key: that is not to count again when it comes back.
+    pub(super) fn sweep(&self, scene: &Scene) {
+        let now = scene.now();
+        self.0.borrow_mut().retain(|_, operator| operator.is_good(now) && operator.is_admin(scene, now));
     }
 }
 
 impl Operator {
     fn is_good(&self, now: Timestamp) -> bool {
         now < self.last_seen.get().after(IDLE).min(self.began.after(MAX))
+    }
+
+    /// Whether the key by which the operator came in still opens.
+    pub(super) fn is_admin(&self, scene: &Scene, now: Timestamp) -> bool {
+        scene.api.key_with(self.secret, now).is_some_and(|key| administers(&key))
     }
 
     /// What the operator's forms have to send along.

@@ -1,20 +1,53 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::ApiError;
+use super::fields::Fields;
+use super::key_uses::{KeyUses, LastUse};
 use super::session::oauth1::{Nonce, Presented, SignatureFault};
 use super::{Api, Via};
 use crate::config::{ApiKey, OAuth1Credentials, Proof, Scope};
 use crate::domain::clock::Timestamp;
 use crate::domain::secret::SecretHash;
+use crate::http::Request;
 use crate::http::lines::only;
-use crate::sso::{Event, KeyUses, LastUse};
+use crate::sso::Event;
+
+/// The keys that are good now. All generations of the settings have the same: a call may be begun with a key,
+/// and its body be held back until the key has been taken away.
+pub struct Keys {
+    held: RwLock<Arc<[Held]>>,
+    pub(super) uses: KeyUses,
+}
+
+impl Keys {
+    /// These keys, whose uses are noted from `since` on.
+    pub fn new(keys: &[ApiKey], since: Timestamp) -> Self {
+        let uses = KeyUses::new(since);
+        Self { held: RwLock::new(hold(keys, &uses)), uses }
+    }
+
+    /// From now on these are good, and no others.
+    pub fn replace(&self, keys: &[ApiKey]) {
+        let held = hold(keys, &self.uses);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    /// All of them, as they are now.
+    pub(super) fn all(&self) -> Arc<[Held]> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn hold(keys: &[ApiKey], uses: &KeyUses) -> Arc<[Held]> {
+    keys.iter().map(|key| Held::new(key.clone(), uses)).collect()
+}
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -48,8 +81,21 @@ impl Held {
         Self { key: Arc::new(key), uses }
     }
 
-    pub(super) fn proofs(&self) -> impl Iterator<Item = (&Proof, &LastUse)> {
-        self.key.proofs.iter().zip(self.uses.iter().map(AsRef::as_ref))
+    pub(super) fn proofs(&self) -> impl Iterator<Item = (&Proof, &Arc<LastUse>)> {
+        self.key.proofs.iter().zip(&self.uses)
+    }
+}
+
+/// The secret that somebody has presented.
+struct Found {
+    key: Arc<ApiKey>,
+    expires_at: Option<Timestamp>,
+    last: Arc<LastUse>,
+}
+
+impl Found {
+    fn new(held: &Held, proof: &Proof, last: &Arc<LastUse>) -> Self {
+        Self { key: Arc::clone(&held.key), expires_at: proof.expires_at, last: Arc::clone(last) }
     }
 }
 
@@ -81,42 +127,55 @@ impl Api {
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
     }
 
-    /// Every key that there is.
-    pub fn keys(&self) -> impl Iterator<Item = &ApiKey> {
-        self.keys.iter().map(|held| held.key.as_ref())
+    /// Whether there is a key of this kind.
+    pub fn has_key(&self, is_one: impl Fn(&ApiKey) -> bool) -> bool {
+        self.keys.all().iter().any(|held| is_one(&held.key))
+    }
+
+    /// The same for a call with a body, and what stands in that.
+    pub(super) async fn authorize_with_fields(
+        &self,
+        request: Request,
+        via: &Via,
+        scope: Scope,
+    ) -> Result<(Arc<ApiKey>, Fields), ApiError> {
+        let headers = request.headers().clone();
+        // Before anything is read of whoever has no key, and again when the body is there: that may take
+        // until the key has been taken away.
+        self.authorize(&headers, via, scope)?;
+        let fields = Fields::of(request).await?;
+        Ok((self.authorize(&headers, via, scope)?, fields))
     }
 
     /// For how long the key that a caller presents still counts; `None` if it has no end.
     pub(super) fn time_left(&self, headers: &HeaderMap) -> Option<Duration> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return None };
-        let (_, proof, _) = self.proof(presented)?;
-        proof.expires_at.map(|end| self.sso.now().until(end))
+        self.proof(presented)?.expires_at.map(|end| self.sso.now().until(end))
     }
 
     /// Who has the secret `presented`.
     pub fn holder(&self, presented: &[u8], client: IpAddr) -> Option<Holder> {
-        let (held, proof, last) = self.proof(presented)?;
-        Some(self.recognised(held, proof, last, client))
+        Some(self.recognised(self.proof(presented)?, client))
     }
 
     /// The key that has the secret with this hash, and counts at `now`: for whoever showed it before.
-    pub fn key_with(&self, secret: SecretHash, now: Timestamp) -> Option<&ApiKey> {
-        let (held, proof, _) = self.proof_with(secret)?;
-        proof.is_good(now).then_some(&*held.key)
+    pub fn key_with(&self, secret: SecretHash, now: Timestamp) -> Option<Arc<ApiKey>> {
+        let found = self.proof_with(secret)?;
+        found.expires_at.is_none_or(|end| now < end).then_some(found.key)
     }
 
     /// Which secret `presented` is. Every key's is compared, each in constant time, so that the time tells
     /// nothing.
-    fn proof(&self, presented: &[u8]) -> Option<(&Held, &Proof, &LastUse)> {
+    fn proof(&self, presented: &[u8]) -> Option<Found> {
         self.proof_with(SecretHash::of(presented))
     }
 
-    fn proof_with(&self, presented: SecretHash) -> Option<(&Held, &Proof, &LastUse)> {
+    fn proof_with(&self, presented: SecretHash) -> Option<Found> {
         let mut found = None;
-        for held in &self.keys {
+        for held in self.keys.all().iter() {
             for (proof, last) in held.proofs() {
                 if proof.bearer() == Some(presented) {
-                    found = Some((held, proof, last));
+                    found = Some(Found::new(held, proof, last));
                 }
             }
         }
@@ -137,7 +196,7 @@ impl Api {
         let mut outcome = presented.verify(None, now);
         let mut found = None;
         let (mut tried, mut most) = (0, 0);
-        for held in &self.keys {
+        for held in self.keys.all().iter() {
             most = most.max(held.proofs().filter(|(proof, _)| proof.oauth1().is_some()).count());
             for (proof, last) in held.proofs() {
                 let Some(own) = proof.oauth1().filter(|own| is_named(own)) else { continue };
@@ -145,7 +204,7 @@ impl Api {
                 let verified = presented.verify(Some(own), now);
                 // With the same secrets before and now, what it has now counts.
                 if verified.is_ok() && found.is_none() {
-                    (outcome, found) = (verified, Some((held, proof, last)));
+                    (outcome, found) = (verified, Some(Found::new(held, proof, last)));
                 }
             }
         }
@@ -153,19 +212,19 @@ impl Api {
             let _takes_its_time = presented.verify(None, now);
         }
         let nonce = outcome?;
-        let (held, proof, last) = found.ok_or_else(|| presented.mismatch())?;
-        Ok((self.recognised(held, proof, last, via.client.address), nonce))
+        let found = found.ok_or_else(|| presented.mismatch())?;
+        Ok((self.recognised(found, via.client.address), nonce))
     }
 
-    fn recognised(&self, held: &Held, proof: &Proof, last: &LastUse, client: IpAddr) -> Holder {
+    fn recognised(&self, found: Found, client: IpAddr) -> Holder {
         let now = self.sso.now();
-        match proof.expires_at.filter(|_| !proof.is_good(now)) {
+        match found.expires_at.filter(|end| *end <= now) {
             None => {
-                last.note(now);
-                Holder::Good(Arc::clone(&held.key))
+                found.last.note(now);
+                Holder::Good(found.key)
             }
             Some(end) => {
-                self.sso.note(Event::ExpiredKey { by: &held.key.name, client });
+                self.sso.note(Event::ExpiredKey { by: &found.key.name, client });
                 Holder::Ended(end)
             }
         }

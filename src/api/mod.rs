@@ -5,6 +5,7 @@
 mod control;
 mod error;
 mod fields;
+mod key_uses;
 mod keys;
 mod metrics;
 mod reference;
@@ -27,8 +28,7 @@ use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
-use keys::Held;
-pub use keys::Holder;
+pub use keys::{Holder, Keys};
 pub use metrics::Figures;
 use reference::Reference;
 use v1::Ears;
@@ -48,7 +48,7 @@ pub struct Via {
 /// The APIs.
 pub struct Api {
     sso: Arc<Sso>,
-    keys: Vec<Held>,
+    keys: Arc<Keys>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
@@ -71,15 +71,13 @@ impl Api {
     /// The APIs over `sso` for the holders of `keys`.
     pub fn new(
         sso: Arc<Sso>,
-        keys: Vec<ApiKey>,
+        keys: Arc<Keys>,
         homes: HashMap<SiteName, Origin>,
         figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        let ears = Ears::of(&keys);
-        let keys = keys.into_iter().map(|key| Held::new(key, sso.key_uses())).collect();
-        Self { sso, keys, homes, reference, figures, ears, is_draining }
+        Self { sso, keys, homes, reference, figures, ears: Ears::default(), is_draining }
     }
 
     /// Answers a request.

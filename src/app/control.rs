@@ -1,7 +1,7 @@
 //! What answers on the control listener, and looks after what nobody else does.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 
 use super::generation::Generation;
+use super::keeping::Keeping;
+use crate::acme::Keeper;
 use crate::admin::{Admin, Scene};
 use crate::api::Api;
 use crate::domain::clock::{Clock, Timestamp};
@@ -49,6 +51,7 @@ struct InForce {
     trusted_proxies: Vec<IpNet>,
     watches: RefCell<Vec<CertificateWatch>>,
     checkups: Checkups,
+    keeping: RefCell<Option<Keeping>>,
 }
 
 /// What is to be made [`InForce`], on the control listener's own thread.
@@ -59,6 +62,7 @@ pub(super) struct ToCome {
     trusted_proxies: Vec<IpNet>,
     shown: Vec<Arc<Certificates>>,
     fleets: Vec<Arc<Fleet>>,
+    keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
 }
 
@@ -72,16 +76,20 @@ impl ToCome {
             trusted_proxies: generation.settings.server.trusted_proxies.clone(),
             shown,
             fleets: generation.fleets(),
+            keeper: generation.keeper(),
             clock: Arc::clone(&generation.shared.clock),
         }
     }
 
-    fn come(self) -> InForce {
-        let Self { api, scene, sso, trusted_proxies, shown, fleets, clock } = self;
+    /// In the place of what was in force `before`.
+    fn come(self, before: Option<&InForce>) -> InForce {
+        let Self { api, scene, sso, trusted_proxies, shown, fleets, keeper, clock } = self;
+        let before = before.and_then(|before| before.keeping.take());
+        let keeping = RefCell::new(keeper.map(|keeper| Keeping::in_place_of(before, keeper)));
         let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
         let checkups = Checkups::new(&fleets, clock, sso.entropy());
         scene.come_into_force();
-        InForce { api, scene, sso, trusted_proxies, watches, checkups }
+        InForce { api, scene, sso, trusted_proxies, watches, checkups, keeping }
     }
 }
 
@@ -92,13 +100,16 @@ pub(super) fn hand_over(
     shown: Vec<Arc<Certificates>>,
 ) -> Box<dyn FnOnce(&ControlSurface) + Send> {
     let next = ToCome::of(generation, scene, shown);
-    Box::new(move |surface| drop(surface.in_force.replace(Rc::new(next.come()))))
+    Box::new(move |surface| {
+        let before = surface.in_force();
+        surface.in_force.replace(Rc::new(next.come(Some(&before))));
+    })
 }
 
 impl ControlSurface {
     pub(super) fn new(to_come: ToCome, reload_due: Arc<AtomicBool>) -> Self {
         let clock = Arc::clone(&to_come.clock);
-        let in_force = to_come.come();
+        let in_force = to_come.come(None);
         let request_ids = RequestIds::new(in_force.sso.entropy());
         Self {
             in_force: RefCell::new(Rc::new(in_force)),
@@ -152,7 +163,8 @@ impl Answer for ControlSurface {
         self.clock.now()
     }
 
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
+    // Nobody is introduced here: that is for the public listeners.
+    fn connect(&self, peer: SocketAddr, _: Option<IpAddr>, scheme: Scheme) -> Peer {
         Peer::new(peer, scheme, &self.in_force().trusted_proxies)
     }
 

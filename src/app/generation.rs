@@ -11,10 +11,12 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
+use crate::acme::{self, Keeper};
 use crate::admin::{Applied, Scene};
-use crate::api::Api;
+use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
 use crate::domain::clock::Timestamp;
+use crate::domain::entropy::Entropy;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
 use crate::gateway::{Front, RequestFigures, Shared};
@@ -30,6 +32,7 @@ pub(super) struct Generation {
     pub(super) sso: Arc<Sso>,
     pub(super) api: Arc<Api>,
     pub(super) shared: Arc<Shared>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// Where visitors come in, over plain HTTP and over TLS.
@@ -42,6 +45,8 @@ pub(super) struct Addresses {
 pub(super) struct Premises<'a> {
     pub(super) ambient: &'a Ambient,
     pub(super) counted: &'a Counted,
+    /// The API keys that are good when they are asked for.
+    pub(super) keys: &'a Arc<Keys>,
     pub(super) is_draining: &'a Arc<AtomicBool>,
     /// Those under its settings, and where they are.
     pub(super) listeners: &'a Listeners,
@@ -69,6 +74,10 @@ impl Generation {
                 if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before) {
                     consequences.retold.push(site.name.clone());
                 }
+                // Nobody will present their cookies any more, which are the upstream's from now on to see.
+                if site.cookie.name != before.cookie.name {
+                    consequences.removed.push(site.name.clone());
+                }
                 *site = in_place_of(before, site, edition);
             } else {
                 consequences.added.push(site.name.clone());
@@ -77,7 +86,7 @@ impl Generation {
         }
         let sites = Sites::new(settings.sites.clone());
         let gone = self.sso.sites.all().iter().filter(|site| sites.by_name(&site.name).is_none());
-        consequences.removed = gone.map(|site| site.name.clone()).collect();
+        consequences.removed.extend(gone.map(|site| site.name.clone()));
         let sso = self.sso.succeeded_by(sites);
         let next = Self::of(settings, sso, edition, Some(self), premises)?;
         Ok((next, consequences))
@@ -90,14 +99,15 @@ impl Generation {
         before: Option<&Self>,
         premises: &Premises<'_>,
     ) -> io::Result<Self> {
-        let Premises { ambient, counted, is_draining, listeners, at } = premises;
+        let Premises { ambient, counted, keys, is_draining, listeners, at } = premises;
         let (sso, server) = (Arc::new(sso), &settings.server);
+        settings.acme.as_ref().map(acme::prepare).transpose()?;
         let homes = settings.sites.iter();
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
         let fronts = fronts(&settings.sites, before)?;
         let in_order = settings.sites.iter().filter_map(|site| fronts.get(&site.name).cloned()).collect();
         let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server);
-        let keys = settings.api_keys.clone();
+        let keys = Arc::clone(keys);
         let api = Api::new(Arc::clone(&sso), keys, homes.collect(), figures, Arc::clone(is_draining));
         let api = Arc::new(api);
         let shared = Shared {
@@ -109,9 +119,19 @@ impl Generation {
             trusted_proxies: server.trusted_proxies.clone(),
             fronts,
             homeless: counted.homeless.clone(),
+            challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
-        Ok(Self { settings, sso, api, shared: Arc::new(shared) })
+        let entropy = Arc::clone(&ambient.entropy);
+        Ok(Self { settings, sso, api, shared: Arc::new(shared), entropy })
+    }
+
+    /// What looks after certificates that are asked for, if any are.
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        let settings = self.settings.acme.clone()?;
+        let challenges = Arc::clone(&self.shared.challenges);
+        let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
+        Some(Keeper { settings, challenges, clock, entropy })
     }
 
     /// All of it, as the admin page shows it.

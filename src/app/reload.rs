@@ -39,6 +39,7 @@ impl Running {
         let premises = Premises {
             ambient: &self.ambient,
             counted: &self.counted,
+            keys: &self.keys,
             is_draining: &self.is_draining,
             listeners: &listeners,
             at: &at,
@@ -72,12 +73,13 @@ impl Running {
         let (public, control) = tokio::time::timeout(READY_WITHIN, readying).await.map_err(late)??;
 
         // From here on nothing fails.
+        self.keys.replace(&next.settings.api_keys);
         next.sso.come_into_force();
         let mut listeners = listeners;
         listeners.show_certificates();
         public.go().await;
         control.go().await;
-        next.sso.show_out();
+        next.sso.supersede_others();
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);

@@ -36,6 +36,7 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
                 () = signals.next() => break,
                 _ = reload.recv() => {
                     running.reload_certificates();
+                    source.speak_up();
                     source.apply(&mut running).await;
                 }
                 _ = looks.tick() => {

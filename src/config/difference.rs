@@ -9,8 +9,8 @@ use super::document::step;
 use super::secret_file;
 
 /// Keys whose values are nobody's business, wherever they stand.
-const SECRETS: [&str; 6] =
-    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password"];
+const SECRETS: [&str; 7] =
+    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password", "eab_key"];
 
 /// A key that is written otherwise, or only in one of two files, with both values as a file has them.
 /// Secrets are `…`.
@@ -82,8 +82,8 @@ fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::String(text) if is_one_variable(text) || secret_file::is_named(text) => format!("{text:?}"),
         _ if is_secret => "…".to_owned(),
-        // A header that says the same of everybody may well be a password.
-        Value::String(text) if key.contains(".identity.headers.") && !text.contains('{') => "…".to_owned(),
+        // What a header says of everybody may well be a password.
+        Value::String(text) if key.contains(".identity.headers.") => format!("{:?}", fields(text)),
         Value::String(text) if text.contains("://") => {
             let (shown, query) = text.split_once('?').map_or((text.as_str(), ""), |(url, _)| (url, "?…"));
             format!("\"{shown}{query}\"")
@@ -99,6 +99,18 @@ fn shown(key: &str, value: &Value) -> String {
         Value::Datetime(time) => time.to_string(),
         Value::Table(_) => "{…}".to_owned(),
     }
+}
+
+/// The fields of a template, without the text around them that could be something.
+fn fields(text: &str) -> String {
+    let mut shown = String::new();
+    for part in text.split_inclusive('}') {
+        let (literal, field) = part.split_at(part.find('{').unwrap_or(part.len()));
+        let says_something = literal.contains(|c: char| !matches!(c, ' ' | ',' | ';' | '|'));
+        shown.push_str(if says_something { "…" } else { literal });
+        shown.push_str(field);
+    }
+    shown
 }
 
 fn is_one_variable(text: &str) -> bool {
@@ -145,11 +157,17 @@ mod tests {
                 "[[api_key]]\nname = \"k\"\nsecret = \"two\"",
                 "…",
             ),
+            ("[acme]\neab_key = \"b25l\"", "[acme]\neab_key = \"dHdv\"", "…"),
             ("[store]\nurl = \"redis://:one@h/\"", "[store]\nurl = \"redis://:two@h/\"", "…"),
             (
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one\"",
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two\"",
-                "…",
+                "\"…\"",
+            ),
+            (
+                "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one {email}, {id}\"",
+                "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two {email}, {id}\"",
+                "\"…{email}, {id}\"",
             ),
             (
                 "[[site]]\nname = \"s\"\nlogin_url = \"https://l/?key=one\"",

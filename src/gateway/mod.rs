@@ -27,6 +27,7 @@ mod reserved;
 mod revocation;
 mod signed_login;
 mod upgrade;
+mod validation;
 mod visit;
 mod who_am_i;
 
@@ -37,7 +38,7 @@ pub use front::Front;
 pub use office::Office;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,7 @@ use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Method, Version};
 use ipnet::IpNet;
 
+use crate::acme::Challenges;
 use crate::api::{Api, Via, answers_at};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
@@ -89,6 +91,8 @@ pub struct Shared {
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
     pub fronts: HashMap<SiteName, Arc<Front>>,
+    /// What authorities are shown who look whose the names are.
+    pub challenges: Arc<Challenges>,
     /// What is counted of requests that are for no site.
     pub homeless: Homeless,
     /// The time.
@@ -139,9 +143,15 @@ impl Gateway {
         }
     }
 
-    /// A new connection from `peer` over `scheme`.
-    pub fn accept(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies), self.shared.edition)
+    /// A new connection from `peer` over `scheme`, by the word of `proxy` if there is one.
+    pub fn accept(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+        let trusted = &self.shared.trusted_proxies;
+        let peer = Peer::new(peer, scheme, trusted);
+        let peer = match proxy {
+            Some(proxy) => peer.introduced_by(proxy, trusted),
+            None => peer,
+        };
+        Connection::new(peer, self.shared.edition)
     }
 
     /// The worker's deadlines.
@@ -230,6 +240,11 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
+        //    Only an authority that looks whose a name is may read before that, and what it reads is made
+        //    for it: it comes over plain http, and has no session.
+        if let Some(answer) = self.validation(&request, &target, connection) {
+            return Ok(answer);
+        }
         let address = course.leads_to(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:

@@ -136,7 +136,13 @@ impl Gateway {
         // Another site's page does not press the button in the visitor's place.
         let is_pressed = by_post && !is_foreign_form(request.headers(), visit);
         let fields = if by_post {
-            read_up_to(request.into_body(), MAX_FORM).await?
+            let form = read_up_to(request.into_body(), MAX_FORM).await?;
+            // Whoever holds back a form until a key of the login page has been taken away is not to be
+            // judged as before. Anybody else's browser sends it again.
+            if !self.shared.sso.is_in_force() {
+                return Ok(reply::redirect(StatusCode::TEMPORARY_REDIRECT, REDEEM_PATH));
+            }
+            form
         } else {
             request.uri().query().unwrap_or_default().to_owned().into()
         };

@@ -1,7 +1,7 @@
 //! Accepting connections, and what is asked of whoever answers on them.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub trait Answer {
     /// What is known of a connection.
     type Connection;
 
-    /// A new connection from `peer` over `scheme`.
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
+    /// A new connection from `peer` over `scheme`, which it is by the word of `proxy` if there is one.
+    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Self::Connection;
 
     /// Nothing is said on a connection for the time being.
     fn rest(&self, connection: &Self::Connection);

@@ -10,7 +10,6 @@ mod editions;
 mod event;
 mod group;
 mod issue;
-mod key_uses;
 mod paused;
 mod recent;
 mod redeem;
@@ -24,13 +23,13 @@ pub use chronicle::{EventSums, Told};
 pub use editions::Consequences;
 pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
-pub use key_uses::{KeyUses, LastUse};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -67,22 +66,21 @@ pub struct Sso {
     withdrawals: Arc<Withdrawals>,
     /// What sites sign with that do.
     signers: Signers,
-    /// When the secrets of API keys were used last.
-    key_uses: Arc<KeyUses>,
     /// Tells what happens.
     chronicle: Arc<Chronicle>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// How many there were before these, and before those that are in force.
+    number: u32,
+    latest: Arc<AtomicU32>,
 }
 
 impl Sso {
     /// The use cases for `sites` over `stores`.
     pub fn new(sites: Sites, stores: Stores, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        let key_uses = Arc::new(KeyUses::new(clock.now()));
         Self {
             signers: Signers::new(sites.all()),
-            key_uses,
             sites,
             wrong_keys: Arc::new(Throttle::new(30, Duration::from_secs(2))),
             guesses: Arc::new(Throttle::new(40, Duration::from_secs(1))),
@@ -95,17 +93,14 @@ impl Sso {
             stores,
             clock,
             entropy,
+            number: 0,
+            latest: Arc::default(),
         }
     }
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// When the secrets of API keys were used last.
-    pub fn key_uses(&self) -> &KeyUses {
-        &self.key_uses
     }
 
     /// The source of randomness.

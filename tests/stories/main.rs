@@ -9,6 +9,8 @@
     reason = "a panic is how a test fails"
 )]
 
+mod acme;
+mod acme_challenges;
 mod admin;
 mod admin_attacks;
 mod api_session;
@@ -59,6 +61,7 @@ mod redis_topologies;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod reload;
+mod reload_attacks;
 mod reload_under_load;
 mod renewal;
 mod requirements;

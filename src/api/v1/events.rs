@@ -4,7 +4,7 @@
 //! is told so and shown out. Nothing is replayed; a list of sessions tells what was missed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,17 +65,15 @@ impl Api {
 }
 
 /// The places of those who listen, by the name of their key.
-pub(in crate::api) struct Ears(HashMap<String, Arc<Semaphore>>);
+#[derive(Default)]
+pub(in crate::api) struct Ears(Mutex<HashMap<String, Arc<Semaphore>>>);
 
 impl Ears {
-    /// Places for those with any of `keys`.
-    pub(in crate::api) fn of(keys: &[ApiKey]) -> Self {
-        Self(keys.iter().map(|key| (key.name.clone(), Arc::new(Semaphore::new(MOST_OF_ONE_KEY)))).collect())
-    }
-
     /// A place for somebody with `key`, unless all of them are taken.
     fn lend(&self, key: &ApiKey) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.0.get(&key.name)?).try_acquire_owned().ok()
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = places.entry(key.name.clone()).or_insert_with(|| Arc::new(Semaphore::new(MOST_OF_ONE_KEY)));
+        Arc::clone(own).try_acquire_owned().ok()
     }
 }
 

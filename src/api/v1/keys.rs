@@ -7,7 +7,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::super::fields::Fields;
 use super::super::keys::Held;
 use super::super::{Api, Via};
 use crate::config::{ApiKey, Means, Proof, Scope, Site};
@@ -22,9 +21,10 @@ const HASH_DIGITS: usize = 8;
 impl Api {
     pub(super) fn list_keys(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let caller = self.authorize(request.headers(), via, Scope::Admin)?;
-        let seen = self.keys.iter().filter(|held| is_seen_by(&caller, &held.key));
+        let all = self.keys.all();
+        let seen = all.iter().filter(|held| is_seen_by(&caller, &held.key));
         let keys: Vec<Value> = seen.map(shown).collect();
-        let since = self.sso.key_uses().since.to_rfc3339();
+        let since = self.keys.uses.since.to_rfc3339();
         Ok(reply::json(StatusCode::OK, &json!({ "keys": keys, "counted_since": since })))
     }
 
@@ -43,8 +43,7 @@ impl Api {
         request: Request,
         via: &Via,
     ) -> Result<Response, ApiError> {
-        let caller = self.authorize(request.headers(), via, Scope::Admin)?;
-        let fields = Fields::of(request).await?;
+        let (caller, fields) = self.authorize_with_fields(request, via, Scope::Admin).await?;
         fields.only(&["site", "compromised"])?;
         let is_compromised = fields.flag("compromised")?.unwrap_or(false);
         let urgency = if is_compromised { Urgency::Compromised } else { Urgency::Planned };

@@ -91,6 +91,43 @@ fn the_listeners_and_the_store_are_read() {
 }
 
 #[test]
+fn what_certificates_are_asked_for_is_read() {
+    let settings = read(FULL).unwrap();
+    let acme = settings.acme.as_ref().unwrap();
+    assert_eq!((acme.directory.as_str(), acme.contact.len()), ("https://ca.example.com:14000/dir", 1));
+    let folder = PathBuf::from("/var/lib/tollgate/certificates/ca.example.com_14000_dir");
+    assert_eq!((&acme.folder, acme.challenge), (&folder, ChallengeKind::TlsAlpn01));
+    assert_eq!(acme.root_ca.as_ref().map(|ca| ca.certificates.len()), Some(1));
+    let account = acme.external_account.as_ref().unwrap();
+    assert_eq!(
+        (account.key_id.as_str(), account.key_bytes().as_slice()),
+        ("kid-1", &b"key-of-the-account"[..])
+    );
+    assert_eq!(acme.renew_before, Some(Duration::from_hours(20 * 24)));
+    let [wanted] = acme.certificates.as_slice() else { panic!("{:?}", acme.certificates) };
+    assert_eq!(wanted.names, ["www.intranet.example.com", "wiki.example.com"]);
+    assert_eq!(wanted.file, folder.join("www.intranet.example.com.pem"));
+    // It is not there yet, and that is no fault.
+    assert_eq!(settings.server.certificates.len(), 1);
+}
+
+#[test]
+fn to_ask_for_certificates_takes_little() {
+    let certificate = "[server]\nhttps = [\"127.0.0.1:0\"]\n[[server.certificate]]\nacme = [\"A.example\"]\n";
+    let least = format!("{certificate}[acme]\nterms_of_service_agreed = true\n");
+    let acme = read(&format!("{least}{SITE}")).unwrap().acme.unwrap();
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(acme.certificates[0].names, ["a.example"]);
+    assert_eq!((acme.challenge, acme.renew_before), (ChallengeKind::Http01, None));
+    // It is kept with all else that is.
+    assert_eq!(acme.folder, PathBuf::from("data/acme/acme-v02.api.letsencrypt.org_directory"));
+    let elsewhere = format!("{least}[store]\nkind = \"memory\"\n{SITE}");
+    let acme = read(&elsewhere).unwrap().acme.unwrap();
+    assert_eq!(acme.folder, PathBuf::from("acme/acme-v02.api.letsencrypt.org_directory"));
+    assert_eq!(read(SITE).unwrap().acme, None);
+}
+
+#[test]
 fn the_keys_are_read() {
     let settings = read(FULL).unwrap();
     let [login_page, old_client] = settings.api_keys.as_slice() else { panic!("{:?}", settings.api_keys) };

@@ -180,6 +180,8 @@ pub(crate) struct Plan {
     certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
+    /// Tables as they are written.
+    others: String,
 }
 
 impl Plan {
@@ -202,7 +204,17 @@ impl Plan {
         store.set("kind", "\"memory\"");
         let (certificates, keys) = (Vec::new(), Vec::new());
         let sites = vec![site];
-        let plan = Self { start, server, control, store, clock: None, certificates, keys, sites };
+        let plan = Self {
+            start,
+            server,
+            control,
+            store,
+            clock: None,
+            certificates,
+            keys,
+            sites,
+            others: String::new(),
+        };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -257,6 +269,12 @@ impl Plan {
         self
     }
 
+    /// Adds tables as they are written.
+    pub(crate) fn tables(mut self, toml: &str) -> Self {
+        self.others.push_str(toml);
+        self
+    }
+
     /// Changes the first site.
     pub(crate) fn site(mut self, change: impl FnOnce(SitePlan) -> SitePlan) -> Self {
         let site = self.sites.remove(0);
@@ -298,6 +316,7 @@ impl Plan {
         for site in &self.sites {
             site.write(&mut toml);
         }
+        toml.push_str(&self.others);
         toml
     }
 

@@ -12,25 +12,25 @@ use crate::domain::clock::Timestamp;
 
 /// When one secret was used last.
 #[derive(Debug, Default)]
-pub struct LastUse(AtomicU64);
+pub(super) struct LastUse(AtomicU64);
 
 impl LastUse {
     /// It is used at `now`.
-    pub fn note(&self, now: Timestamp) {
+    pub(super) fn note(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::Relaxed);
     }
 
     /// When that was, if it was at all.
-    pub fn at(&self) -> Option<Timestamp> {
+    pub(super) fn at(&self) -> Option<Timestamp> {
         Some(self.0.load(Ordering::Relaxed)).filter(|millis| *millis > 0).map(Timestamp::from_millis)
     }
 }
 
 /// The uses of all secrets, by a name that follows from each: other settings do not make them forgotten.
 #[derive(Debug)]
-pub struct KeyUses {
+pub(super) struct KeyUses {
     /// Since when they are noted.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     by_means: Mutex<HashMap<[u8; 32], Arc<LastUse>>>,
 }
 
@@ -40,7 +40,7 @@ impl KeyUses {
     }
 
     /// Where the uses of `means` are noted, as they were so far.
-    pub fn of(&self, means: &Means) -> Arc<LastUse> {
+    pub(super) fn of(&self, means: &Means) -> Arc<LastUse> {
         let mut all = self.by_means.lock().unwrap_or_else(PoisonError::into_inner);
         // What no settings name any more is nobody's.
         all.retain(|_, last| Arc::strong_count(last) > 1);
