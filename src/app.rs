@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::admin::Applied;
 use crate::api::Keys;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
@@ -62,12 +63,18 @@ pub struct Running {
     crew: Crew<Office>,
     control_crew: Crew<ControlSurface>,
     counted: Counted,
+    applied: Arc<Applied>,
     keys: Arc<Keys>,
     is_draining: Arc<AtomicBool>,
     reload_asked: Arc<AtomicBool>,
 }
 
 impl Running {
+    /// Tells operators that other settings did not come into force, and why.
+    pub fn note_refused<'a>(&self, why: impl IntoIterator<Item = &'a str>) {
+        self.applied.refused(self.ambient.clock.now(), why);
+    }
+
     /// Reads the certificates again, soon, whether their files look changed or not. Ones that
     /// cannot be used change nothing.
     pub fn reload_certificates(&self) {
@@ -171,7 +178,10 @@ async fn run(
         .await?;
     }
     let reload_asked = Arc::new(AtomicBool::new(false));
-    let (to_come, reload_due) = (ToCome::of(&generation, listeners.shown()), Arc::clone(&reload_asked));
+    let applied = Arc::new(Applied::new(ambient.clock.now()));
+    let scene = generation.scene(&listeners, &applied, counted.since);
+    let to_come = ToCome::of(&generation, scene, listeners.shown());
+    let reload_due = Arc::clone(&reload_asked);
     let mut control_crew = Crew::new(1, CONTROL_DRAIN);
     control_crew
         .hire(
@@ -195,6 +205,7 @@ async fn run(
         crew,
         control_crew,
         counted,
+        applied,
         keys,
         is_draining,
         reload_asked,

@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request.
 
 pub mod acme;
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ impl Found {
 }
 
 /// Whose key somebody has.
-pub(super) enum Holder {
+pub enum Holder {
     /// Of one that counts.
     Good(Arc<ApiKey>),
     /// Of one that counted until this moment.
@@ -115,14 +116,20 @@ impl Api {
         scope: Scope,
     ) -> Result<Arc<ApiKey>, ApiError> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
-        let key = match self.holder(presented, via) {
+        let key = match self.holder(presented, via.client.address) {
             Some(Holder::Good(key)) => key,
             Some(Holder::Ended(at)) => return Err(ApiError::key_expired(at)),
             None => {
-                return Err(self.wrong_key(via).map_or_else(ApiError::missing_token, ApiError::slow_down));
+                let wait = self.wrong_key(via.client.address);
+                return Err(wait.map_or_else(ApiError::missing_token, ApiError::slow_down));
             }
         };
         if key.allows(scope) { Ok(key) } else { Err(ApiError::insufficient_scope(scope)) }
+    }
+
+    /// Whether there is a key of this kind.
+    pub fn has_key(&self, is_one: impl Fn(&ApiKey) -> bool) -> bool {
+        self.keys.all().iter().any(|held| is_one(&held.key))
     }
 
     /// The same for a call with a body, and what stands in that.
@@ -147,14 +154,23 @@ impl Api {
     }
 
     /// Who has the secret `presented`.
-    pub(super) fn holder(&self, presented: &[u8], via: &Via) -> Option<Holder> {
-        Some(self.recognised(self.proof(presented)?, via))
+    pub fn holder(&self, presented: &[u8], client: IpAddr) -> Option<Holder> {
+        Some(self.recognised(self.proof(presented)?, client))
+    }
+
+    /// The key that has the secret with this hash, and counts at `now`: for whoever showed it before.
+    pub fn key_with(&self, secret: SecretHash, now: Timestamp) -> Option<Arc<ApiKey>> {
+        let found = self.proof_with(secret)?;
+        found.expires_at.is_none_or(|end| now < end).then_some(found.key)
     }
 
     /// Which secret `presented` is. Every key's is compared, each in constant time, so that the time tells
     /// nothing.
     fn proof(&self, presented: &[u8]) -> Option<Found> {
-        let presented = SecretHash::of(presented);
+        self.proof_with(SecretHash::of(presented))
+    }
+
+    fn proof_with(&self, presented: SecretHash) -> Option<Found> {
         let mut found = None;
         for held in self.keys.all().iter() {
             for (proof, last) in held.proofs() {
@@ -197,10 +213,10 @@ impl Api {
         }
         let nonce = outcome?;
         let found = found.ok_or_else(|| presented.mismatch())?;
-        Ok((self.recognised(found, via), nonce))
+        Ok((self.recognised(found, via.client.address), nonce))
     }
 
-    fn recognised(&self, found: Found, via: &Via) -> Holder {
+    fn recognised(&self, found: Found, client: IpAddr) -> Holder {
         let now = self.sso.now();
         match found.expires_at.filter(|end| *end <= now) {
             None => {
@@ -208,7 +224,7 @@ impl Api {
                 Holder::Good(found.key)
             }
             Some(end) => {
-                self.sso.note(Event::ExpiredKey { by: &found.key.name, client: via.client.address });
+                self.sso.note(Event::ExpiredKey { by: &found.key.name, client });
                 Holder::Ended(end)
             }
         }
@@ -218,8 +234,7 @@ impl Api {
     ///
     /// A right key is never held back: callers share addresses, and one with an old key must not
     /// shut the others out. Keys are too long to be guessed at any rate at which they are tried.
-    pub(super) fn wrong_key(&self, via: &Via) -> Option<Duration> {
-        let address = via.client.address;
+    pub fn wrong_key(&self, address: IpAddr) -> Option<Duration> {
         if let Err(wait) = self.sso.note_wrong_key(address) {
             return Some(wait);
         }

@@ -20,6 +20,7 @@ use http::{HeaderMap, Method};
 
 use crate::config::{ApiKey, Site};
 use crate::domain::host::{Authority, Origin, Scheme};
+use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
@@ -28,7 +29,7 @@ use crate::http::lines::only;
 use crate::http::{Request, Response, reply};
 use crate::sso::Sso;
 use error::ApiError;
-pub use keys::Keys;
+pub use keys::{Holder, Keys};
 pub use metrics::Figures;
 use reference::Reference;
 use v1::Ears;
@@ -115,19 +116,13 @@ impl Api {
     /// holds on the host alone where it was opened. A login that began in a frame is to end there, and
     /// nothing is redeemed on the way.
     fn redeem_url(&self, site: &Site, via: &Via, return_url: Option<&str>, token: &str) -> String {
-        let parameter = &site.token_param;
-        let Some(home) = self.home(site, via) else {
-            return format!("/.tollgate/redeem?{parameter}={token}");
-        };
-        let target = ReturnTo::parse(return_url.unwrap_or_default(), &home, &site.hosts);
-        if !site.embed_origins.is_empty() && target.is_handover() {
-            let page = target.absolute(&home);
-            let page = page.split('#').next().unwrap_or_default();
-            let sign = if page.contains('?') { '&' } else { '?' };
-            return format!("{page}{sign}{parameter}={token}");
-        }
-        let home = target.origin().unwrap_or(home);
-        format!("{home}/.tollgate/redeem?{parameter}={token}")
+        redeem_url_at(self.home(site, via), site, return_url, token)
+    }
+
+    /// The same for a link that is made away from the site; `None` if nobody knows where that is found.
+    pub fn redeem_link(&self, site: &Site, return_url: Option<&str>, token: &LoginToken) -> Option<String> {
+        let home = self.homes.get(&site.name)?.clone();
+        Some(redeem_url_at(Some(home), site, return_url, &token.expose()))
     }
 
     /// The site that a call is about: the one it names, or that on whose host it was made, or the
@@ -177,6 +172,22 @@ impl SiteFault {
             Self::NotCovered => ApiError::site_not_covered(named),
         }
     }
+}
+
+fn redeem_url_at(home: Option<Origin>, site: &Site, return_url: Option<&str>, token: &str) -> String {
+    let parameter = &site.token_param;
+    let Some(home) = home else {
+        return format!("/.tollgate/redeem?{parameter}={token}");
+    };
+    let target = ReturnTo::parse(return_url.unwrap_or_default(), &home, &site.hosts);
+    if !site.embed_origins.is_empty() && target.is_handover() {
+        let page = target.absolute(&home);
+        let page = page.split('#').next().unwrap_or_default();
+        let sign = if page.contains('?') { '&' } else { '?' };
+        return format!("{page}{sign}{parameter}={token}");
+    }
+    let home = target.origin().unwrap_or(home);
+    format!("{home}/.tollgate/redeem?{parameter}={token}")
 }
 
 fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::generation::Generation;
 use super::keeping::Keeping;
 use crate::acme::Keeper;
+use crate::admin::{Admin, Scene};
 use crate::api::Api;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
@@ -35,6 +36,7 @@ const SLICES_IN_A_ROW: usize = 8;
 /// What answers on the control listener.
 pub(super) struct ControlSurface {
     in_force: RefCell<Rc<InForce>>,
+    admin: Admin,
     request_ids: RequestIds,
     watch: Rc<Watch>,
     clock: Arc<dyn Clock>,
@@ -44,6 +46,7 @@ pub(super) struct ControlSurface {
 /// What of it follows from the settings.
 struct InForce {
     api: Arc<Api>,
+    scene: Scene,
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
     watches: RefCell<Vec<CertificateWatch>>,
@@ -54,6 +57,7 @@ struct InForce {
 /// What is to be made [`InForce`], on the control listener's own thread.
 pub(super) struct ToCome {
     api: Arc<Api>,
+    scene: Scene,
     sso: Arc<Sso>,
     trusted_proxies: Vec<IpNet>,
     shown: Vec<Arc<Certificates>>,
@@ -63,10 +67,11 @@ pub(super) struct ToCome {
 }
 
 impl ToCome {
-    /// What follows from this generation, which shows these certificates.
-    pub(super) fn of(generation: &Generation, shown: Vec<Arc<Certificates>>) -> Self {
+    /// What follows from this generation, which is to be seen as this `scene` and shows these certificates.
+    pub(super) fn of(generation: &Generation, scene: Scene, shown: Vec<Arc<Certificates>>) -> Self {
         Self {
             api: Arc::clone(&generation.api),
+            scene,
             sso: Arc::clone(&generation.sso),
             trusted_proxies: generation.settings.server.trusted_proxies.clone(),
             shown,
@@ -78,21 +83,23 @@ impl ToCome {
 
     /// In the place of what was in force `before`.
     fn come(self, before: Option<&InForce>) -> InForce {
-        let Self { api, sso, trusted_proxies, shown, fleets, keeper, clock } = self;
+        let Self { api, scene, sso, trusted_proxies, shown, fleets, keeper, clock } = self;
         let before = before.and_then(|before| before.keeping.take());
         let keeping = RefCell::new(keeper.map(|keeper| Keeping::in_place_of(before, keeper)));
         let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
         let checkups = Checkups::new(&fleets, clock, sso.entropy());
-        InForce { api, sso, trusted_proxies, watches, checkups, keeping }
+        scene.come_into_force();
+        InForce { api, scene, sso, trusted_proxies, watches, checkups, keeping }
     }
 }
 
 /// Lets what follows from this generation come into force.
 pub(super) fn hand_over(
     generation: &Generation,
+    scene: Scene,
     shown: Vec<Arc<Certificates>>,
 ) -> Box<dyn FnOnce(&ControlSurface) + Send> {
-    let next = ToCome::of(generation, shown);
+    let next = ToCome::of(generation, scene, shown);
     Box::new(move |surface| {
         let before = surface.in_force();
         surface.in_force.replace(Rc::new(next.come(Some(&before))));
@@ -106,6 +113,7 @@ impl ControlSurface {
         let request_ids = RequestIds::new(in_force.sso.entropy());
         Self {
             in_force: RefCell::new(Rc::new(in_force)),
+            admin: Admin::default(),
             request_ids,
             watch: Rc::default(),
             clock,
@@ -118,9 +126,10 @@ impl ControlSurface {
     }
 
     pub(super) fn look_after(&self) {
-        let InForce { sso, watches, checkups, .. } = &*self.in_force();
+        let InForce { scene, sso, watches, checkups, .. } = &*self.in_force();
         let ticks = self.watch.tick(|_| Verdict::GoesOn);
         checkups.tick();
+        self.admin.look_after(scene);
         if self.reload_due.swap(false, Ordering::Relaxed) {
             watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(sso.now()));
         } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
@@ -160,7 +169,7 @@ impl Answer for ControlSurface {
     }
 
     async fn answer(&self, request: Request, peer: &Peer) -> Response {
-        let InForce { api, trusted_proxies, .. } = &*self.in_force();
+        let InForce { api, scene, trusted_proxies, .. } = &*self.in_force();
         let began = self.now();
         // Whom it trusts may be others now than when the connection began.
         let mut peer = peer.clone();
@@ -168,7 +177,11 @@ impl Answer for ControlSurface {
         let client = Client::of(&peer, request.headers(), trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let response = api.handle_control(request, client).await;
+        let response = if Admin::answers_at(request.uri().path()) {
+            self.admin.handle(scene, request, client).await
+        } else {
+            api.handle_control(request, client).await
+        };
         line.write(&response, self.now());
         response
     }

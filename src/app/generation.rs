@@ -12,12 +12,14 @@ use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
 use crate::acme::{self, Keeper};
+use crate::admin::{Applied, Scene};
 use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
+use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
-use crate::gateway::{Front, Shared};
+use crate::gateway::{Front, RequestFigures, Shared};
 use crate::proxy::Fleet;
 use crate::server::Limits;
 use crate::sso::sites::Sites;
@@ -130,6 +132,22 @@ impl Generation {
         let challenges = Arc::clone(&self.shared.challenges);
         let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
         Some(Keeper { settings, challenges, clock, entropy })
+    }
+
+    /// All of it, as the admin page shows it.
+    pub(super) fn scene(&self, listeners: &Listeners, applied: &Arc<Applied>, began: Timestamp) -> Scene {
+        let fronts = self.settings.sites.iter();
+        let fronts = fronts.filter_map(|site| self.shared.fronts.get(&site.name).cloned()).collect();
+        Scene {
+            api: Arc::clone(&self.api),
+            sso: Arc::clone(&self.sso),
+            requests: RequestFigures { fronts, homeless: self.shared.homeless.clone() },
+            hosts: self.settings.control.hosts.clone(),
+            public_certificates: listeners.shown_to_visitors(),
+            control_certificates: listeners.shown_to_operators(),
+            applied: Arc::clone(applied),
+            began,
+        }
     }
 
     /// The upstreams of all sites.

@@ -58,11 +58,12 @@ impl Running {
                 apply: Box::new(move |office: &crate::gateway::Office| office.hand_over(shared)),
             });
         }
+        let scene = next.scene(&listeners, &self.applied, self.counted.since);
         let shown = listeners.shown();
         let control_change = Change {
             doors: None,
             limits: limits(server, &self.counted.control),
-            apply: control::hand_over(&next, shown),
+            apply: control::hand_over(&next, scene, shown),
         };
         let readying = async {
             let public = self.crew.ready(changes).await?;
@@ -85,6 +86,7 @@ impl Running {
         tokio::spawn(Arc::clone(&next.sso).follow_up(consequences));
         (self.http, self.https) = (at.http, at.https);
         (self.listeners, self.generation) = (listeners, next);
+        self.applied.changed(self.ambient.clock.now());
         for warning in warnings {
             tracing::warn!(target: "tollgate::server", "{warning}");
         }

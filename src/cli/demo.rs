@@ -14,7 +14,8 @@ use super::say;
 use super::serve::StopSignals;
 use crate::app::{self, Ambient};
 use crate::config::{
-    self, Environment, RemoteUrl, Settings, Site, StoreSettings, Upstream, UpstreamAddress, Upstreams,
+    self, ApiKey, Environment, Means, PermissionLevel, Proof, RemoteUrl, Scope, Settings, Site,
+    StoreSettings, Upstream, UpstreamAddress, Upstreams,
 };
 use crate::demo::login::LoginPage;
 use crate::demo::site;
@@ -49,10 +50,27 @@ impl Demo {
         let mut settings = config::load(CONFIG, "config.toml", &environment)?;
         // It leaves nothing behind, and finds nothing of the last one.
         settings.store = StoreSettings::Memory;
-        super::runtime()?.block_on(self.stage(settings, Secret::new(key)))
+        let operator = Secret::new(SessionKey::mint(&SystemEntropy).expose());
+        settings.api_keys.push(ApiKey {
+            name: "operator".to_owned(),
+            proofs: vec![Proof {
+                means: Means::Bearer(operator.hash()),
+                expires_at: None,
+                is_previous: false,
+            }],
+            scopes: vec![Scope::Admin],
+            permission: PermissionLevel::None,
+            sites: None,
+        });
+        super::runtime()?.block_on(self.stage(settings, Secret::new(key), &operator))
     }
 
-    async fn stage(&self, mut settings: Settings, key: Secret) -> anyhow::Result<ExitCode> {
+    async fn stage(
+        &self,
+        mut settings: Settings,
+        key: Secret,
+        operator: &Secret,
+    ) -> anyhow::Result<ExitCode> {
         let configured = settings.sites.first().context("config.toml has no site")?;
         let mut demo_site = Site::clone(configured);
         let login_port = url::Url::parse(demo_site.login_url.as_str())?.port_or_known_default();
@@ -88,7 +106,7 @@ impl Demo {
             LoginPage { control: running.control, key, gateway: gateway.clone(), hosts, site: site_name };
         let serving_login = tokio::spawn(page.serve(login_listener, until_stop()));
 
-        say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control)))?;
+        say(format_args!("{}", invitation(&gateway, site_address, &login_page, running.control, operator)))?;
         signals.next().await;
         stop.send_replace(true);
         let ending = async {
@@ -124,7 +142,13 @@ fn moved(page: &RemoteUrl, port: u16) -> anyhow::Result<RemoteUrl> {
     RemoteUrl::parse(url.as_str()).context("login_url is none")
 }
 
-fn invitation(gateway: &Origin, site: SocketAddr, login: &str, control: SocketAddr) -> String {
+fn invitation(
+    gateway: &Origin,
+    site: SocketAddr,
+    login: &str,
+    control: SocketAddr,
+    operator: &Secret,
+) -> String {
     format!(
         "tollgate demo: a closed site, its login page, and the gate between them.\n\
          \n  gateway  {gateway}/\n  login    {login}/\n  site     http://{site}/\n  control  http://{control}/\n\
@@ -132,7 +156,9 @@ fn invitation(gateway: &Origin, site: SocketAddr, login: &str, control: SocketAd
          1. Open {gateway}/articles/tolls?page=2 in a browser: you are sent to the login page.\n\
          2. Sign in as anybody: you are back on the page, and it shows what the site was told of you.\n\
          3. Follow \"Log out\", and the page is closed again. {gateway}/public/ is open to all.\n\
+         4. Open http://{control}/admin/ and sign in with {}\n\
          \n\
-         Ctrl-C ends it; everything is forgotten then."
+         Ctrl-C ends it; everything is forgotten then.",
+        operator.expose()
     )
 }

@@ -62,18 +62,18 @@ impl Source {
             // It is written to just now: it is read when that is over.
             _ if print(&self.path) != before => return,
             Ok(Ok(settings)) => settings,
-            Ok(Err(faults)) => return self.refuse(before, faults.to_string().lines()),
-            Err(error) => return self.refuse(before, [format!("{error:#}").as_str()]),
+            Ok(Err(faults)) => return self.refuse(running, before, faults.to_string().lines()),
+            Err(error) => return self.refuse(running, before, [format!("{error:#}").as_str()]),
         };
         if let Err(error) = running.reload(settings).await {
-            return self.refuse(before, [error.to_string().as_str()]);
+            return self.refuse(running, before, [error.to_string().as_str()]);
         }
         (self.read, self.complaint) = (before, None);
         tracing::info!(target: "tollgate::config", file = %self.path.display(), "the configuration was applied");
         serve::announce(running);
     }
 
-    fn refuse<'a>(&mut self, read: Print, faults: impl IntoIterator<Item = &'a str>) {
+    fn refuse<'a>(&mut self, running: &Running, read: Print, faults: impl IntoIterator<Item = &'a str>) {
         let is_the_same = std::mem::replace(&mut self.read, read) == read;
         self.looks = 0;
         let faults: Vec<&str> = faults.into_iter().collect();
@@ -82,6 +82,7 @@ impl Source {
             return;
         }
         self.complaint = Some(complaint);
+        running.note_refused(faults.iter().copied());
         for fault in faults {
             tracing::error!(target: "tollgate::config", fault);
         }

@@ -8,6 +8,7 @@ use super::listeners::Listeners;
 use super::section::Section;
 use super::server::{overlap, socket_address};
 use super::settings::Control;
+use crate::domain::host::HostPattern;
 
 /// Reads `[control]`, whose listener joins the gateway's `own` and must not overlap with one.
 pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Control> {
@@ -15,6 +16,14 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Contro
     let text = section.text("listen");
     let place = section.place_of("listen");
     let certificate = certificate::read_optional(&mut section);
+    let hosts = section.list("hosts", |text| {
+        let named = |name: &str| HostPattern::parse(name).filter(|name| *name != HostPattern::Any);
+        text.parse(
+            named,
+            "is no host name",
+            "write a name without scheme and port, such as \"gate.example.com\"",
+        )
+    });
     // Of a certificate that could not be read there is nothing more to say.
     let is_plain = matches!(certificate, Ok(None));
     section.finish();
@@ -39,5 +48,5 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Contro
         ));
     }
     own.control = Some(listen);
-    Ok(Control { listen, certificate: certificate? })
+    Ok(Control { listen, certificate: certificate?, hosts: hosts?.unwrap_or_default() })
 }

@@ -95,6 +95,8 @@ pub struct Control {
     pub listen: SocketAddr,
     /// What it shows, if it speaks TLS.
     pub certificate: Option<Certificate>,
+    /// Names at which operators find the admin page, besides those that it always has.
+    pub hosts: Vec<HostPattern>,
 }
 
 /// `[store]`.

@@ -98,6 +98,13 @@ opaque! {
     SessionHash
 }
 
+opaque! {
+    /// The value of the cookie of an operator who has signed in to the admin page.
+    OperatorKey,
+    /// The SHA-256 of an [`OperatorKey`]: what is kept of it.
+    OperatorHash
+}
+
 impl From<[u8; 32]> for SessionKey {
     /// For a key that is made of other secrets.
     fn from(bytes: [u8; 32]) -> Self {

@@ -176,6 +176,45 @@ impl RequestFigures {
     }
 }
 
+/// What became of all requests together.
+#[derive(Debug, Default)]
+pub struct RequestSums {
+    /// Every one of them.
+    pub all: u64,
+    /// Those that could not be answered, and not by the client's doing.
+    pub failed: u64,
+    /// Those that were refused, whoever made them or because of that. Who only has to sign in is not.
+    pub refused: u64,
+    /// What the gateway added to those that an upstream answered.
+    pub overhead: Distribution<Short>,
+}
+
+impl RequestFigures {
+    /// What became of all of them so far.
+    pub fn sums(&self) -> RequestSums {
+        let mut sums = RequestSums::default();
+        self.each(|_, tallies| {
+            tallies.fold((), |(), tally| {
+                for (decision, row) in Decision::ALL.into_iter().zip(&tally.requests) {
+                    let own = row.iter().map(Counter::value).sum::<u64>();
+                    sums.all += own;
+                    match decision {
+                        Decision::Failed => sums.failed += own,
+                        Decision::Denied | Decision::Refused => sums.refused += own,
+                        Decision::Allowed
+                        | Decision::Challenged
+                        | Decision::Redeemed
+                        | Decision::Own
+                        | Decision::Abandoned => {}
+                    }
+                }
+                sums.overhead = std::mem::take(&mut sums.overhead).with(&tally.overhead);
+            });
+        });
+        sums
+    }
+}
+
 impl Source for RequestFigures {
     fn write(&self, page: &mut Page, _now: Timestamp) {
         let help = "Requests to the public listeners, by site (none: for no site that there is), by class of the status, and by what the gateway made of them.";

@@ -10,6 +10,7 @@ mod course;
 mod cross_site;
 mod destination;
 mod embedding;
+mod explain;
 mod fault;
 mod forbidden;
 mod forward_auth;
@@ -31,7 +32,8 @@ mod visit;
 mod who_am_i;
 
 pub use address::Connection;
-pub use course::{Homeless, RequestFigures};
+pub use course::{Homeless, RequestFigures, RequestSums};
+pub use explain::{Explanation, Question, Supposed, asked};
 pub use front::Front;
 pub use office::Office;
 

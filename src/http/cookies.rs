@@ -15,6 +15,9 @@ const PERSON_SUFFIX: &str = "_person";
 const FRAGMENT_SUFFIX: &str = "_fragment";
 const CHROMELESS_SUFFIX: &str = "_chromeless";
 
+/// The cookie of an operator who has signed in to the admin page, which has a host of its own at best.
+const OPERATOR: &str = "tollgate_admin";
+
 /// What follows the site's own name in each cookie.
 const SUFFIXES: [&str; 5] = ["", STATE_SUFFIX, PERSON_SUFFIX, FRAGMENT_SUFFIX, CHROMELESS_SUFFIX];
 
@@ -30,7 +33,7 @@ pub struct CookieNames {
     fragment: String,
     chromeless: String,
     /// All spellings, lower-case: no browser but some servers compare without case.
-    hidden: [String; 10],
+    hidden: [String; 12],
 }
 
 impl CookieNames {
@@ -42,7 +45,9 @@ impl CookieNames {
         };
         let name = &cookie.name;
         let hidden = ["", HOST_PREFIX].map(|prefix| SUFFIXES.map(|suffix| format!("{prefix}{name}{suffix}")));
-        let hidden = hidden.as_flattened().iter().map(|name| name.to_ascii_lowercase());
+        // Cookies know no ports: on one host with the admin page a site would be sent the operator's.
+        let operator = [Scheme::Http, Scheme::Https].map(operator_cookie);
+        let hidden = hidden.as_flattened().iter().chain(&operator).map(|name| name.to_ascii_lowercase());
         Self {
             session: format!("{prefix}{name}"),
             state: format!("{prefix}{name}{STATE_SUFFIX}"),
@@ -131,6 +136,34 @@ impl GatewayCookies {
         };
         Self { session, browser, chromeless, any, others }
     }
+}
+
+/// The name of the cookie of an operator who comes over `scheme`.
+pub fn operator_cookie(scheme: Scheme) -> String {
+    match scheme {
+        Scheme::Http => OPERATOR.to_owned(),
+        Scheme::Https => format!("{HOST_PREFIX}{OPERATOR}"),
+    }
+}
+
+/// The values of all cookies called `name`.
+pub fn values_of<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(headers).filter(move |(own, _)| *own == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// `Set-Cookie` for an operator, or, with an empty value, what makes the browser forget it. Where it has to be
+/// for the whole host (`__Host-`) it is, and else for the admin page alone.
+pub fn set_operator(scheme: Scheme, value: String) -> HeaderValue {
+    let is_gone = value.is_empty();
+    let name = operator_cookie(scheme);
+    let mut cookie = built(&name, value, scheme, CookieSameSite::Strict);
+    if scheme == Scheme::Http {
+        cookie.set_path("/admin/");
+    }
+    if is_gone {
+        cookie.make_removal();
+    }
+    value_of(&cookie)
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -319,6 +352,20 @@ mod tests {
 
     fn headers(lines: &[&[u8]]) -> HeaderMap {
         lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line).unwrap())).collect()
+    }
+
+    #[test]
+    fn an_operators_cookie_is_for_one_host_over_https_and_else_for_the_admin_page_alone() {
+        let set = |scheme, value: &str| set_operator(scheme, value.to_owned()).to_str().unwrap().to_owned();
+        assert_eq!(
+            set(Scheme::Https, "a"),
+            "__Host-tollgate_admin=a; HttpOnly; SameSite=Strict; Secure; Path=/"
+        );
+        assert_eq!(set(Scheme::Http, "a"), "tollgate_admin=a; HttpOnly; SameSite=Strict; Path=/admin/");
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let gone = set(scheme, "");
+            assert!(gone.contains("=; ") && gone.contains("Max-Age=0"), "{gone}");
+        }
     }
 
     #[test]

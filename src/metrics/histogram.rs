@@ -68,6 +68,12 @@ pub struct Distribution<B> {
     bounds: PhantomData<B>,
 }
 
+impl<B> Clone for Distribution<B> {
+    fn clone(&self) -> Self {
+        Self { ranges: self.ranges, sum: self.sum, bounds: PhantomData }
+    }
+}
+
 impl<B> Default for Distribution<B> {
     fn default() -> Self {
         Self { ranges: [0; MOST + 1], sum: 0, bounds: PhantomData }
@@ -83,6 +89,44 @@ impl<B: Buckets> Distribution<B> {
         }
         self.sum = self.sum.wrapping_add(histogram.sum.value());
         self
+    }
+
+    /// This and `other` together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (total, own) in self.ranges.iter_mut().zip(&other.ranges) {
+            *total += own;
+        }
+        self.sum = self.sum.wrapping_add(other.sum);
+        self
+    }
+
+    /// What has come to this since it was as it was `earlier`.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        for (own, earlier) in self.ranges.iter_mut().zip(&earlier.ranges) {
+            *own = own.saturating_sub(*earlier);
+        }
+        self.sum = self.sum.saturating_sub(earlier.sum);
+        self
+    }
+
+    /// In how many microseconds so many of a thousand were over; `None` if there was nothing. Within a range
+    /// it is taken that all of it is as frequent; what is longer than the last bound counts as that.
+    pub fn quantile(&self, of_a_thousand: u64) -> Option<u64> {
+        let rank = self.count().saturating_mul(of_a_thousand).div_ceil(1000);
+        if rank == 0 {
+            return None;
+        }
+        let (mut from, mut below) = (0, 0);
+        for (to, up_to) in self.up_to() {
+            if rank <= up_to {
+                let share = (to - from).saturating_mul(rank - below).div_ceil(up_to - below);
+                return Some(from + share);
+            }
+            (from, below) = (to, up_to);
+        }
+        Some(from)
     }
 
     /// All together, in microseconds.
@@ -122,6 +166,24 @@ mod tests {
         let sum = told.sum();
         let twice = told.with(&histogram);
         assert_eq!((twice.count(), twice.sum()), (14, sum.wrapping_mul(2)));
+    }
+
+    #[test]
+    fn most_were_over_in_so_long() {
+        let histogram = Histogram::<Short>::default();
+        let told = || Distribution::default().with(&histogram);
+        assert_eq!(told().quantile(500), None);
+        (0..98).for_each(|_| histogram.observe(40));
+        let before = told();
+        assert_eq!((before.quantile(500), before.quantile(1000)), (Some(38), Some(50)));
+        histogram.observe(900);
+        histogram.observe(5_000_000);
+        let shares = [0, 1, 500, 980, 990, 1000].map(|share| told().quantile(share));
+        assert_eq!(shares, [None, Some(26), Some(38), Some(50), Some(1_000), Some(1_000_000)]);
+        let since = told().since(&before);
+        assert_eq!((since.count(), since.sum()), (2, 5_000_900));
+        assert_eq!(since.quantile(500), Some(1_000));
+        assert_eq!(before.since(&told()).quantile(500), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fleet::{Fleet, Member};
+use super::standing::UpstreamState;
 use crate::domain::clock::Timestamp;
 use crate::metrics::{Counter, Distribution, Histogram, Kind, Long, Page, Source};
 
@@ -17,6 +18,50 @@ pub(super) struct Tally {
     pub(super) idle: Counter,
     /// Requests under way, as of late.
     pub(super) in_flight: Counter,
+}
+
+/// How an upstream does, to be shown.
+#[derive(Debug)]
+pub struct UpstreamStanding {
+    /// Whether it is left out, and why.
+    pub state: UpstreamState,
+    /// Whether it is given requests, as far as there are others.
+    pub is_up: bool,
+    /// From when a request was ready to be sent to when there was the head of an answer.
+    pub answered: Distribution<Long>,
+    /// Requests that it did not answer.
+    pub failed: u64,
+    /// Connections that wait to be used again.
+    pub idle: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+}
+
+impl Fleet {
+    /// How each upstream does.
+    pub fn standings(&self) -> Vec<UpstreamStanding> {
+        let sum = |member: &Member, of: fn(&Tally) -> &Counter| {
+            member.tallies.fold(0, |sum: u64, tally| sum.saturating_add(of(tally).value()))
+        };
+        let standing = |member: &Arc<Member>| UpstreamStanding {
+            state: member.standing.state(),
+            is_up: member.standing.is_up(),
+            answered: member.tallies.fold(Distribution::default(), |all, own| all.with(&own.answered)),
+            failed: sum(member, |tally| &tally.failed),
+            idle: sum(member, |tally| &tally.idle),
+            in_flight: sum(member, |tally| &tally.in_flight),
+        };
+        self.members.iter().map(standing).collect()
+    }
+
+    /// From when requests were ready to be sent to when there was the head of an answer, whichever upstream
+    /// gave it.
+    pub fn answered(&self) -> Distribution<Long> {
+        let members = self.members.iter();
+        members.fold(Distribution::default(), |all, member| {
+            member.tallies.fold(all, |all, own| all.with(&own.answered))
+        })
+    }
 }
 
 /// The upstreams of all sites.

@@ -33,7 +33,7 @@ use std::error::Error;
 use std::fmt;
 
 pub use checkup::Checkups;
-pub use figures::UpstreamFigures;
+pub use figures::{UpstreamFigures, UpstreamStanding};
 pub use fleet::Fleet;
 pub use forward::{Errand, Forwarded, ShownCookies, Stopwatch, Withheld, forward};
 pub use pin::Pin;

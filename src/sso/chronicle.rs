@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use super::event::Event;
+use super::recent::Recent;
 use crate::domain::clock::Timestamp;
 use crate::domain::session::End;
 use crate::domain::site::SiteName;
@@ -32,8 +33,19 @@ const KEPT: usize = 1024;
 
 /// Tells what happens.
 pub(super) struct Chronicle {
+    /// What happened last.
+    pub(super) recent: Recent,
     listeners: Mutex<broadcast::Sender<Arc<Told>>>,
     figures: Mutex<Figures>,
+}
+
+/// How often what happened since the program runs, everywhere together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventSums {
+    /// Sessions that began.
+    pub logins: u64,
+    /// Tokens that opened nothing, and wrong API keys.
+    pub refused: u64,
 }
 
 /// How often what happened. Events are rare beside requests.
@@ -56,7 +68,8 @@ struct SiteFigures {
 
 impl Default for Chronicle {
     fn default() -> Self {
-        Self { listeners: Mutex::new(broadcast::Sender::new(KEPT)), figures: Mutex::default() }
+        let listeners = Mutex::new(broadcast::Sender::new(KEPT));
+        Self { recent: Recent::default(), listeners, figures: Mutex::default() }
     }
 }
 
@@ -64,7 +77,7 @@ impl Chronicle {
     /// Tells of what has happened at `now`.
     pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
         self.count(event);
-        let is_heard = self.listeners().receiver_count() > 0;
+        let is_heard = self.listeners().receiver_count() > 0 || self.recent.is_on();
         let is_alarming = matches!(event, Event::WrongKey { .. } | Event::ExpiredKey { .. });
         if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
             return;
@@ -77,7 +90,9 @@ impl Chronicle {
                 Some((from.clone(), serde_json::to_string(&details).ok()?))
             });
             let told = Told { event: event.name(), site: event.site().cloned(), json, of_one_site };
-            let _nobody_listens_any_more = self.listeners().send(Arc::new(told));
+            let told = Arc::new(told);
+            self.recent.keep(&told);
+            let _nobody_listens_any_more = self.listeners().send(told);
         }
     }
 
@@ -122,11 +137,23 @@ impl Chronicle {
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
             | Event::WrongKey { .. }
+            | Event::OperatorSignedIn { .. }
+            | Event::OperatorSignedOut { .. }
             | Event::ExpiredKey { .. }
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}
         }
+    }
+
+    /// How often what has happened, everywhere together.
+    pub(super) fn sums(&self) -> EventSums {
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = EventSums { refused: figures.wrong_keys, ..EventSums::default() };
+        figures.by_site.values().fold(start, |sums, own| EventSums {
+            logins: sums.logins + own.started,
+            refused: sums.refused + own.turned_away + own.refused.values().sum::<u64>(),
+        })
     }
 
     /// How often what has happened, on each of `sites`.

@@ -46,6 +46,10 @@ pub enum Event<'a> {
     UserDeleted { user: UserId, by: &'a str },
     /// Somebody presented an API key that there is not.
     WrongKey { client: IpAddr },
+    /// Somebody with the key `by` signed in to the admin page.
+    OperatorSignedIn { by: &'a str, client: IpAddr },
+    /// Somebody with the key `by` signed out of it.
+    OperatorSignedOut { by: &'a str },
     /// Somebody presented what the API key `by` had until its end.
     ExpiredKey { by: &'a str, client: IpAddr },
     /// A site has other keys to sign with; the holder of the API key `by` asked for them, if anybody did.
@@ -99,6 +103,8 @@ impl<'a> Event<'a> {
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::WrongKey { .. } => "wrong_key",
+            Self::OperatorSignedIn { .. } => "operator_signed_in",
+            Self::OperatorSignedOut { .. } => "operator_signed_out",
             Self::ExpiredKey { .. } => "expired_key",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
@@ -124,6 +130,8 @@ impl<'a> Event<'a> {
             Self::UserChanged { .. }
             | Self::UserDeleted { .. }
             | Self::WrongKey { .. }
+            | Self::OperatorSignedIn { .. }
+            | Self::OperatorSignedOut { .. }
             | Self::ExpiredKey { .. } => None,
         }
     }
@@ -171,7 +179,8 @@ impl<'a> Event<'a> {
             | Self::UserChanged { user, by }
             | Self::UserDeleted { user, by } => Details { user: Some(user.number()), by: Some(by), ..about },
             Self::WrongKey { client } => Details { client: Some(client.to_string()), ..about },
-            Self::ExpiredKey { by, client } => {
+            Self::OperatorSignedOut { by } => Details { by: Some(by), ..about },
+            Self::ExpiredKey { by, client } | Self::OperatorSignedIn { by, client } => {
                 Details { by: Some(by), client: Some(client.to_string()), ..about }
             }
             Self::SigningKeysChanged { keys, by, is_compromised, .. } => {

@@ -11,6 +11,7 @@ mod event;
 mod group;
 mod issue;
 mod paused;
+mod recent;
 mod redeem;
 mod sessions;
 pub mod sites;
@@ -18,13 +19,14 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
-pub use chronicle::Told;
+pub use chronicle::{EventSums, Told};
 pub use editions::Consequences;
 pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -34,9 +36,10 @@ use tokio::sync::broadcast;
 
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
+use crate::domain::site::SiteName;
 use crate::domain::state::BrowserKey;
 use crate::metrics::{Kind, Page, Source};
-use crate::store::Stores;
+use crate::store::{Health, Stores};
 use assertions::Signers;
 use chronicle::Chronicle;
 use sites::Sites;
@@ -113,6 +116,31 @@ impl Sso {
     /// Everything that happens from now on, unless there are `most` already who listen.
     pub fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
         self.chronicle.listen(most)
+    }
+
+    /// Keeps the last events from now on, or keeps none.
+    pub fn keep_events(&self, keep: bool) {
+        self.chronicle.recent.switch(keep);
+    }
+
+    /// The last events, the latest first, if they are [kept](Self::keep_events).
+    pub fn last_events(&self) -> Vec<Arc<Told>> {
+        self.chronicle.recent.all()
+    }
+
+    /// How often what has happened so far.
+    pub fn event_sums(&self) -> EventSums {
+        self.chronicle.sums()
+    }
+
+    /// How many sessions of each site are kept, where the store counts them.
+    pub fn session_counts(&self) -> Option<BTreeMap<SiteName, usize>> {
+        self.stores.sessions.count()
+    }
+
+    /// Whether the store does what it is asked.
+    pub fn store_health(&self) -> Health {
+        self.stores.sessions.health()
     }
 
     /// Notes a token that never was, from `address`; how long to wait if there were too many.

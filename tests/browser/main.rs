@@ -9,6 +9,8 @@
     reason = "all of this is a test, which fails by panicking"
 )]
 
+mod admin;
+mod backstage;
 mod demo;
 mod embedding;
 mod group;

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 const CHROMIUM: &str = "/usr/bin/chromium";
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 
+/// What looks pages over for those who do not see them, or have no pointer.
+const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe-core/package/axe.min.js");
+
 /// The key under which the protocol hands out elements (§12.2 of the protocol).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -195,6 +198,49 @@ impl Browser {
         {
             self.command("/goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
         }
+    }
+
+    /// Shows pages in a window of this size, with a light or a dark theme.
+    pub(crate) fn appear(&self, width: u64, height: u64, is_dark: bool) {
+        let theme = if is_dark { "dark" } else { "light" };
+        let theme = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
+        let window = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
+        for (cmd, params) in
+            [("Emulation.setEmulatedMedia", theme), ("Emulation.setDeviceMetricsOverride", window)]
+        {
+            self.command("/goog/cdp/execute", &json!({"cmd": cmd, "params": params}));
+        }
+    }
+
+    /// What axe-core finds on the page that would shut people out: violations of the levels A and AA.
+    pub(crate) fn accessibility_faults(&self) -> Vec<String> {
+        let axe = std::fs::read_to_string(AXE).expect("axe-core is missing: `tests/run` installs it");
+        let script = format!(
+            "{axe}; const tell = arguments[0]; const levels = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+             axe.run(document, {{ runOnly: levels }}).then(({{ violations, passes }}) => tell({{
+                 checked: passes.length,
+                 faults: violations.map(({{ id, nodes }}) => id + ': ' + nodes.map((node) => node.html).join(' ')),
+             }}));"
+        );
+        let found = self.command("/execute/async", &json!({"script": script, "args": []}));
+        assert!(found["checked"].as_u64() > Some(5), "hardly anything was looked at: {found}");
+        serde_json::from_value(found["faults"].clone()).unwrap()
+    }
+
+    /// Presses keys, wherever the focus is (§17.4.2 of the protocol has their names).
+    pub(crate) fn type_keys(&self, keys: &str) {
+        let each =
+            keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|how| json!({"type": how, "value": key})));
+        let actions: Vec<Value> = each.collect();
+        self.command("/actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}));
+    }
+
+    /// Keeps a picture of the whole page, beyond what fits into the window.
+    pub(crate) fn whole_page(&self, file: &Path) {
+        let params = json!({"captureBeyondViewport": true, "format": "png"});
+        let taken =
+            self.command("/goog/cdp/execute", &json!({"cmd": "Page.captureScreenshot", "params": params}));
+        std::fs::write(file, STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
     /// Runs no scripts of pages from now on.

@@ -11,6 +11,8 @@
 
 mod acme;
 mod acme_challenges;
+mod admin;
+mod admin_attacks;
 mod api_session;
 mod api_v1;
 mod applications;

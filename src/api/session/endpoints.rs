@@ -184,9 +184,11 @@ impl Api {
     pub(super) async fn caller(&self, call: &Call, via: &Via) -> Result<Caller, Refused> {
         let now = self.sso.now();
         let invalid = |message: String| Refused::Because(ErrorCode::InvalidSignature, message);
-        let wrong = |message: String| self.wrong_key(via).map_or_else(|| invalid(message), Refused::SlowDown);
+        let wrong = |message: String| {
+            self.wrong_key(via.client.address).map_or_else(|| invalid(message), Refused::SlowDown)
+        };
         if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
-            let holder = self.holder(presented, via);
+            let holder = self.holder(presented, via.client.address);
             return Caller::of(holder.ok_or_else(|| wrong("The API key is not valid.".to_owned()))?);
         }
         let authorization: Vec<&[u8]> =

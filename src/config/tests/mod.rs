@@ -79,6 +79,8 @@ fn the_listeners_and_the_store_are_read() {
     assert_eq!((shown(&server.https), server.h2c), (vec!["0.0.0.0:443".to_owned()], true));
     assert_eq!(shown(&server.certificates[0].names), ["intranet.example.com"]);
     assert!(settings.control.certificate.is_some());
+    let hosts: Vec<String> = settings.control.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["gate.example.com", "*.gates.example.com"]);
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
     let late = settings.warnings(certificate.not_after.after(Duration::from_secs(1)));

@@ -34,7 +34,7 @@ impl Certificates {
     }
 
     /// What is shown now.
-    pub(in crate::server) fn current(&self) -> Arc<[Certificate]> {
+    pub fn current(&self) -> Arc<[Certificate]> {
         // Only handshakes come here, and nothing that holds the lock can panic.
         Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
     }

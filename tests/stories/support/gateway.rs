@@ -384,6 +384,11 @@ impl TestGateway {
         Ok(())
     }
 
+    /// Tells operators that other settings were refused, as whoever reads the file does.
+    pub(crate) fn note_refused(&self, why: &str) {
+        self.running.note_refused([why]);
+    }
+
     /// Every public listener for plain http.
     pub(crate) fn all_http(&self) -> &[SocketAddr] {
         &self.running.http
