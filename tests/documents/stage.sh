@@ -39,7 +39,9 @@ begun() {
 await() {
     for _ in {1..400}; do
         if [ "$1" = gate ]; then
-            if curl -sf -o "$logs/ready" http://127.0.0.1:8081/readyz; then
+            # It answers before it has said that it does.
+            local said="/proc/${running[gate]}/fd/2"
+            if curl -sf -o "$logs/ready" http://127.0.0.1:8081/readyz && { [ ! -f "$said" ] || grep -q listening "$said"; }; then
                 return 0
             fi
         elif (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
