@@ -11,7 +11,7 @@ use super::{Api, Via};
 use crate::config::{ApiKey, Scope};
 use crate::domain::secret::SecretHash;
 use crate::http::lines::only;
-use crate::sso::Event;
+use crate::sso::{Actor, Event};
 
 /// What an `Authorization` header offers.
 pub(super) enum Bearer<'a> {
@@ -77,7 +77,7 @@ impl Api {
         if let Err(wait) = self.sso.note_wrong_key(address) {
             return Some(wait);
         }
-        self.sso.note(Event::WrongKey { client: address });
+        self.sso.note(Event::WrongKey, &via.cause_by(Actor::Stranger));
         None
     }
 }

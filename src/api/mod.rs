@@ -23,8 +23,9 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
 use crate::http::lines::only;
+use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, reply};
-use crate::sso::Sso;
+use crate::sso::{Actor, Cause, Sso};
 use error::ApiError;
 pub use metrics::Figures;
 use reference::Reference;
@@ -35,10 +36,23 @@ pub use v1::signed_order;
 pub struct Via {
     /// The client.
     pub client: Client,
+    /// The request's name.
+    pub request_id: RequestId,
     /// The origin that the client asked.
     pub origin: Origin,
     /// The site on whose host it was; `None` for the control listener.
     pub site: Option<Arc<Site>>,
+}
+
+impl Via {
+    /// That the holder of `key` does something.
+    fn cause(&self, key: &ApiKey) -> Cause {
+        self.cause_by(Actor::ApiKey(key.name.as_str().into()))
+    }
+
+    fn cause_by(&self, actor: Actor) -> Cause {
+        Cause::new(actor, self.request_id.circumstances(&self.client))
+    }
 }
 
 /// The APIs.
@@ -87,7 +101,7 @@ impl Api {
     }
 
     /// Answers a request to the control listener.
-    pub async fn handle_control(&self, request: Request, client: Client) -> Response {
+    pub async fn handle_control(&self, request: Request, client: Client, request_id: RequestId) -> Response {
         // Health is asked for by balancers that know of no Host.
         if let Some(response) = self.control_page(&request, &client).await {
             return response;
@@ -100,7 +114,7 @@ impl Api {
             )
             .into_response();
         };
-        let via = Via { client, origin, site: None };
+        let via = Via { client, request_id, origin, site: None };
         self.handle(request, via).await
     }
 

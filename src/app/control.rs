@@ -156,7 +156,8 @@ impl Answer for ControlSurface {
         let client = Client::of(&peer, request.headers(), trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let response = api.handle_control(request, client).await;
+        let mut response = api.handle_control(request, client, request_id.clone()).await;
+        request_id.name_on_error(&mut response);
         line.write(&response, self.now());
         response
     }

@@ -10,6 +10,7 @@ use super::{Running, control};
 use crate::config::Settings;
 use crate::domain::host::Scheme;
 use crate::server::{Change, Door};
+use crate::sso::{Cause, Event};
 
 /// Why other settings did not come into force. Everything is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,7 @@ impl Running {
 
         // From here on nothing fails.
         next.sso.come_into_force();
+        next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let mut listeners = listeners;
         listeners.show_certificates();
         public.go().await;

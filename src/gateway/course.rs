@@ -127,6 +127,11 @@ impl<'a> Course<'a> {
         self.decision.set(decision);
     }
 
+    /// Whether the gateway itself has to answer, as far as it has come.
+    pub(super) fn is_own_answer(&self) -> bool {
+        self.decision.get() != Decision::Allowed
+    }
+
     /// There is an answer.
     pub(super) fn finish(&self, status: StatusCode, now: Moment) {
         self.is_over.set(true);

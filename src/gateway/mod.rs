@@ -199,6 +199,9 @@ impl Gateway {
         if let Some(ancestors) = ancestors {
             ancestors.allow_on(&mut response);
         }
+        if course.is_own_answer() {
+            request_id.name_on_error(&mut response);
+        }
         let now = self.shared.clock.moment();
         course.finish(response.status(), now);
         line.write(&response, now.timestamp());
@@ -236,7 +239,7 @@ impl Gateway {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), address, client, &target, now)?;
+        let visit = Visit::of(request.headers(), address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             let answer = self.reserved(endpoint, request, &visit).await;
@@ -246,7 +249,8 @@ impl Gateway {
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
-            let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
+            let origin = address.origin.clone();
+            let via = Via { client: *client, request_id: request_id.clone(), origin, site: Some(Arc::clone(site)) };
             return Ok(self.shared.api.handle(request, via).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.

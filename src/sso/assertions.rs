@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing};
 use crate::domain::clock::Timestamp;
@@ -144,7 +144,7 @@ impl Sso {
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
                 let keys: Vec<&str> = next.keys().map(|key| key.id()).collect();
-                self.note(Event::SigningKeysChanged { site, keys: &keys });
+                self.note(Event::SigningKeysChanged { site, keys: &keys }, &Cause::GATEWAY);
                 signer.keep(next);
                 return Ok(());
             }

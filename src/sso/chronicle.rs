@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
+use super::cause::Cause;
 use super::event::Event;
 use crate::domain::clock::Timestamp;
 use crate::domain::session::End;
@@ -60,14 +61,14 @@ impl Default for Chronicle {
 
 impl Chronicle {
     /// Tells of what has happened at `now`.
-    pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
+    pub(super) fn note(&self, event: Event<'_>, cause: &Cause, now: Timestamp) {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0;
-        let is_alarming = matches!(event, Event::WrongKey { .. });
+        let is_alarming = matches!(event, Event::WrongKey);
         if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
             return;
         }
-        let details = event.details(now);
+        let details = event.details(cause, now);
         details.write_line(is_alarming);
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
             let told = Told { event: event.name(), site: event.site().cloned(), json };
@@ -94,7 +95,7 @@ impl Chronicle {
         let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::UserCreated { .. } => figures.users_created += 1,
-            Event::WrongKey { .. } => figures.wrong_keys += 1,
+            Event::WrongKey => figures.wrong_keys += 1,
             _ => {}
         }
         let Some(site) = event.site() else { return };
@@ -115,7 +116,9 @@ impl Chronicle {
             | Event::UserCreated { .. }
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
-            | Event::WrongKey { .. }
+            | Event::WrongKey
+            | Event::SettingsChanged
+            | Event::SessionChanged { .. }
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -1,11 +1,11 @@
 //! What may happen, and what there is to say of it.
 //!
-//! No event holds a secret, an address of a person, or anything else that somebody outside could make long.
-
-use std::net::IpAddr;
+//! No event holds a secret, an e-mail address, or anything else that somebody outside could make long. With
+//! each goes its [`Cause`]: who, and from where.
 
 use serde::Serialize;
 
+use super::cause::Cause;
 use crate::domain::clock::Timestamp;
 use crate::domain::session::{End, SessionId};
 use crate::domain::site::SiteName;
@@ -16,14 +16,8 @@ use crate::domain::user::UserId;
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the types of the fields say what they are")]
 pub enum Event<'a> {
-    /// A token was issued on the word of whoever has the key `by`, or handed on from a session on another
-    /// site.
-    TokenIssued {
-        site: &'a SiteName,
-        user: Option<UserId>,
-        by: &'a str,
-        from: Option<(&'a SiteName, SessionId)>,
-    },
+    /// A token was issued on the word of whoever has a key, or handed on from a session on another site.
+    TokenIssued { site: &'a SiteName, user: Option<UserId>, from: Option<(&'a SiteName, SessionId)> },
     /// A token opened a session.
     TokenRedeemed { site: &'a SiteName, session: SessionId, user: Option<UserId> },
     /// A browser came again with its token, and was shown the way to the session that it had opened.
@@ -36,22 +30,26 @@ pub enum Event<'a> {
     SessionStarted { site: &'a SiteName, session: SessionId, user: Option<UserId> },
     /// A good token opened nothing: its person has as many sessions as the site allows.
     SessionRefused { site: &'a SiteName },
+    /// What a session tells of its visitor, or its times, were changed.
+    SessionChanged { site: &'a SiteName, session: SessionId },
     /// A session ended before its time.
     SessionEnded { site: &'a SiteName, session: SessionId, end: End },
     /// Somebody was seen for the first time.
-    UserCreated { user: UserId, site: &'a SiteName, by: &'a str },
+    UserCreated { user: UserId, site: &'a SiteName },
     /// A user was changed.
-    UserChanged { user: UserId, by: &'a str },
+    UserChanged { user: UserId },
     /// A user was deleted.
-    UserDeleted { user: UserId, by: &'a str },
+    UserDeleted { user: UserId },
     /// Somebody presented an API key that there is not.
-    WrongKey { client: IpAddr },
+    WrongKey,
     /// A site has other keys to sign with.
     SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str] },
     /// A request waits for its visitor's login.
     RequestParked { site: &'a SiteName, bytes: usize },
     /// It goes on.
     RequestResumed { site: &'a SiteName },
+    /// Other settings are in force.
+    SettingsChanged,
 }
 
 /// What there is to say of an event, in the order in which it is said.
@@ -67,6 +65,7 @@ pub(super) struct Details<'a> {
     user: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    actor: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +74,8 @@ pub(super) struct Details<'a> {
     from_session: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,14 +93,16 @@ impl<'a> Event<'a> {
             Self::SignedTokenRefused { .. } => "signed_token_refused",
             Self::SessionStarted { .. } => "session_started",
             Self::SessionRefused { .. } => "session_refused",
+            Self::SessionChanged { .. } => "session_changed",
             Self::SessionEnded { .. } => "session_ended",
             Self::UserCreated { .. } => "user_created",
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
-            Self::WrongKey { .. } => "wrong_key",
+            Self::WrongKey => "wrong_key",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
             Self::RequestResumed { .. } => "request_resumed",
+            Self::SettingsChanged => "settings_changed",
         }
     }
 
@@ -113,24 +116,35 @@ impl<'a> Event<'a> {
             | Self::SignedTokenRefused { site, .. }
             | Self::SessionStarted { site, .. }
             | Self::SessionRefused { site }
+            | Self::SessionChanged { site, .. }
             | Self::SessionEnded { site, .. }
             | Self::UserCreated { site, .. }
             | Self::SigningKeysChanged { site, .. }
             | Self::RequestParked { site, .. }
             | Self::RequestResumed { site } => Some(site),
-            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey { .. } => None,
+            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey | Self::SettingsChanged => None,
         }
     }
 
-    pub(super) fn details(self, now: Timestamp) -> Details<'a> {
+    pub(super) fn details(self, cause: &'a Cause, now: Timestamp) -> Details<'a> {
         let site = self.site().map(SiteName::as_str);
-        let about = Details { event: self.name(), at: now.to_rfc3339(), site, ..Details::default() };
+        let from = cause.circumstances.as_ref();
+        let about = Details {
+            event: self.name(),
+            at: now.to_rfc3339(),
+            site,
+            actor: cause.actor.kind(),
+            by: cause.actor.name(),
+            client: from.map(|from| from.client.to_string()),
+            request_id: from.map(|from| &*from.request_id),
+            ..Details::default()
+        };
         let number = |user: Option<UserId>| user.map(UserId::number);
         let named = |session: SessionId| Some(session.to_string());
         match self {
-            Self::TokenIssued { user, by, from, .. } => Details {
+            Self::TokenIssued { user, from, .. } => Details {
                 user: number(user),
-                by: Some(by),
+                by: about.by.or(from.map(|_| "sso_group")),
                 from_site: from.map(|(site, _)| site.as_str()),
                 from_session: from.map(|(_, session)| session.to_string()),
                 ..about
@@ -138,20 +152,21 @@ impl<'a> Event<'a> {
             Self::TokenRedeemed { session, user, .. } | Self::SessionStarted { session, user, .. } => {
                 Details { session: named(session), user: number(user), ..about }
             }
-            Self::TokenRedeemedAgain { session, .. } => Details { session: named(session), ..about },
+            Self::TokenRedeemedAgain { session, .. } | Self::SessionChanged { session, .. } => {
+                Details { session: named(session), ..about }
+            }
             Self::TokenRefused { refusal, .. } => Details { reason: Some(refusal.as_str()), ..about },
             Self::SignedTokenRefused { reason, .. } => Details { reason: Some(reason), ..about },
             Self::SessionRefused { .. } => Details { reason: Some("too_many"), ..about },
             Self::SessionEnded { session, end, .. } => {
                 Details { session: named(session), reason: Some(end.as_str()), ..about }
             }
-            Self::UserCreated { user, by, .. }
-            | Self::UserChanged { user, by }
-            | Self::UserDeleted { user, by } => Details { user: Some(user.number()), by: Some(by), ..about },
-            Self::WrongKey { client } => Details { client: Some(client.to_string()), ..about },
+            Self::UserCreated { user, .. } | Self::UserChanged { user } | Self::UserDeleted { user } => {
+                Details { user: Some(user.number()), ..about }
+            }
             Self::SigningKeysChanged { keys, .. } => Details { keys: Some(keys.join(" ")), ..about },
             Self::RequestParked { bytes, .. } => Details { bytes: Some(bytes), ..about },
-            Self::RequestResumed { .. } => about,
+            Self::RequestResumed { .. } | Self::WrongKey | Self::SettingsChanged => about,
         }
     }
 }
@@ -166,10 +181,12 @@ impl Details<'_> {
             session,
             user,
             reason,
+            actor,
             by,
             from_site,
             from_session,
             client,
+            request_id,
             keys,
             bytes,
         } = self;
@@ -177,13 +194,13 @@ impl Details<'_> {
         let (client, keys) = (client.as_deref(), keys.as_deref());
         if is_alarming {
             tracing::warn!(
-                target: "tollgate::audit", event, site, session, user, reason, by, from_site, from_session, client,
-                keys, bytes
+                target: "tollgate::audit", event, site, session, user, reason, actor, by, from_site,
+                from_session, client, request_id, keys, bytes
             );
         } else {
             tracing::info!(
-                target: "tollgate::audit", event, site, session, user, reason, by, from_site, from_session, client,
-                keys, bytes
+                target: "tollgate::audit", event, site, session, user, reason, actor, by, from_site,
+                from_session, client, request_id, keys, bytes
             );
         }
     }

@@ -5,6 +5,7 @@
 
 mod assertions;
 mod authenticate;
+mod cause;
 mod chronicle;
 mod editions;
 mod event;
@@ -18,6 +19,7 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
+pub use cause::{Actor, Cause, Circumstances};
 pub use chronicle::Told;
 pub use editions::Consequences;
 pub use event::Event;
@@ -99,9 +101,9 @@ impl Sso {
         self.entropy.as_ref()
     }
 
-    /// Tells the audit log, and whoever listens, what has happened.
-    pub fn note(&self, event: Event<'_>) {
-        self.chronicle.note(event, self.now());
+    /// Tells the audit log, and whoever listens, what has happened, and by whose doing.
+    pub fn note(&self, event: Event<'_>, cause: &Cause) {
+        self.chronicle.note(event, cause, self.now());
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.

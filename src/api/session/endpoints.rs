@@ -214,7 +214,7 @@ impl Api {
     ) -> Result<Reply, Refused> {
         let key = caller.with_level(PermissionLevel::Super)?;
         let site = self.site_of_call(key, parameters, via)?;
-        let (token, return_url) = self.order_session_token(key, &site, parameters).await?;
+        let (token, return_url) = self.order_session_token(key, &site, parameters, via).await?;
         Ok(Reply::session_token(caller.level(), &token, &return_url).about(self.card(&site, via)))
     }
 
@@ -224,6 +224,7 @@ impl Api {
         key: &ApiKey,
         site: &Arc<Site>,
         parameters: &Parameters,
+        via: &Via,
     ) -> Result<(LoginToken, String), Refused> {
         let given = |name| parameters.first(name).map(str::trim).filter(|text| !text.is_empty());
         let email = given("email")
@@ -238,7 +239,7 @@ impl Api {
         let state = state.transpose()?;
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
         let issued =
-            self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &key.name).await?;
+            self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &via.cause(key)).await?;
         Ok((issued.token, return_url))
     }
 
@@ -261,7 +262,7 @@ impl Api {
         }
         let return_url = return_url(parameters)?;
         let order = TokenOrder { return_url: Some(return_url.clone()), ..TokenOrder::default() };
-        let issued = self.sso.issue_for_user(&site, &user, order, &key.name).await?;
+        let issued = self.sso.issue_for_user(&site, &user, order, &via.cause(key)).await?;
         let answer = Reply::login_token(caller.level(), &issued.token, &return_url, user.id);
         Ok(answer.about(self.card(&site, via)))
     }

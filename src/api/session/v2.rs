@@ -57,7 +57,7 @@ impl Api {
         let key = caller.with_level(PermissionLevel::Super)?;
         let parameters = call.parameters()?;
         let site = self.site_of_call(key, &parameters, via)?;
-        let (token, return_url) = self.order_session_token(key, &site, &parameters).await?;
+        let (token, return_url) = self.order_session_token(key, &site, &parameters, via).await?;
         let data = json!({ "access_token": token.expose(), "return_url": return_url });
         Ok(reply::with_body(StatusCode::OK, CONTENT_TYPE, ok(GET_TOKEN, &data)))
     }
@@ -85,6 +85,7 @@ impl Api {
             browser: None,
             bound: false,
             current: None,
+            cause: via.cause(key),
         };
         let redeemed = self.sso.redeem(attempt).await.map_err(|error| match error {
             RedeemError::Refused(refusal) => {
