@@ -80,7 +80,7 @@ fn shown(key: &str, value: &Value) -> String {
     let is_secret = SECRETS.contains(&last) || key == "store.url";
     match value {
         Value::String(text) if is_one_variable(text) => format!("{text:?}"),
-        _ if is_secret => "…".to_owned(),
+        _ if is_secret || key.starts_with("trace.headers.") => "…".to_owned(),
         // A header that says the same of everybody may well be a password.
         Value::String(text) if key.contains(".identity.headers.") && !text.contains('{') => "…".to_owned(),
         Value::String(text) if text.contains("://") => {
@@ -150,6 +150,7 @@ mod tests {
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two\"",
                 "…",
             ),
+            ("[trace.headers]\nX-Key = \"one\"", "[trace.headers]\nX-Key = \"two\"", "…"),
             (
                 "[[site]]\nname = \"s\"\nlogin_url = \"https://l/?key=one\"",
                 "[[site]]\nname = \"s\"\nlogin_url = \"https://l/?key=two\"",

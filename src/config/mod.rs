@@ -19,6 +19,7 @@ mod faults;
 mod group;
 mod identity;
 mod listeners;
+mod log;
 mod login_key;
 mod preset;
 mod redis;
@@ -32,6 +33,7 @@ mod site;
 mod spelling;
 mod store;
 mod text;
+mod trace;
 mod units;
 mod upstream;
 mod upstream_tls;
@@ -45,8 +47,10 @@ pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
+pub use log::{AccessFormat, AccessLines, LogFormat, LogSettings};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
 pub use settings::*;
+pub use trace::{Endpoint, SpanExport, TraceSettings, TraceTrust};
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
 pub use upstream_tls::{Authorities, UpstreamTls};
 
@@ -69,6 +73,8 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let server = root.section("server").and_then(|section| server::read(section, &mut own));
     let control = root.section("control").and_then(|section| control::read(section, &mut own));
     let store = root.section("store").and_then(store::read);
+    let log = root.section("log").and_then(log::read);
+    let trace = root.section("trace").and_then(trace::read);
     // Keys name sites, so the sites come first.
     let mut sites_taken = site::SiteClaims::new();
     let sites = root.tables("site", |section| site::read(section, &mut sites_taken, &own));
@@ -80,7 +86,15 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let vault = vault(&mut root, &store, sites_taken.signer.as_deref());
     root.finish();
     vault?;
-    Ok(Settings { server: server?, control: control?, store: store?, api_keys: api_keys?, sites: sites? })
+    Ok(Settings {
+        server: server?,
+        control: control?,
+        store: store?,
+        log: log?,
+        trace: trace?,
+        api_keys: api_keys?,
+        sites: sites?,
+    })
 }
 
 /// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can
