@@ -10,13 +10,14 @@ use ipnet::IpNet;
 
 use super::generation::Generation;
 use crate::api::Api;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Scheme;
-use crate::http::access_log::AccessLine;
+use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
 use crate::http::{Request, Response};
+use crate::journal::Journal;
 use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Certificates};
 use crate::sso::Sso;
@@ -46,6 +47,7 @@ struct InForce {
     trusted_proxies: Vec<IpNet>,
     watches: RefCell<Vec<CertificateWatch>>,
     checkups: Checkups,
+    log: Option<AccessLog>,
 }
 
 /// What is to be made [`InForce`], on the control listener's own thread.
@@ -56,6 +58,7 @@ pub(super) struct ToCome {
     shown: Vec<Arc<Certificates>>,
     fleets: Vec<Arc<Fleet>>,
     clock: Arc<dyn Clock>,
+    journal: Journal,
 }
 
 impl ToCome {
@@ -68,14 +71,15 @@ impl ToCome {
             shown,
             fleets: generation.fleets(),
             clock: Arc::clone(&generation.shared.clock),
+            journal: generation.journal.clone(),
         }
     }
 
     fn come(self) -> InForce {
-        let Self { api, sso, trusted_proxies, shown, fleets, clock } = self;
+        let Self { api, sso, trusted_proxies, shown, fleets, clock, journal } = self;
         let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
         let checkups = Checkups::new(&fleets, clock, sso.entropy());
-        InForce { api, sso, trusted_proxies, watches, checkups }
+        InForce { api, sso, trusted_proxies, watches, checkups, log: AccessLog::of(&journal) }
     }
 }
 
@@ -107,9 +111,12 @@ impl ControlSurface {
     }
 
     pub(super) fn look_after(&self) {
-        let InForce { sso, watches, checkups, .. } = &*self.in_force();
+        let InForce { sso, watches, checkups, log, .. } = &*self.in_force();
         let ticks = self.watch.tick(|_| Verdict::GoesOn);
         checkups.tick();
+        if let Some(log) = log {
+            log.hand_in();
+        }
         if self.reload_due.swap(false, Ordering::Relaxed) {
             watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(sso.now()));
         } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
@@ -148,17 +155,47 @@ impl Answer for ControlSurface {
     }
 
     async fn answer(&self, request: Request, peer: &Peer) -> Response {
-        let InForce { api, trusted_proxies, .. } = &*self.in_force();
-        let began = self.now();
+        let InForce { api, trusted_proxies, log, .. } = &*self.in_force();
         // Whom it trusts may be others now than when the connection began.
         let mut peer = peer.clone();
         peer.judge_by(trusted_proxies);
         let client = Client::of(&peer, request.headers(), trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let mut line = AccessLine::of(&request, &client, &request_id, began);
+        let clock = &*self.clock;
+        let line = log.as_ref().map(|log| Line::begin(log, Head::of(&request, &client, &request_id), clock));
         let mut response = api.handle_control(request, client, request_id.clone()).await;
         request_id.name_on_error(&mut response);
-        line.write(&response, self.now());
+        if let Some(line) = line {
+            line.end(&response);
+        }
         response
+    }
+}
+
+/// The line of a request, which is written in any case, even if the client leaves.
+struct Line<'a> {
+    log: &'a AccessLog,
+    head: Option<Head>,
+    clock: &'a dyn Clock,
+    began: Moment,
+}
+
+impl<'a> Line<'a> {
+    fn begin(log: &'a AccessLog, head: Head, clock: &'a dyn Clock) -> Self {
+        Self { log, head: Some(head), clock, began: clock.moment() }
+    }
+
+    fn end(mut self, response: &Response) {
+        if let Some(head) = self.head.take() {
+            self.log.note(&head, &Outcome::answered(response, self.began, self.clock.moment()));
+        }
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.log.note(&head, &Outcome::abandoned(self.began, self.clock.moment()));
+        }
     }
 }

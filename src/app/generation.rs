@@ -15,12 +15,14 @@ use crate::api::Api;
 use crate::config::{Server, Settings, Site};
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
-use crate::gateway::{Front, Shared};
+use crate::gateway::{Front, Shared, Traces};
+use crate::journal::Journal;
 use crate::proxy::Fleet;
 use crate::server::Limits;
 use crate::sso::sites::Sites;
 use crate::sso::{Consequences, Sso};
 use crate::store::Stores;
+use crate::trace::Exporter;
 
 /// One edition of the settings, and what was made of it.
 pub(super) struct Generation {
@@ -28,6 +30,8 @@ pub(super) struct Generation {
     pub(super) sso: Arc<Sso>,
     pub(super) api: Arc<Api>,
     pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
+    pub(super) exporter: Option<Arc<Exporter>>,
 }
 
 /// Where visitors come in, over plain HTTP and over TLS.
@@ -94,7 +98,10 @@ impl Generation {
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
         let fronts = fronts(&settings.sites, before)?;
         let in_order = settings.sites.iter().filter_map(|site| fronts.get(&site.name).cloned()).collect();
-        let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server);
+        let journal = Journal::open(&settings.log, before.map(|before| &before.journal))?;
+        let exporter = exporter(&settings, before)?;
+        let kept = (journal.clone(), exporter.clone());
+        let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server, kept);
         let keys = settings.api_keys.clone();
         let api = Api::new(Arc::clone(&sso), keys, homes.collect(), figures, Arc::clone(is_draining));
         let api = Arc::new(api);
@@ -106,16 +113,28 @@ impl Generation {
             body_time: server.body_idle_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
             fronts,
+            journal: journal.clone(),
+            traces: Traces { trust: settings.trace.trust, exporter: exporter.clone() },
             homeless: counted.homeless.clone(),
             clock: Arc::clone(&ambient.clock),
         };
-        Ok(Self { settings, sso, api, shared: Arc::new(shared) })
+        Ok(Self { settings, sso, api, shared: Arc::new(shared), journal, exporter })
     }
 
     /// The upstreams of all sites.
     pub(super) fn fleets(&self) -> Vec<Arc<Fleet>> {
         self.shared.fronts.values().map(|front| Arc::clone(front.fleet())).collect()
     }
+}
+
+/// Where spans go. If the settings before said the same, it is there already.
+fn exporter(settings: &Settings, before: Option<&Generation>) -> io::Result<Option<Arc<Exporter>>> {
+    let Some(export) = &settings.trace.export else { return Ok(None) };
+    let known = before.and_then(|before| before.exporter.as_ref());
+    if let Some(known) = known.filter(|known| known.settings() == export) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    Exporter::start(export.clone()).map(Arc::new).map(Some)
 }
 
 /// What a connection of this `crowd` may take.

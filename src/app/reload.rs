@@ -73,6 +73,7 @@ impl Running {
 
         // From here on nothing fails.
         next.sso.come_into_force();
+        next.sso.keep_audit_log_at(next.journal.audit.clone());
         next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let mut listeners = listeners;
         listeners.show_certificates();
@@ -98,6 +99,7 @@ pub fn fixed(now: &Settings, next: &Settings) -> Vec<&'static str> {
         ("[store]", now.store != next.store),
         ("server.workers", now.server.workers != next.server.workers),
         ("control.listen", now.control.listen != next.control.listen),
+        ("log.format", now.log.format != next.log.format),
         ("whether [control] has a certificate", speaks_tls(now) != speaks_tls(next)),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

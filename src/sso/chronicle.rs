@@ -3,7 +3,7 @@
 //! All three come from the same [`Event`], so that none of them can forget one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
@@ -13,6 +13,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::session::End;
 use crate::domain::site::SiteName;
 use crate::domain::token::Refusal;
+use crate::journal::{Full, Outlet};
 use crate::metrics::{Kind, Page};
 
 /// An event as it is told to those who listen.
@@ -33,6 +34,8 @@ const KEPT: usize = 1024;
 pub(super) struct Chronicle {
     listeners: Mutex<broadcast::Sender<Arc<Told>>>,
     figures: Mutex<Figures>,
+    /// Where the audit log is kept, if not with everything else on stderr.
+    kept_at: RwLock<Option<Arc<Outlet>>>,
 }
 
 /// How often what happened. Events are rare beside requests.
@@ -55,7 +58,11 @@ struct SiteFigures {
 
 impl Default for Chronicle {
     fn default() -> Self {
-        Self { listeners: Mutex::new(broadcast::Sender::new(KEPT)), figures: Mutex::default() }
+        Self {
+            listeners: Mutex::new(broadcast::Sender::new(KEPT)),
+            figures: Mutex::default(),
+            kept_at: RwLock::default(),
+        }
     }
 }
 
@@ -65,15 +72,30 @@ impl Chronicle {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0;
         let is_alarming = matches!(event, Event::WrongKey);
-        if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
+        let kept_at = self.kept_at.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_shown = || is_alarming || tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO);
+        if !is_heard && kept_at.is_none() && !is_shown() {
             return;
         }
         let details = event.details(cause, now);
-        details.write_line(is_alarming);
+        match kept_at {
+            None => details.write_line(is_alarming),
+            Some(outlet) => {
+                // What a log that is kept apart cannot take must be somewhere, and be seen.
+                if let Err(Full(_)) = outlet.put(details.to_line(is_alarming), 1) {
+                    details.write_line(true);
+                }
+            }
+        }
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
             let told = Told { event: event.name(), site: event.site().cloned(), json };
             let _nobody_listens_any_more = self.listeners().send(Arc::new(told));
         }
+    }
+
+    /// Keeps the audit log at `outlet` from now on, or on stderr.
+    pub(super) fn keep_at(&self, outlet: Option<Arc<Outlet>>) {
+        *self.kept_at.write().unwrap_or_else(PoisonError::into_inner) = outlet;
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.

@@ -122,7 +122,9 @@ impl<'a> Event<'a> {
             | Self::SigningKeysChanged { site, .. }
             | Self::RequestParked { site, .. }
             | Self::RequestResumed { site } => Some(site),
-            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey | Self::SettingsChanged => None,
+            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey | Self::SettingsChanged => {
+                None
+            }
         }
     }
 
@@ -172,6 +174,23 @@ impl<'a> Event<'a> {
 }
 
 impl Details<'_> {
+    /// The line in an audit log that is kept apart: the same as on stderr.
+    pub(super) fn to_line(&self, is_alarming: bool) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            timestamp: &'a str,
+            level: &'a str,
+            target: &'a str,
+            #[serde(flatten)]
+            details: &'a Details<'a>,
+        }
+        let level = if is_alarming { "WARN" } else { "INFO" };
+        let line = Line { timestamp: &self.at, level, target: "tollgate::audit", details: self };
+        let mut line = serde_json::to_vec(&line).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
     /// Writes the line in the audit log. What there is nothing to say of stands in no field.
     pub(super) fn write_line(&self, is_alarming: bool) {
         let Details {
@@ -202,6 +221,91 @@ impl Details<'_> {
                 target: "tollgate::audit", event, site, session, user, reason, actor, by, from_site,
                 from_session, client, request_id, keys, bytes
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cause::{Actor, Circumstances};
+    use super::*;
+
+    /// How many kinds of events there are: whoever adds one is told to say so here.
+    const KINDS: usize = 17;
+
+    fn number(event: Event<'_>) -> usize {
+        match event {
+            Event::TokenIssued { .. } => 0,
+            Event::TokenRedeemed { .. } => 1,
+            Event::TokenRedeemedAgain { .. } => 2,
+            Event::TokenRefused { .. } => 3,
+            Event::SignedTokenRefused { .. } => 4,
+            Event::SessionStarted { .. } => 5,
+            Event::SessionRefused { .. } => 6,
+            Event::SessionChanged { .. } => 7,
+            Event::SessionEnded { .. } => 8,
+            Event::UserCreated { .. } => 9,
+            Event::UserChanged { .. } => 10,
+            Event::UserDeleted { .. } => 11,
+            Event::WrongKey => 12,
+            Event::SigningKeysChanged { .. } => 13,
+            Event::RequestParked { .. } => 14,
+            Event::RequestResumed { .. } => 15,
+            Event::SettingsChanged => 16,
+        }
+    }
+
+    #[test]
+    fn each_event_says_who_and_from_where_in_a_file_and_to_who_listens() {
+        let site = &SiteName::parse("intranet").unwrap();
+        let session = SessionId::parse("00000000000000000000000000000001").unwrap();
+        let user = UserId::parse("7").unwrap();
+        let (refusal, reason) = (Refusal::Used, "not a token");
+        let events = [
+            Event::TokenIssued { site, user: Some(user), from: None },
+            Event::TokenRedeemed { site, session, user: None },
+            Event::TokenRedeemedAgain { site, session },
+            Event::TokenRefused { site, refusal },
+            Event::SignedTokenRefused { site, refusal, reason },
+            Event::SessionStarted { site, session, user: Some(user) },
+            Event::SessionRefused { site },
+            Event::SessionChanged { site, session },
+            Event::SessionEnded { site, session, end: End::Revoked },
+            Event::UserCreated { user, site },
+            Event::UserChanged { user },
+            Event::UserDeleted { user },
+            Event::WrongKey,
+            Event::SigningKeysChanged { site, keys: &["a", "b"] },
+            Event::RequestParked { site, bytes: 5 },
+            Event::RequestResumed { site },
+            Event::SettingsChanged,
+        ];
+        assert_eq!(events.map(number).to_vec(), (0..KINDS).collect::<Vec<_>>());
+        let circumstances = Circumstances { client: "192.0.2.7".parse().unwrap(), request_id: "r1".into() };
+        let cause = Cause::new(Actor::ApiKey("desk".into()), circumstances);
+        let now = Timestamp::from_millis(1_763_800_000_000);
+        let documented = include_str!("../../docs/logs.md");
+        for event in events {
+            let line = event.details(&cause, now).to_line(false);
+            let line = String::from_utf8(line).unwrap();
+            let told: serde_json::Value = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
+            for (field, value) in [
+                ("event", event.name()),
+                ("actor", "api_key"),
+                ("by", "desk"),
+                ("client", "192.0.2.7"),
+                ("request_id", "r1"),
+                ("target", "tollgate::audit"),
+                ("timestamp", "2025-11-22T08:26:40Z"),
+            ] {
+                assert_eq!(told[field], value, "{line}");
+            }
+            for field in told.as_object().unwrap().keys() {
+                assert!(documented.contains(&format!("`{field}`")), "docs/logs.md does not explain {field}");
+            }
+            assert!(documented.contains(&format!("`{}`", event.name())), "nor {}", event.name());
+            let own = event.details(&Cause::GATEWAY, now);
+            assert_eq!((own.actor, own.by, own.client, own.request_id), ("gateway", None, None, None));
         }
     }
 }

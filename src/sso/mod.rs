@@ -36,6 +36,7 @@ use tokio::sync::broadcast;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 use crate::domain::state::BrowserKey;
+use crate::journal::Outlet;
 use crate::metrics::{Kind, Page, Source};
 use crate::store::Stores;
 use assertions::Signers;
@@ -104,6 +105,11 @@ impl Sso {
     /// Tells the audit log, and whoever listens, what has happened, and by whose doing.
     pub fn note(&self, event: Event<'_>, cause: &Cause) {
         self.chronicle.note(event, cause, self.now());
+    }
+
+    /// Keeps the audit log at `outlet` from now on, or on stderr.
+    pub fn keep_audit_log_at(&self, outlet: Option<Arc<Outlet>>) {
+        self.chronicle.keep_at(outlet);
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.

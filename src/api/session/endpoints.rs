@@ -238,8 +238,10 @@ impl Api {
             given("state").map(|text| LoginState::parse(text).ok_or_else(|| Refused::input("state is none")));
         let state = state.transpose()?;
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
-        let issued =
-            self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &via.cause(key)).await?;
+        let issued = self
+            .sso
+            .issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &via.cause(key))
+            .await?;
         Ok((issued.token, return_url))
     }
 

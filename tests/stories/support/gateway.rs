@@ -175,6 +175,8 @@ pub(crate) struct Plan {
     server: Table,
     control: Table,
     store: Table,
+    /// Tables that few stories have.
+    more: String,
     /// Another gateway's, for two that share one time.
     clock: Option<Arc<ManualClock>>,
     certificates: Vec<CertificateFiles>,
@@ -200,9 +202,9 @@ impl Plan {
         // Most stories end with their gateway.
         let mut store = Table::default();
         store.set("kind", "\"memory\"");
-        let (certificates, keys) = (Vec::new(), Vec::new());
+        let (certificates, keys, more) = (Vec::new(), Vec::new(), String::new());
         let sites = vec![site];
-        let plan = Self { start, server, control, store, clock: None, certificates, keys, sites };
+        let plan = Self { start, server, control, store, more, clock: None, certificates, keys, sites };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -229,6 +231,13 @@ impl Plan {
     /// Sets a key of `[store]`.
     pub(crate) fn store(mut self, key: &str, value: &str) -> Self {
         self.store.set(key, value);
+        self
+    }
+
+    /// Adds tables as the configuration has them.
+    pub(crate) fn with(mut self, toml: &str) -> Self {
+        self.more.push_str(toml);
+        self.more.push('\n');
         self
     }
 
@@ -292,6 +301,7 @@ impl Plan {
         }
         self.control.write("[control]", &mut toml);
         self.store.write("[store]", &mut toml);
+        toml.push_str(&self.more);
         for key in &self.keys {
             let _infallible = writeln!(toml, "[[api_key]]\n{key}");
         }
@@ -350,6 +360,11 @@ impl TestGateway {
     /// The public listener for https.
     pub(crate) fn https(&self) -> SocketAddr {
         self.https.expect("listens for https")
+    }
+
+    /// Opens the log files anew, as SIGHUP does.
+    pub(crate) fn reopen_logs(&self) {
+        self.running.reopen_logs();
     }
 
     /// Has the certificates read again, as SIGHUP does.
