@@ -92,7 +92,9 @@ impl Running {
         let Generation { journal, exporter, .. } = generation;
         let closing = tokio::task::spawn_blocking(move || {
             journal.close();
-            exporter.iter().for_each(|exporter| exporter.close());
+            if let Some(exporter) = exporter {
+                exporter.close();
+            }
         });
         let _has_had_its_time = closing.await;
     }

@@ -211,7 +211,7 @@ impl Gateway {
         let is_recorded = trace.as_ref().is_some_and(Traced::is_recorded);
         let told = (self.heralds.log.is_some() || is_recorded).then(|| {
             let head = Head::of(&request, &client, &request_id);
-            Told::new(&self.heralds, head, &client, &self.shared.clock)
+            Box::new(Told::new(&self.heralds, head, &client, &self.shared.clock))
         });
         let mut course = Course::begin(began, &self.homeless, told, trace);
         let answered = self.answer(request, connection, &client, &request_id, &course).await;
@@ -297,22 +297,14 @@ impl Gateway {
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
         let destination = Destination::of(request.headers(), &visit, &address.host)?;
-        let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
-            Access::Allow(permit) => {
-                if let Some(visitor) = permit.visitor() {
-                    course.recognise(visitor);
-                }
-                permit
-            }
+        let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
+            Access::Allow(permit) => permit,
             Access::Challenge => {
                 course.decide(Decision::Challenged);
                 return self.challenge(&mut request, &visit).await;
             }
             Access::Deny { visitor, alternatives } => {
                 course.decide(Decision::Denied);
-                if let Some(visitor) = &visitor {
-                    course.recognise(visitor);
-                }
                 let refusal =
                     Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(&request, &visit, request_id));
@@ -384,6 +376,7 @@ impl Gateway {
         visit: &Visit<'a>,
         method: &Method,
         destination: Option<&Destination>,
+        course: &Course<'_>,
     ) -> Result<Access<'a>, Fault> {
         let rules = &visit.front.site.rules;
         let demand = match destination {
@@ -395,6 +388,9 @@ impl Gateway {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
         };
+        if let Some(visitor) = &visitor {
+            course.recognise(visitor);
+        }
         Ok(decide(&demand, visitor, visit.client.address))
     }
 

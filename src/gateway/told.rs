@@ -11,7 +11,7 @@ use crate::domain::session::SessionId;
 use crate::domain::user::UserId;
 use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::Client;
-use crate::trace::{Asked, Finished, Tracer};
+use crate::trace::{Asked, Finished, Traced, Tracer};
 
 /// One worker's access log and part in traces.
 pub(super) struct Heralds {
@@ -45,22 +45,22 @@ impl<'a> Told<'a> {
         head: Head,
         client: &Client,
         clock: &'a Arc<dyn Clock>,
-    ) -> Box<Self> {
+    ) -> Self {
         let scheme = client.scheme;
-        Box::new(Self { heralds, head: Box::new(head), scheme, session: Cell::new(None), clock })
+        Self { heralds, head: Box::new(head), scheme, session: Cell::new(None), clock }
     }
 
     /// Says what became of it.
-    pub(super) fn tell(self: Box<Self>, course: &Course<'_>, outcome: Outcome<'_>) {
+    pub(super) fn tell(self, course: &Course<'_>, outcome: Outcome<'_>) {
         let address = course.address();
         let site = address.map(|address| &address.front.site.name);
         let decision = course.decision().as_str();
         if let Some(log) = &self.heralds.log {
-            let trace = course.trace.as_ref().map(|trace| trace.id());
+            let trace = course.trace.as_ref().map(Traced::id);
             let (session, decision) = (self.session.get(), Some(decision));
             log.note(&self.head, &Outcome { site, decision, session, trace, ..outcome });
         }
-        let Some(traced) = course.trace.filter(|trace| trace.is_recorded()) else { return };
+        let Some(traced) = course.trace.filter(Traced::is_recorded) else { return };
         let asked = course.stopwatch.asked().zip(address);
         let upstream = asked.and_then(|((index, sent, answered), address)| {
             let (authority, default_port) = address.pool.whereabouts(index)?;

@@ -87,7 +87,7 @@ impl Writer {
             }
             Err((there, error)) => {
                 let rest = self.keep_cut(lines, there);
-                let lost = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+                let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
                 self.counts.written.add(count.saturating_sub(lost));
                 self.counts.unwritable.add(lost);
                 self.say_trouble(lost, &error);

@@ -168,7 +168,7 @@ async fn run(mut collector: Collector, mut jobs: Receiver<Job>) {
         loop {
             match next.take() {
                 Some(Job::Spans(finished)) => {
-                    spans.extend(finished.into_iter().flat_map(Finished::into_spans))
+                    spans.extend(finished.into_iter().flat_map(Finished::into_spans));
                 }
                 Some(Job::Tell(sender)) => waiting.push(sender),
                 None => jobs_to_come = false,

@@ -111,13 +111,11 @@ impl Tracer {
             let told = parent?;
             return Some(Traced { told, caller, own: None, is_passed_on: true });
         };
-        let (trace, is_sampled) = match parent {
-            Some(parent) => (parent.trace, parent.is_sampled),
-            None => {
-                let low = recorder.number();
-                let trace = u128::from(recorder.number()) << 64 | u128::from(low);
-                (trace, low & RANDOM < recorder.bound)
-            }
+        let (trace, is_sampled) = if let Some(parent) = parent {
+            (parent.trace, parent.is_sampled)
+        } else {
+            let low = recorder.number();
+            (u128::from(recorder.number()) << 64 | u128::from(low), low & RANDOM < recorder.bound)
         };
         let told = Parent { trace, span: recorder.number(), is_sampled };
         let own = Some(if is_sampled { recorder.number() } else { told.span });

@@ -125,13 +125,12 @@ impl Finished {
         let mut span = self.span(self.traced.told.span, self.traced.own, CLIENT, (asked.sent, ended));
         place(&mut span.attributes, &asked.authority, asked.default_port);
         span.attributes.push(KeyValue::text("url.path", self.head.uri.path()));
-        match self.status.filter(|_| asked.answered.is_some()) {
-            Some(status) => span.attributes.push(KeyValue::number("http.response.status_code", status)),
-            None => {
-                let what = if self.status.is_some() { "no_answer" } else { "client_left" };
-                span.attributes.push(KeyValue::text("error.type", what));
-                span.status = Some(Status { code: ERROR });
-            }
+        if let Some(status) = self.status.filter(|_| asked.answered.is_some()) {
+            span.attributes.push(KeyValue::number("http.response.status_code", status));
+        } else {
+            let what = if self.status.is_some() { "no_answer" } else { "client_left" };
+            span.attributes.push(KeyValue::text("error.type", what));
+            span.status = Some(Status { code: ERROR });
         }
         Some(span)
     }

@@ -188,7 +188,7 @@ impl Gateway {
             return to_redemption(&meant, &visit);
         }
         let destination = Destination::of(meant.headers(), &visit, &address.host)?;
-        let access = self.judge(&visit, meant.method(), destination.as_ref()).await?;
+        let access = self.judge(&visit, meant.method(), destination.as_ref(), course).await?;
         course.decide(match access {
             Access::Allow(_) => Decision::Allowed,
             Access::Challenge => Decision::Challenged,

@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 
+use http::HeaderValue;
+
 use super::{Head, Outcome};
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outcome<'_>) {
@@ -25,7 +27,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outco
     to.extend_from_slice(b" \"");
     or_dash(to, head.referer.as_ref().map(|value| page(value.as_bytes())));
     to.extend_from_slice(b"\" \"");
-    or_dash(to, head.user_agent.as_ref().map(|value| value.as_bytes()));
+    or_dash(to, head.user_agent.as_ref().map(HeaderValue::as_bytes));
     to.extend_from_slice(b"\"\n");
 }
 

@@ -99,7 +99,7 @@ pub struct Outcome<'a> {
     pub ended: Moment,
 }
 
-impl<'a> Outcome<'a> {
+impl Outcome<'_> {
     /// That it was answered so, and nothing more.
     pub fn answered(response: &Response, began: Moment, ended: Moment) -> Self {
         let announced = || response.headers().get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
