@@ -5,24 +5,30 @@ use std::io::Write as _;
 
 use http::HeaderValue;
 
-use super::{Head, Outcome};
+use super::{Head, Outcome, digits};
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outcome<'_>) {
-    // Writing to memory does not fail.
-    let _infallible = write!(to, "{} - ", head.client);
+    digits::address(to, head.client);
+    to.extend_from_slice(b" - ");
     match outcome.session.and_then(|(_, user)| user) {
-        Some(user) => drop(write!(to, "{user}")),
+        Some(user) => digits::number(to, user.number()),
         None => to.push(b'-'),
     }
-    let _infallible = write!(to, " [{second}] \"");
+    to.extend_from_slice(b" [");
+    to.extend_from_slice(second.as_bytes());
+    to.extend_from_slice(b"] \"");
     escape(to, head.method.as_str().as_bytes());
     to.push(b' ');
     escape(to, head.uri.path().as_bytes());
-    let _infallible = write!(to, " {}\" {} ", head.protocol(), outcome.code());
+    to.push(b' ');
+    to.extend_from_slice(head.protocol().as_bytes());
+    to.extend_from_slice(b"\" ");
+    digits::number(to, outcome.code().into());
+    to.push(b' ');
     match outcome.bytes {
         // What has no body has `-` there, in the common log format that this one continues.
         None | Some(0) => to.push(b'-'),
-        Some(bytes) => drop(write!(to, "{bytes}")),
+        Some(bytes) => digits::number(to, bytes),
     }
     to.extend_from_slice(b" \"");
     or_dash(to, head.referer.as_ref().map(|value| page(value.as_bytes())));
@@ -58,6 +64,7 @@ pub(super) fn escape(to: &mut Vec<u8>, bytes: &[u8]) {
             b'\r' => to.extend_from_slice(b"\\r"),
             b'\t' => to.extend_from_slice(b"\\t"),
             0x0b => to.extend_from_slice(b"\\v"),
+            // Writing to memory does not fail.
             other => drop(write!(to, "\\x{other:02x}")),
         }
     }

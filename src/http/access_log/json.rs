@@ -2,18 +2,18 @@
 
 use std::io::Write as _;
 
-use super::{Head, Outcome};
+use super::{Head, Outcome, digits};
 use crate::domain::site::SiteName;
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, outcome: &Outcome<'_>) {
-    // Writing to memory does not fail.
-    let _infallible = write!(
-        to,
-        "{{\"timestamp\":\"{second}.{millis:03}Z\",\"level\":\"INFO\",\"target\":\"tollgate::access\",\
-         \"client\":\"{}\",\"request_id\":\"{}\"",
-        head.client,
-        head.request_id.as_str()
-    );
+    to.extend_from_slice(b"{\"timestamp\":\"");
+    to.extend_from_slice(second.as_bytes());
+    to.push(b'.');
+    digits::millis(to, millis);
+    to.extend_from_slice(b"Z\",\"level\":\"INFO\",\"target\":\"tollgate::access\",\"client\":\"");
+    digits::address(to, head.client);
+    to.push(b'"');
+    text(to, "request_id", head.request_id.as_str());
     text(to, "method", head.method.as_str());
     text(to, "host", &String::from_utf8_lossy(head.host.as_ref().map_or(&[], |host| host.as_bytes())));
     text(to, "path", head.uri.path());
@@ -25,6 +25,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, ou
         text(to, "decision", decision);
     }
     if let Some((session, user)) = outcome.session {
+        // Writing to memory does not fail.
         let _infallible = write!(to, ",\"session\":\"{session}\"");
         if let Some(user) = user {
             number(to, "user", user.number());
@@ -51,7 +52,7 @@ fn key(to: &mut Vec<u8>, name: &str) {
 
 fn number(to: &mut Vec<u8>, name: &str, value: u64) {
     key(to, name);
-    let _infallible = write!(to, "{value}");
+    digits::number(to, value);
 }
 
 fn text(to: &mut Vec<u8>, name: &str, value: &str) {

@@ -4,6 +4,7 @@
 //! the combined format asks for two more, of which the referrer is told without its query.
 
 mod combined;
+mod digits;
 mod json;
 mod text;
 
