@@ -9,12 +9,13 @@ mod reload;
 pub use reload::{ReloadError, fixed};
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::api::Keys;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
@@ -60,6 +61,7 @@ pub struct Running {
     crew: Crew<Office>,
     control_crew: Crew<ControlSurface>,
     counted: Counted,
+    keys: Arc<Keys>,
     is_draining: Arc<AtomicBool>,
     reload_asked: Arc<AtomicBool>,
 }
@@ -147,9 +149,11 @@ async fn run(
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };
+    let keys = Arc::new(Keys::new(&settings.api_keys, ambient.clock.now()));
     let premises = Premises {
         ambient: &ambient,
         counted: &counted,
+        keys: &keys,
         is_draining: &is_draining,
         listeners: &listeners,
         at: &at,
@@ -204,6 +208,7 @@ async fn run(
         crew,
         control_crew,
         counted,
+        keys,
         is_draining,
         reload_asked,
     })
@@ -228,8 +233,8 @@ impl Answer for Office {
         Office::now(self)
     }
 
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, scheme)
+    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+        self.incumbent().accept(peer, proxy, scheme)
     }
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response {

@@ -9,6 +9,7 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::config::Scope;
+use crate::domain::clock::Timestamp;
 use crate::http::body::ReadFault;
 use crate::http::{Response, reply};
 use crate::store::Unavailable;
@@ -32,6 +33,13 @@ impl ApiError {
     pub(super) fn missing_token() -> Self {
         let message = "Send a valid API key as `Authorization: Bearer KEY`.";
         Self::new(StatusCode::UNAUTHORIZED, "missing_token", message)
+    }
+
+    pub(super) fn key_expired(at: Timestamp) -> Self {
+        let at = at.to_rfc3339();
+        let message = format!("The API key was good until {at}: send the one that took its place.");
+        let error = Self::new(StatusCode::UNAUTHORIZED, "key_expired", message);
+        Self { details: json!({ "expired_at": at }), ..error }
     }
 
     pub(super) fn insufficient_scope(scope: Scope) -> Self {

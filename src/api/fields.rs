@@ -89,6 +89,12 @@ impl Fields {
         parse(text).map(Some).ok_or_else(invalid)
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, ApiError> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| ApiError::parameter_invalid(field, "expected true or false"))
+    }
+
     /// A whole number of seconds within `range`.
     pub(super) fn seconds(
         &self,

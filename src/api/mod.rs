@@ -5,6 +5,7 @@
 mod control;
 mod error;
 mod fields;
+mod key_uses;
 mod keys;
 mod metrics;
 mod reference;
@@ -27,9 +28,11 @@ use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, reply};
 use crate::sso::{Actor, Cause, Sso};
 use error::ApiError;
+pub use keys::Keys;
 pub use metrics::Figures;
 use reference::Reference;
-pub use v1::signed_order;
+use v1::Ears;
+pub use v1::{describe_key, signed_order};
 
 /// How a request reached the APIs.
 #[derive(Clone, Debug)]
@@ -58,11 +61,13 @@ impl Via {
 /// The APIs.
 pub struct Api {
     sso: Arc<Sso>,
-    keys: Vec<Arc<ApiKey>>,
+    keys: Arc<Keys>,
     /// Where visitors find each site, for links that are made away from it.
     homes: HashMap<SiteName, Origin>,
     reference: Reference,
     figures: Figures,
+    /// Places for those who listen to events.
+    ears: Ears,
     /// Whether no new visitors are let in any more.
     is_draining: Arc<AtomicBool>,
 }
@@ -79,13 +84,13 @@ impl Api {
     /// The APIs over `sso` for the holders of `keys`.
     pub fn new(
         sso: Arc<Sso>,
-        keys: Vec<ApiKey>,
+        keys: Arc<Keys>,
         homes: HashMap<SiteName, Origin>,
         figures: Figures,
         is_draining: Arc<AtomicBool>,
     ) -> Self {
         let reference = Reference::new(sso.sites.all().iter().map(|site| site.name.clone()).collect());
-        Self { sso, keys: keys.into_iter().map(Arc::new).collect(), homes, reference, figures, is_draining }
+        Self { sso, keys, homes, reference, figures, ears: Ears::default(), is_draining }
     }
 
     /// Answers a request.

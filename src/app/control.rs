@@ -1,7 +1,7 @@
 //! What answers on the control listener, and looks after what nobody else does.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,7 +150,8 @@ impl Answer for ControlSurface {
         self.clock.now()
     }
 
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Peer {
+    // Nobody is introduced here: that is for the public listeners.
+    fn connect(&self, peer: SocketAddr, _: Option<IpAddr>, scheme: Scheme) -> Peer {
         Peer::new(peer, scheme, &self.in_force().trusted_proxies)
     }
 

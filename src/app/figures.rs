@@ -44,8 +44,7 @@ impl Crowd {
     }
 
     fn entrance(&self, name: &'static str, most: usize, certificates: Option<Arc<Certificates>>) -> Entrance {
-        let Self { places, traffic } = self.clone();
-        Entrance { name, traffic, places, most, certificates }
+        Entrance { name, traffic: Arc::clone(&self.traffic), most, certificates }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
-use crate::api::Api;
+use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
@@ -44,6 +44,8 @@ pub(super) struct Addresses {
 pub(super) struct Premises<'a> {
     pub(super) ambient: &'a Ambient,
     pub(super) counted: &'a Counted,
+    /// The API keys that are good when they are asked for.
+    pub(super) keys: &'a Arc<Keys>,
     pub(super) is_draining: &'a Arc<AtomicBool>,
     /// Those under its settings, and where they are.
     pub(super) listeners: &'a Listeners,
@@ -71,6 +73,10 @@ impl Generation {
                 if site.allow_backend_login != before.allow_backend_login || !tells_the_same(site, before) {
                     consequences.retold.push(site.name.clone());
                 }
+                // Nobody will present their cookies any more, which are the upstream's from now on to see.
+                if site.cookie.name != before.cookie.name {
+                    consequences.removed.push(site.name.clone());
+                }
                 *site = in_place_of(before, site, edition);
             } else {
                 consequences.added.push(site.name.clone());
@@ -79,7 +85,7 @@ impl Generation {
         }
         let sites = Sites::new(settings.sites.clone());
         let gone = self.sso.sites.all().iter().filter(|site| sites.by_name(&site.name).is_none());
-        consequences.removed = gone.map(|site| site.name.clone()).collect();
+        consequences.removed.extend(gone.map(|site| site.name.clone()));
         let sso = self.sso.succeeded_by(sites);
         let next = Self::of(settings, sso, edition, Some(self), premises)?;
         Ok((next, consequences))
@@ -92,7 +98,7 @@ impl Generation {
         before: Option<&Self>,
         premises: &Premises<'_>,
     ) -> io::Result<Self> {
-        let Premises { ambient, counted, is_draining, listeners, at } = premises;
+        let Premises { ambient, counted, keys, is_draining, listeners, at } = premises;
         let (sso, server) = (Arc::new(sso), &settings.server);
         let homes = settings.sites.iter();
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
@@ -102,7 +108,7 @@ impl Generation {
         let exporter = exporter(&settings, before)?;
         let kept = (journal.clone(), exporter.clone());
         let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server, kept);
-        let keys = settings.api_keys.clone();
+        let keys = Arc::clone(keys);
         let api = Api::new(Arc::clone(&sso), keys, homes.collect(), figures, Arc::clone(is_draining));
         let api = Arc::new(api);
         let shared = Shared {

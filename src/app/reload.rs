@@ -40,6 +40,7 @@ impl Running {
         let premises = Premises {
             ambient: &self.ambient,
             counted: &self.counted,
+            keys: &self.keys,
             is_draining: &self.is_draining,
             listeners: &listeners,
             at: &at,
@@ -72,6 +73,7 @@ impl Running {
         let (public, control) = tokio::time::timeout(READY_WITHIN, readying).await.map_err(late)??;
 
         // From here on nothing fails.
+        self.keys.replace(&next.settings.api_keys);
         next.sso.come_into_force();
         next.sso.keep_audit_log_at(next.journal.audit.clone());
         next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
@@ -79,6 +81,7 @@ impl Running {
         listeners.show_certificates();
         public.go().await;
         control.go().await;
+        next.sso.supersede_others();
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, lookup_host};
 
-use super::Usage;
+use super::{Usage, say};
 use crate::config::Environment;
 use crate::http::body::read_up_to;
 
@@ -128,21 +128,35 @@ impl Client {
         ))
     }
 
-    /// All entries of a list, over all its pages.
+    /// Prints these members of all entries of the list called `name`, a line each.
+    pub(super) fn print_list(
+        &self,
+        name: &str,
+        email: Option<&str>,
+        site: Option<&str>,
+        members: &[&str],
+    ) -> anyhow::Result<()> {
+        for entry in self.list(name, email, site)? {
+            say(format_args!("{}", line(&entry, members)))?;
+        }
+        Ok(())
+    }
+
+    /// All entries of the list called `name`, over all its pages.
     pub(super) fn list(
         &self,
-        path: &str,
-        member: &str,
+        name: &str,
         email: Option<&str>,
         site: Option<&str>,
     ) -> anyhow::Result<Vec<Value>> {
+        let path = format!("/v1/{name}");
         let mut entries = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let parameters = [("email", email), ("site", site), ("cursor", cursor.as_deref())];
-            let target = query(path, &parameters);
+            let target = query(&path, &parameters);
             let page = self.call(Method::GET, &target, None)?;
-            let found = promised(&page, member, Value::is_array)?;
+            let found = promised(&page, name, Value::is_array)?;
             entries.extend(found.as_array().into_iter().flatten().cloned());
             cursor = member_of(&page, "next_cursor").as_str().map(ToOwned::to_owned);
             if cursor.is_none() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use zeroize::Zeroizing;
 
 use super::explain::Explain;
 use super::{difference, say, say_error};
@@ -42,6 +43,8 @@ pub(super) fn read(
 ) -> anyhow::Result<Result<Settings, config::Faults>> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = String::from_utf8(text).with_context(|| format!("{} is not UTF-8", file.display()))?;
+    // There may be secrets in it.
+    let text = Zeroizing::new(text);
     Ok(config::load(&text, &file.display().to_string(), environment))
 }
 

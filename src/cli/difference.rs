@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::{check, say};
 use crate::app;
-use crate::config::{Environment, Settings, differences};
-use crate::domain::site::SiteName;
+use crate::config::{Environment, Settings, Site, differences};
 
 /// Tells how `settings`, which were read from the file `new`, differ from what is in the file `old`, line by
 /// line, and what that takes.
@@ -39,12 +39,15 @@ pub(super) fn run(
             }
         }
     }
-    let names = |settings: &Settings| -> Vec<SiteName> {
-        settings.sites.iter().map(|site| site.name.clone()).collect()
+    // Who has the cookie of another name has none.
+    let goes_on = |site: &&Arc<Site>| {
+        settings
+            .sites
+            .iter()
+            .any(|other| (&other.name, &other.cookie.name) == (&site.name, &site.cookie.name))
     };
-    let staying = names(settings);
-    for gone in names(&before).into_iter().filter(|name| !staying.contains(name)) {
-        say(format_args!("the sessions of {gone} end"))?;
+    for gone in before.sites.iter().filter(|site| !goes_on(site)) {
+        say(format_args!("the sessions of {} end", gone.name))?;
     }
     let fixed = app::fixed(&before, settings);
     if !fixed.is_empty() {

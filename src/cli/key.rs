@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::Value;
 
-use super::say;
+use super::call::{Control, line, promised};
+use super::rotate::Rotate;
+use super::{ConfigFile, check, say};
+use crate::api::describe_key;
+use crate::config::Environment;
 use crate::domain::entropy::SystemEntropy;
 use crate::domain::opaque::SessionKey;
 use crate::domain::secret::SecretHash;
@@ -15,14 +21,85 @@ pub(super) enum Key {
     ///
     /// The key is for the program that calls the API, `secret_sha256` for an `[[api_key]]`.
     New,
+    /// Give an API key another secret, or sites another key to sign with, without an outage.
+    ///
+    /// An API key: the new secret is printed once, with the lines for the configuration, in which the old one
+    /// still counts for a while. With --write they are written into it. A running gateway notices that the file
+    /// has changed. Then give the new secret to the program that calls the API; `key list --used` tells when the
+    /// old one was used last.
+    ///
+    /// With --signing: the running gateway makes a key and publishes it. It signs a day later, when every
+    /// application can know it, and the old one is published for two hours more.
+    Rotate(Box<Rotate>),
+    /// List the secrets of all API keys, one a line, without the secrets themselves.
+    ///
+    /// With tabs between: name, kind, how the SHA-256 begins or the consumer key, whether it is a previous one,
+    /// its end, scopes, permission and sites of the key; with --used also when it was used last.
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask the running gateway in place of the file, and say when it was called with each secret last.
+    #[arg(long, conflicts_with = "config")]
+    used: bool,
+    #[command(flatten)]
+    control: Control,
 }
 
 impl Key {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Self::New = self;
-        let key = SessionKey::mint(&SystemEntropy).expose();
-        let hash = SecretHash::of(key.as_bytes()).to_hex();
-        say(format_args!("key            {key}\nsecret_sha256  {hash}"))?;
-        Ok(ExitCode::SUCCESS)
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::New => {
+                let key = SessionKey::mint(&SystemEntropy).expose();
+                let hash = SecretHash::of(key.as_bytes()).to_hex();
+                say(format_args!("key            {key}\nsecret_sha256  {hash}"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Rotate(rotate) => rotate.run(environment),
+            Self::List(list) => list.run(environment),
+        }
+    }
+}
+
+impl List {
+    fn run(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        if self.used {
+            let answer = self.control.client(environment)?.call(Method::GET, "/v1/keys", None)?;
+            let keys = promised(&answer, "keys", Value::is_array)?.as_array();
+            return keys.into_iter().flatten().try_for_each(|key| self.show(key)).map(|()| ExitCode::SUCCESS);
+        }
+        match check::read(&self.file.config, environment)? {
+            Ok(settings) => {
+                settings.api_keys.iter().try_for_each(|key| self.show(&describe_key(key, &[])))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(faults) => {
+                check::print(&faults);
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    fn show(&self, key: &Value) -> anyhow::Result<()> {
+        for secret in promised(key, "secrets", Value::is_array)?.as_array().into_iter().flatten() {
+            let name = line(key, &["name"]);
+            let hint = if secret.get("kind").is_some_and(|kind| kind == "oauth1") {
+                "consumer_key"
+            } else {
+                "sha256_begins"
+            };
+            let own = line(secret, &["kind", hint]);
+            let is_previous = secret.get("is_previous").and_then(Value::as_bool).unwrap_or_default();
+            let which = if is_previous { "previous" } else { "current" };
+            let (end, rights) =
+                (line(secret, &["expires_at"]), line(key, &["scopes", "permission", "sites"]));
+            let used =
+                if self.used { format!("\t{}", line(secret, &["last_used_at"])) } else { String::new() };
+            say(format_args!("{name}\t{own}\t{which}\t{end}\t{rights}{used}"))?;
+        }
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod explain;
 mod key;
 mod log;
 mod manual;
+mod rotate;
 mod serve;
 mod service;
 mod session;
@@ -89,7 +90,7 @@ enum Command {
     /// Look after the file of the embedded store.
     #[command(subcommand)]
     Store(store::Store),
-    /// Make API keys.
+    /// Make, rotate and list keys.
     #[command(subcommand)]
     Key(key::Key),
     /// Print the completions of this program for a shell.
@@ -136,7 +137,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(&environment),
         Command::User(user) => user.run(&environment),
         Command::Store(store) => store.run(&environment),
-        Command::Key(key) => key.run(),
+        Command::Key(key) => key.run(&environment),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Man(manual) => manual.run(Cli::command()),
     })

@@ -39,6 +39,7 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
                 _ = reload.recv() => {
                     running.reopen_logs();
                     running.reload_certificates();
+                    source.speak_up();
                     source.apply(&mut running).await;
                 }
                 _ = looks.tick() => {

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use super::call::{Control, line, promised, query};
+use super::call::{Control, promised, query};
 use super::{Usage, say};
 use crate::config::Environment;
 
@@ -41,11 +41,9 @@ impl Session {
     pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         match self {
             Self::List { email, site, control } => {
+                let members = ["id", "site", "email", "last_seen_at", "ends_at"];
                 let client = control.client(environment)?;
-                for entry in client.list("/v1/sessions", "sessions", email.as_deref(), site.as_deref())? {
-                    let members = ["id", "site", "email", "last_seen_at", "ends_at"];
-                    say(format_args!("{}", line(&entry, &members)))?;
-                }
+                client.print_list("sessions", email.as_deref(), site.as_deref(), &members)?;
             }
             Self::Revoke { id, email, control } => {
                 let target = match (&id, &email) {

@@ -12,6 +12,9 @@ use crate::config::{Environment, Faults, Settings};
 /// How often the file is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// After how many looks a file that could not be applied is tried again.
+const TRY_AGAIN: u32 = 10;
+
 /// What tells that a file has been written or replaced, without reading it.
 type Print = Option<(i64, i64, u64, u64)>;
 
@@ -25,13 +28,17 @@ pub(super) struct Source {
     seen: Print,
     /// As it was when it was read last, whatever came of it.
     read: Print,
+    /// What was last said about one that could not be applied: it is said once.
+    complaint: Option<String>,
+    /// How often it was looked at since then.
+    looks: u32,
 }
 
 impl Source {
     /// The file at `path`, which is about to be read, with these variables in it.
     pub(super) fn new(path: &Path, environment: Environment, log: Manner) -> Self {
         let seen = print(path);
-        Self { path: path.to_owned(), environment, log, seen, read: seen }
+        Self { path: path.to_owned(), environment, log, seen, read: seen, complaint: None, looks: 0 }
     }
 
     /// Reads the file, and what the command line says besides.
@@ -44,11 +51,19 @@ impl Source {
     }
 
     /// Whether the file is another one than was read, and nobody writes to it: the first half of a file
-    /// may well make sense, and leave open what the second half closes.
+    /// may well make sense, and leave open what the second half closes. One that could not be applied is
+    /// tried again now and then: the fault may be in a file that it names, which comes later.
     pub(super) fn is_to_be_read(&mut self) -> bool {
         let now = print(&self.path);
         let is_at_rest = std::mem::replace(&mut self.seen, now) == now;
-        is_at_rest && now != self.read
+        self.looks = self.looks.wrapping_add(1);
+        let is_due_again = self.complaint.is_some() && self.looks.is_multiple_of(TRY_AGAIN);
+        is_at_rest && (now != self.read || is_due_again)
+    }
+
+    /// Says once more what is wrong, if it is: somebody asks.
+    pub(super) fn speak_up(&mut self) {
+        self.complaint = None;
     }
 
     /// Reads the file and has it applied. If that cannot be, the log says why, and what is in force stays
@@ -65,13 +80,20 @@ impl Source {
         if let Err(error) = running.reload(settings).await {
             return self.refuse(before, [error.to_string().as_str()]);
         }
-        self.read = before;
+        (self.read, self.complaint) = (before, None);
         tracing::info!(target: "tollgate::config", file = %self.path.display(), "the configuration was applied");
         serve::announce(running);
     }
 
     fn refuse<'a>(&mut self, read: Print, faults: impl IntoIterator<Item = &'a str>) {
-        self.read = read;
+        let is_the_same = std::mem::replace(&mut self.read, read) == read;
+        self.looks = 0;
+        let faults: Vec<&str> = faults.into_iter().collect();
+        let complaint = faults.join("\n");
+        if is_the_same && self.complaint.as_ref() == Some(&complaint) {
+            return;
+        }
+        self.complaint = Some(complaint);
         for fault in faults {
             tracing::error!(target: "tollgate::config", fault);
         }

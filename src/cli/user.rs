@@ -44,15 +44,13 @@ impl User {
     pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         match self {
             Self::List { email, site, control } => {
+                let members = ["id", "email", "full_name", "account", "roles"];
                 let client = control.client(environment)?;
-                for entry in client.list("/v1/users", "users", email.as_deref(), site.as_deref())? {
-                    let members = ["id", "email", "full_name", "account", "roles"];
-                    say(format_args!("{}", line(&entry, &members)))?;
-                }
+                client.print_list("users", email.as_deref(), site.as_deref(), &members)?;
             }
             Self::SetRole { email, site, role, control } => {
                 let client = control.client(environment)?;
-                let found = client.list("/v1/users", "users", Some(&email), None)?;
+                let found = client.list("users", Some(&email), None)?;
                 let user = found.first().with_context(|| format!("there is no user {email}"))?;
                 let id = promised(user, "id", Value::is_string)?.as_str().unwrap_or_default();
                 let mut roles = serde_json::Map::new();

@@ -1,6 +1,7 @@
 //! `[site.identity.basic_auth]`: user name and password for an upstream that asks for them.
 
 use super::document::{Read, Reported};
+use super::identity;
 use super::section::Section;
 use super::text::Text;
 use crate::domain::identity::{Credentials, HeaderRule, HeaderTemplate, TemplateFault};
@@ -13,13 +14,14 @@ pub(super) fn read(identity: &mut Section<'_>) -> Read<Option<HeaderRule>> {
         return Ok(None);
     }
     let user = section.required_text("user", "\"{email}\"").and_then(|text| {
-        let user = template(&text)?;
+        let place = text.place.clone();
+        let user = template(text)?;
         if user.says(':') {
-            return Err(text.place.fault("has a colon, with which a user name ends", "leave it out"));
+            return Err(place.fault("has a colon, with which a user name ends", "leave it out"));
         }
         Ok(user)
     });
-    let password = section.required_text("password", "\"${APP_PASSWORD}\"").and_then(|text| template(&text));
+    let password = section.required_text("password", "\"${APP_PASSWORD}\"").and_then(template);
     section.finish();
     let credentials = Credentials::new(user?, password?);
     let several = || {
@@ -30,13 +32,16 @@ pub(super) fn read(identity: &mut Section<'_>) -> Read<Option<HeaderRule>> {
 }
 
 /// A template, of which no fault shows anything: it may be a password. What comes out of one variable
-/// is none, whatever braces stand in it.
-fn template(text: &Text<'_>) -> Read<HeaderTemplate> {
+/// or a file is none, whatever braces stand in it.
+fn template(text: Text<'_>) -> Read<HeaderTemplate> {
+    if text.is_in_file() {
+        return identity::fixed(text);
+    }
     let read = if text.is_one_variable() { HeaderTemplate::fixed } else { HeaderTemplate::parse };
     if text.as_str().is_empty() {
         return Err(text.place.fault("is empty", "write a name, a password, or a field such as {email}"));
     }
-    read(text.as_str()).map_err(|fault| refuse(text, &fault))
+    read(text.as_str()).map_err(|fault| refuse(&text, &fault))
 }
 
 fn refuse(text: &Text<'_>, fault: &TemplateFault) -> Reported {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::document::step;
+use super::secret_file;
 
 /// Keys whose values are nobody's business, wherever they stand.
 const SECRETS: [&str; 6] =
@@ -79,10 +80,10 @@ fn shown(key: &str, value: &Value) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
     let is_secret = SECRETS.contains(&last) || key == "store.url";
     match value {
-        Value::String(text) if is_one_variable(text) => format!("{text:?}"),
+        Value::String(text) if is_one_variable(text) || secret_file::is_named(text) => format!("{text:?}"),
         _ if is_secret || key.starts_with("trace.headers.") => "…".to_owned(),
-        // A header that says the same of everybody may well be a password.
-        Value::String(text) if key.contains(".identity.headers.") && !text.contains('{') => "…".to_owned(),
+        // What a header says of everybody may well be a password.
+        Value::String(text) if key.contains(".identity.headers.") => format!("{:?}", fields(text)),
         Value::String(text) if text.contains("://") => {
             let (shown, query) = text.split_once('?').map_or((text.as_str(), ""), |(url, _)| (url, "?…"));
             format!("\"{shown}{query}\"")
@@ -98,6 +99,18 @@ fn shown(key: &str, value: &Value) -> String {
         Value::Datetime(time) => time.to_string(),
         Value::Table(_) => "{…}".to_owned(),
     }
+}
+
+/// The fields of a template, without the text around them that could be something.
+fn fields(text: &str) -> String {
+    let mut shown = String::new();
+    for part in text.split_inclusive('}') {
+        let (literal, field) = part.split_at(part.find('{').unwrap_or(part.len()));
+        let says_something = literal.contains(|c: char| !matches!(c, ' ' | ',' | ';' | '|'));
+        shown.push_str(if says_something { "…" } else { literal });
+        shown.push_str(field);
+    }
+    shown
 }
 
 fn is_one_variable(text: &str) -> bool {
@@ -148,7 +161,12 @@ mod tests {
             (
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one\"",
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two\"",
-                "…",
+                "\"…\"",
+            ),
+            (
+                "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one {email}, {id}\"",
+                "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two {email}, {id}\"",
+                "\"…{email}, {id}\"",
             ),
             ("[trace.headers]\nX-Key = \"one\"", "[trace.headers]\nX-Key = \"two\"", "…"),
             (

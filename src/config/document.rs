@@ -25,12 +25,14 @@ pub(super) struct Document<'a> {
     newlines: Vec<usize>,
     pub(super) environment: &'a Environment,
     faults: RefCell<Vec<Fault>>,
+    remarks: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn new(text: &'a str, file: &str, environment: &'a Environment) -> Self {
         let newlines = text.match_indices('\n').map(|(offset, _)| offset).collect();
-        Self { file: file.into(), text, newlines, environment, faults: RefCell::default() }
+        let (faults, remarks) = (RefCell::default(), RefCell::default());
+        Self { file: file.into(), text, newlines, environment, faults, remarks }
     }
 
     /// What faults call the file: its path, where it has one.
@@ -56,6 +58,11 @@ impl<'a> Document<'a> {
             message = format!("{message} {key}");
         }
         place.fault(format!("this is not TOML: {message}"), "see https://toml.io for how it is written")
+    }
+
+    /// What was found that is no fault, but may well be a mistake.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        self.remarks.borrow().iter().map(ToString::to_string).collect()
     }
 
     /// The settings, if not one fault was found.
@@ -85,16 +92,23 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// Records a fault at this place.
     pub(super) fn fault(&self, problem: impl Into<String>, remedy: impl Into<String>) -> Reported {
-        let Self { document, key, line } = self;
-        let fault = Fault {
-            file: document.file.clone(),
-            line: *line,
-            key: key.clone(),
+        self.document.faults.borrow_mut().push(self.note(problem, remedy));
+        Reported(())
+    }
+
+    /// Records what is no fault at this place, but may well be a mistake.
+    pub(super) fn remark(&self, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.document.remarks.borrow_mut().push(self.note(problem, remedy));
+    }
+
+    fn note(&self, problem: impl Into<String>, remedy: impl Into<String>) -> Fault {
+        Fault {
+            file: self.document.file.clone(),
+            line: self.line,
+            key: self.key.clone(),
             problem: problem.into(),
             remedy: remedy.into(),
-        };
-        document.faults.borrow_mut().push(fault);
-        Reported(())
+        }
     }
 }
 

@@ -30,13 +30,7 @@ impl<'a> Groups<'a> {
         cookie: &Read<SiteCookie>,
     ) -> Read<Option<String>> {
         let Some(text) = section.text("sso_group")? else { return Ok(None) };
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-        let group = text.parse(
-            |name| is_name(name).then(|| name.to_owned()),
-            "cannot name a group",
-            "use 1 to 64 letters, digits, ., _ or -",
-        )?;
+        let group = text.name("cannot name a group")?;
         // Of what could not be read there is nothing more to say.
         let origin = public_url.as_ref().ok().cloned().flatten();
         self.0.push(Member { group: group.clone(), place: text.place.clone(), origin });

@@ -34,7 +34,7 @@ pub(super) fn read(mut section: Section<'_>) -> Read<(IdentityHeaders, Option<As
     section.finish();
     let mut own: Vec<Read<HeaderRule>> = Vec::new();
     for (name, place, template) in headers? {
-        let rule = template.and_then(|template| rule(name, &place, &template)).and_then(|rule| {
+        let rule = template.and_then(|template| rule(name, &place, template)).and_then(|rule| {
             let others = own.iter().flatten();
             if others.clone().any(|other| other.name() == rule.name()) {
                 return Err(written_twice(&place));
@@ -79,7 +79,7 @@ fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {
     Ok(headers.iter().filter_map(rule).collect())
 }
 
-fn rule(name: &str, place: &Place<'_>, template: &Text<'_>) -> Read<HeaderRule> {
+fn rule(name: &str, place: &Place<'_>, template: Text<'_>) -> Read<HeaderRule> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         place.fault("this is no header name", "use letters, digits and -, such as \"X-WEBAUTH-USER\"")
     });
@@ -87,11 +87,21 @@ fn rule(name: &str, place: &Place<'_>, template: &Text<'_>) -> Read<HeaderRule> 
         Some(owner) => Err(place.fault(owner.problem(), "use a name of its own, such as \"X-WEBAUTH-USER\"")),
         None => Ok(header),
     });
-    let template =
-        HeaderTemplate::parse(template.as_str()).map_err(|fault| refuse_template(template, &fault));
+    let template = if template.is_in_file() {
+        fixed(template)
+    } else {
+        HeaderTemplate::parse(template.as_str()).map_err(|fault| refuse_template(&template, &fault))
+    };
     header?;
     let unreadable = || place.fault("this is no header name", "use letters, digits and -");
     HeaderRule::new(name, template?).ok_or_else(unreadable)
+}
+
+/// What stands in a file is the header as it is: a secret by which the upstream knows the gateway.
+pub(super) fn fixed(text: Text<'_>) -> Read<HeaderTemplate> {
+    let (place, secret) = text.into_secret()?;
+    let refuse = |_| place.fault("what is in the file has control characters", "leave them out");
+    HeaderTemplate::fixed(secret.expose()).map_err(refuse)
 }
 
 fn refuse_template(template: &Text<'_>, fault: &TemplateFault) -> Reported {

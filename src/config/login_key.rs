@@ -83,7 +83,7 @@ fn id(section: &mut Section<'_>, taken: &mut KeyIds) -> Read<Option<String>> {
 
 fn secret(section: &mut Section<'_>) -> Read<Secret> {
     let text = section.required_text("secret", "\"${LOGIN_PAGE_SIGNING_KEY}\"")?;
-    let (place, secret) = text.into_secret();
+    let (place, secret) = text.into_secret()?;
     // A public key is known to everybody, and so would be what signs (RFC 8725 §2.1).
     if secret.expose().trim_start().starts_with("-----BEGIN ") {
         let problem = "this is a key for signatures of another kind, and no secret";

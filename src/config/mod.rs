@@ -3,7 +3,8 @@
 //! The file is read as a tree of values that know their places. A `section` reader asks for
 //! each key by its type, records what is wrong, and goes on; what nothing asked for is unknown.
 //! There is one module for each section of the file. Nothing here looks at the real environment,
-//! and of the disk at certificates alone.
+//! and
+//! of the disk at certificates and at secrets that have files of their own alone.
 
 mod api_key;
 mod basic_auth;
@@ -22,10 +23,13 @@ mod listeners;
 mod log;
 mod login_key;
 mod preset;
+mod proof;
 mod redis;
 mod requirement;
 mod rewrite;
+mod rotation;
 mod route;
+mod secret_file;
 mod section;
 mod server;
 mod settings;
@@ -48,9 +52,12 @@ pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
 pub use log::{AccessFormat, AccessLines, LogFormat, LogSettings};
+pub use proof::{Means, Proof};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
+pub use rotation::{FreshSecrets, Rotated, RotationFault, rotate};
 pub use settings::*;
 pub use trace::{Endpoint, SpanExport, TraceSettings, TraceTrust};
+pub use units::duration;
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
 pub use upstream_tls::{Authorities, UpstreamTls};
 
@@ -65,7 +72,8 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
     // What the parser could save of a broken file would only look as if keys were missing.
     let refused = errors.iter().map(|error| document.refuse_syntax(error)).last();
     let outcome = refused.map_or_else(|| read(Section::root(&document, root.get_ref())), Err);
-    document.conclude(outcome)
+    let remarks = document.remarks();
+    document.conclude(outcome).map(|settings| Settings { remarks, ..settings })
 }
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
@@ -94,6 +102,7 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
         trace: trace?,
         api_keys: api_keys?,
         sites: sites?,
+        remarks: Vec::new(),
     })
 }
 

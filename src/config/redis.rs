@@ -70,7 +70,7 @@ const MIN_SECRET_CHARS: usize = 16;
 pub(super) fn read(section: &mut Section<'_>) -> Read<RedisSettings> {
     let (ca, secret) = (ca(section), secret(section));
     // Not shown: there may be a password in it, and no telling where it ends in what is no URL.
-    let (place, url) = section.required_text("url", "\"redis://127.0.0.1:6379/\"")?.into_secret();
+    let (place, url) = section.required_text("url", "\"redis://127.0.0.1:6379/\"")?.into_secret()?;
     let refuse = |problem: &str| -> Reported { place.fault(problem, EXAMPLE) };
     let mut settings = parse(url.expose()).ok_or_else(|| refuse("this is not the URL of a Redis"))?;
     settings.secret = secret?;
@@ -113,7 +113,7 @@ fn ca(section: &mut Section<'_>) -> Read<Option<Vec<u8>>> {
 
 fn secret(section: &mut Section<'_>) -> Read<Option<Secret>> {
     let Some(text) = section.text("secret")? else { return Ok(None) };
-    let (place, secret) = text.into_secret();
+    let (place, secret) = text.into_secret()?;
     if secret.expose().chars().count() < MIN_SECRET_CHARS {
         let problem = format!("the secret has fewer than {MIN_SECRET_CHARS} characters");
         return Err(place.fault(problem, "`tollgate key new` makes one"));

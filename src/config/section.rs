@@ -13,6 +13,7 @@ use super::document::{Document, Place, Read, Reported, step};
 use super::spelling::nearest;
 use super::text::Text;
 use super::units;
+use crate::domain::clock::Timestamp;
 
 /// A table, or the absence of one whose keys all have defaults.
 pub(super) struct Section<'a> {
@@ -159,6 +160,24 @@ impl<'a> Section<'a> {
         within.ok_or_else(|| {
             text.refuse("is out of range", &format!("write a duration from {least} to {most}"))
         })
+    }
+
+    /// A moment, as TOML or a string has it; if it is there.
+    pub(super) fn time(&mut self, name: &'static str) -> Read<Option<Timestamp>> {
+        const REMEDY: &str = "write a date, a time and an offset, such as \"2027-01-31T12:00:00Z\"";
+        let Some((place, value)) = self.value(name) else {
+            return Ok(None);
+        };
+        match value {
+            DeValue::Datetime(written) => {
+                let time = Timestamp::from_rfc3339(&written.to_string());
+                time.map(Some).ok_or_else(|| place.fault(format!("{written} is not a moment"), REMEDY))
+            }
+            DeValue::String(_) => {
+                text(place, value)?.parse(Timestamp::from_rfc3339, "is not a moment", REMEDY).map(Some)
+            }
+            other => Err(mistyped(&place, "a moment", REMEDY, other)),
+        }
     }
 
     /// A size in bytes.

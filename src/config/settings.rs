@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::certificate::Certificate;
 use super::log::LogSettings;
+use super::proof::Proof;
 use super::redis::RedisSettings;
 use super::trace::TraceSettings;
 use super::upstream::Upstreams;
@@ -19,7 +20,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::host::{HostPattern, Origin, Scheme};
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::relocation::Relocations;
-use crate::domain::secret::{Secret, SecretHash};
+use crate::domain::secret::Secret;
 use crate::domain::session::SessionCap;
 use crate::domain::signed_login::LoginKey;
 use crate::domain::site::SiteName;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub api_keys: Vec<ApiKey>,
     /// `[[site]]`, at least one.
     pub sites: Vec<Arc<Site>>,
+    /// What was found in the file that is no fault, but may well be a mistake.
+    pub remarks: Vec<String>,
 }
 
 impl Settings {
@@ -48,7 +51,10 @@ impl Settings {
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let towards_sites = self.sites.iter().filter_map(|site| site.upstreams.tls.identity.as_ref());
         let certificates = self.server.certificates.iter().chain(&self.control.certificate);
-        certificates.chain(towards_sites).filter_map(|certificate| certificate.warning(now)).collect()
+        let certificates =
+            certificates.chain(towards_sites).filter_map(|certificate| certificate.warning(now));
+        let keys = self.api_keys.iter().filter_map(|key| key.warning(now));
+        self.remarks.iter().cloned().chain(certificates).chain(keys).collect()
     }
 }
 
@@ -112,19 +118,30 @@ pub enum StoreSettings {
 pub struct ApiKey {
     /// Its name in logs.
     pub name: String,
-    /// The hash of the bearer key.
-    pub secret: Option<SecretHash>,
+    /// What proves who uses it, at least one thing; what it has now stands before what it had.
+    pub proofs: Vec<Proof>,
     /// What the key may do.
     pub scopes: Vec<Scope>,
     /// Its level in the 23-compatible API.
     pub permission: PermissionLevel,
     /// The sites it may act for; `None` for all.
     pub sites: Option<Vec<SiteName>>,
-    /// Credentials for OAuth 1.0a, if it has any.
-    pub oauth1: Option<OAuth1Credentials>,
 }
 
 impl ApiKey {
+    /// What has ended of it at `now` and still stands in the file.
+    fn warning(&self, now: Timestamp) -> Option<String> {
+        let is_over = |proof: &&Proof| !proof.is_good(now);
+        let (name, over) = (&self.name, self.proofs.iter().filter(is_over).count());
+        match over {
+            0 => None,
+            _ if over == self.proofs.len() => {
+                Some(format!("the API key {name} has ended: nobody can use it"))
+            }
+            _ => Some(format!("a previous secret of the API key {name} has ended: take it out of the file")),
+        }
+    }
+
     /// Whether the key has `scope`, by itself or as `admin`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Place, Read, Reported, shorten};
 use super::environment::ExpansionFault;
+use super::secret_file;
 use crate::domain::secret::Secret;
 
 /// A string value and where it stands.
@@ -39,16 +40,29 @@ impl<'a> Text<'a> {
         self.literal().is_none() && name.is_some_and(|name| !name.contains('}'))
     }
 
-    /// The value as a secret, and the place for faults about it: nothing that could print it is
-    /// left.
-    pub(super) fn into_secret(self) -> (Place<'a>, Secret) {
-        (self.place, Secret::new(self.value.into_owned()))
+    /// Whether the value stands in a file of its own.
+    pub(super) fn is_in_file(&self) -> bool {
+        secret_file::is_named(self.written)
+    }
+
+    /// The value, or what is in the file that it names, as a secret, and the place for faults about it:
+    /// nothing that could print it is left.
+    pub(super) fn into_secret(self) -> Read<(Place<'a>, Secret)> {
+        if self.is_in_file() {
+            return secret_file::read(&self);
+        }
+        Ok((self.place, Secret::new(self.value.into_owned())))
     }
 
     /// The value as a path, which begins where the configuration file lies.
     pub(super) fn to_path(&self) -> PathBuf {
+        self.path_of(self.as_str())
+    }
+
+    /// The same for a part of the value.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
         let folder = Path::new(self.place.document.file()).parent();
-        folder.map_or_else(|| PathBuf::from(self.as_str()), |folder| folder.join(self.as_str()))
+        folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
     }
 
     /// What `parse` makes of the value; else a fault that reads `"value" PROBLEM`.
@@ -59,6 +73,17 @@ impl<'a> Text<'a> {
         remedy: &str,
     ) -> Read<T> {
         parse(&self.value).ok_or_else(|| self.refuse(problem, remedy))
+    }
+
+    /// The value, if something in this file may be called so; else a fault that reads `"value" PROBLEM`.
+    pub(super) fn name(&self, problem: &str) -> Read<String> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_name = |name: &str| (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+        self.parse(
+            |name| is_name(name).then(|| name.to_owned()),
+            problem,
+            "use 1 to 64 letters, digits, ., _ or -",
+        )
     }
 
     /// The one of `options` that the value names.
@@ -72,7 +97,16 @@ impl<'a> Text<'a> {
 
     /// Records a fault that reads `"value" PROBLEM`.
     pub(super) fn refuse(&self, problem: &str, remedy: &str) -> Reported {
-        self.place.fault(format!("{:?} {problem}", shorten(&without_secrets(self.written))), remedy)
+        self.place.fault(self.shown(problem), remedy)
+    }
+
+    /// Says that `"value" PROBLEM`, where that is no fault but may well be a mistake.
+    pub(super) fn remark(&self, problem: &str, remedy: &str) {
+        self.place.remark(self.shown(problem), remedy);
+    }
+
+    fn shown(&self, problem: &str) -> String {
+        format!("{:?} {problem}", shorten(&without_secrets(self.written)))
     }
 }
 

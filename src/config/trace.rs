@@ -128,7 +128,7 @@ fn header(
         return Err(place.fault("is no header that can be sent along", "write one such as Authorization"));
     };
     // Not shown, whatever is wrong with it.
-    let (place, secret) = value.into_secret();
+    let (place, secret) = value.into_secret()?;
     let Ok(mut value) = HeaderValue::from_str(secret.expose()) else {
         return Err(place.fault("has a character that no header has", "write visible ASCII characters"));
     };

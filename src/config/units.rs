@@ -25,7 +25,7 @@ const SIZES: [(&str, u64); 9] = [
 
 /// Reads a duration: whole numbers, each with a unit (`d`, `h`, `m`, `s`, `ms`), the larger units
 /// first, such as `30m` or `1h30m`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut units = TIMES.iter();
     let mut rest = text;
     let mut total = 0_u64;

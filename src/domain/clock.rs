@@ -40,6 +40,13 @@ impl Timestamp {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
 
+    /// Reads a date and a time of day with its offset (RFC 3339 §5.6), to the second; `None` if it is none,
+    /// or before the epoch.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let seconds = u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_second()).ok()?;
+        Some(Self(seconds.checked_mul(1000)?))
+    }
+
     /// RFC 3339 in UTC with seconds, as the APIs show times.
     pub fn to_rfc3339(self) -> String {
         let seconds = i64::try_from(self.as_secs()).unwrap_or(i64::MAX);

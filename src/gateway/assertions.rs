@@ -30,11 +30,14 @@ struct Kept {
     /// only the last is kept, so that nobody can fill the memory with names.
     issuer: Origin,
     assertion: Assertion,
+    /// How often keys had been withdrawn when it was signed.
+    withdrawn: u64,
 }
 
 impl Kept {
-    fn is_of(&self, live: &Arc<LiveSession>, issuer: &Origin, now: Timestamp) -> bool {
+    fn is_of(&self, live: &Arc<LiveSession>, issuer: &Origin, now: Timestamp, withdrawn: u64) -> bool {
         self.assertion.is_fresh(now)
+            && self.withdrawn == withdrawn
             && self.issuer == *issuer
             && (Arc::ptr_eq(&self.live, live) || says_the_same(&self.live.session, &live.session))
     }
@@ -56,15 +59,16 @@ impl Gateway {
         now: Timestamp,
     ) -> Result<Option<HeaderValue>, Fault> {
         let (Some(_), Some(live)) = (site.assertions, live) else { return Ok(None) };
+        let withdrawn = self.shared.sso.signing_keys_withdrawn();
         let mut all = self.assertions.0.borrow_mut();
         if let Some(kept) = all.get(&live.hash)
-            && kept.is_of(live, issuer, now)
+            && kept.is_of(live, issuer, now, withdrawn)
         {
             return Ok(Some(kept.assertion.value.clone()));
         }
         let assertion = self.shared.sso.assert(&live.session, issuer, now)?;
         let value = assertion.value.clone();
-        all.insert(live.hash, Kept { live: Arc::clone(live), issuer: issuer.clone(), assertion });
+        all.insert(live.hash, Kept { live: Arc::clone(live), issuer: issuer.clone(), assertion, withdrawn });
         Ok(Some(value))
     }
 

@@ -7,6 +7,8 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::address::Address;
 use super::front::Front;
 use super::told::Told;
@@ -67,6 +69,11 @@ impl Decision {
 
 /// Classes of statuses, as they are told.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The class of `status` among [`CLASSES`]. What is in none is taken for the last (RFC 9110 §15).
+fn class_of(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).saturating_sub(1).min(CLASSES.len() - 1)
+}
 
 /// The class of a request that was abandoned: 499, as the access log has it.
 const ABANDONED: usize = 3;
@@ -165,7 +172,7 @@ impl<'a> Course<'a> {
             told.tell(self, Outcome::answered(response, self.stopwatch.began, now));
         }
         let tally = self.tally();
-        tally.count(self.decision.get(), usize::from(response.status().as_u16() / 100).saturating_sub(1));
+        tally.count(self.decision.get(), class_of(response.status()));
         if let Some((sent, answered)) = self.stopwatch.laps() {
             let delay = self.stopwatch.began.micros_until(sent);
             tally.delay.observe_alone(delay);

@@ -36,6 +36,15 @@ pub(super) const GROUP_PATH: &str = "/.tollgate/group";
 /// Where the browser of somebody who logged out at another leaves its session.
 pub(super) const GROUP_LOGOUT_PATH: &str = "/.tollgate/group/logout";
 
+/// What a site of the group sends a browser to another one for.
+#[derive(Clone, Copy)]
+pub(super) enum Errand {
+    /// [`GROUP_PATH`].
+    Question,
+    /// [`GROUP_LOGOUT_PATH`].
+    Logout,
+}
+
 /// The longest URL to which a browser is sent: many servers take no longer ones, and no site a longer
 /// `return_url`. Who wants to go further is not asked about.
 const LONGEST_URL: usize = 8 * 1024;
@@ -81,18 +90,31 @@ impl Gateway {
         self.ask_group(request, visit, return_to)
     }
 
-    /// `/.tollgate/group`: is asked whether somebody is signed in here who wants to go on at another
-    /// site of the group.
+    /// Receives the browser of somebody whom another site of the group has sent here with this errand.
     pub(super) async fn group_endpoint(
         &self,
         request: &Request,
         visit: &Visit<'_>,
+        errand: Errand,
     ) -> Result<Response, Fault> {
         if let Some(instead) = deliberate_at_top(request, visit)? {
             return Ok(instead);
         }
-        let (sites, own) = (&self.shared.sso.sites, &visit.front.site);
         let (site, origin) = self.fellow(visit)?;
+        match errand {
+            Errand::Question => self.answer_fellow(visit, site, origin).await,
+            Errand::Logout => self.log_out_for_fellow(visit, site, origin).await,
+        }
+    }
+
+    /// Says to `site` whether somebody is signed in here who wants to go on there.
+    async fn answer_fellow(
+        &self,
+        visit: &Visit<'_>,
+        site: &Arc<Site>,
+        origin: &Origin,
+    ) -> Result<Response, Fault> {
+        let (sites, own) = (&self.shared.sso.sites, &visit.front.site);
         let parameter = |name| visit.parameter(name).unwrap_or_default();
         let state = LoginState::parse_own(&parameter("state")).ok_or(Fault::NotFound)?;
         // It is the other site's business where its visitors may be sent.
@@ -159,17 +181,14 @@ impl Gateway {
         Some(reply::redirect(reply::see_other(request.method()), &location))
     }
 
-    /// `/.tollgate/group/logout`: ends the session here of who logged out at another site of the group.
-    pub(super) async fn group_logout_endpoint(
+    /// Ends the session here of who logged out at `site`.
+    async fn log_out_for_fellow(
         &self,
-        request: &Request,
         visit: &Visit<'_>,
+        site: &Site,
+        origin: &Origin,
     ) -> Result<Response, Fault> {
-        if let Some(instead) = deliberate_at_top(request, visit)? {
-            return Ok(instead);
-        }
         let (sso, own) = (&self.shared.sso, &visit.front.site);
-        let (site, origin) = self.fellow(visit)?;
         self.leave(visit).await?;
         let named = visit.parameter("return_url");
         let return_to = named.map(|named| ReturnTo::parse(&named, origin, &site.hosts));

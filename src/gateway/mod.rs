@@ -36,7 +36,7 @@ pub use front::Front;
 pub use office::Office;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,9 +164,15 @@ impl Gateway {
         }
     }
 
-    /// A new connection from `peer` over `scheme`.
-    pub fn accept(&self, peer: SocketAddr, scheme: Scheme) -> Connection {
-        Connection::new(Peer::new(peer, scheme, &self.shared.trusted_proxies), self.shared.edition)
+    /// A new connection from `peer` over `scheme`, by the word of `proxy` if there is one.
+    pub fn accept(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+        let trusted = &self.shared.trusted_proxies;
+        let peer = Peer::new(peer, scheme, trusted);
+        let peer = match proxy {
+            Some(proxy) => peer.introduced_by(proxy, trusted),
+            None => peer,
+        };
+        Connection::new(peer, self.shared.edition)
     }
 
     /// The worker's deadlines.

@@ -7,7 +7,7 @@ use super::Gateway;
 use super::cross_site::is_foreign_form;
 use super::embedding::handover;
 use super::fault::Fault;
-use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH};
+use super::group::{Errand, GROUP_LOGOUT_PATH, GROUP_PATH};
 use super::redeem::{LOGIN_PATH, LOGOUT_PATH, REDEEM_PATH, confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::domain::opaque::LoginToken;
@@ -100,8 +100,8 @@ impl Gateway {
         }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
-            Endpoint::Group => self.group_endpoint(&request, visit).await,
-            Endpoint::GroupLogout => self.group_logout_endpoint(&request, visit).await,
+            Endpoint::Group => self.group_endpoint(&request, visit, Errand::Question).await,
+            Endpoint::GroupLogout => self.group_endpoint(&request, visit, Errand::Logout).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
                 if let Some(elsewhere) = self.ask_group_at_login(&request, visit, &return_to).await {
@@ -136,7 +136,13 @@ impl Gateway {
         // Another site's page does not press the button in the visitor's place.
         let is_pressed = by_post && !is_foreign_form(request.headers(), visit);
         let fields = if by_post {
-            read_up_to(request.into_body(), MAX_FORM).await?
+            let form = read_up_to(request.into_body(), MAX_FORM).await?;
+            // Whoever holds back a form until a key of the login page has been taken away is not to be
+            // judged as before. Anybody else's browser sends it again.
+            if !self.shared.sso.is_in_force() {
+                return Ok(reply::redirect(StatusCode::TEMPORARY_REDIRECT, REDEEM_PATH));
+            }
+            form
         } else {
             request.uri().query().unwrap_or_default().to_owned().into()
         };

@@ -16,6 +16,9 @@ use super::watch::Deadline;
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What there is for who asks a body for its next piece; `None` is its end.
+pub type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 /// The body of a request, whatever protocol it comes in.
 pub enum Incoming {
     /// There is none.
@@ -30,10 +33,7 @@ impl http_body::Body for Incoming {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::None => Poll::Ready(None),
             Self::Http2(body) => {
@@ -128,10 +128,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::Whole(whole) => Poll::Ready(whole.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Tunnel(_) => Poll::Ready(None),

@@ -25,23 +25,48 @@ pub struct Peer {
     pub is_trusted: bool,
     /// Its address as a header value.
     pub(super) text: HeaderValue,
+    introduction: Option<Box<Introduction>>,
+}
+
+/// What a proxy said when it passed on the connection.
+#[derive(Clone, Copy, Debug)]
+struct Introduction {
+    proxy: IpAddr,
+    named: IpAddr,
 }
 
 impl Peer {
     /// The peer at `socket`, which came in over `scheme`.
     pub fn new(socket: SocketAddr, scheme: Scheme, trusted: &[IpNet]) -> Self {
         let address = socket.ip().to_canonical();
-        // An address is visible ASCII: this cannot fail.
-        let text = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, scheme, is_trusted: trusts(trusted, &address), text }
+        let is_trusted = trusts(trusted, &address);
+        Self { address, scheme, is_trusted, text: text_of(address), introduction: None }
+    }
+
+    /// The same, where it was `proxy` that said so.
+    #[must_use]
+    pub fn introduced_by(mut self, proxy: IpAddr, trusted: &[IpNet]) -> Self {
+        let proxy = proxy.to_canonical();
+        self.introduction = Some(Box::new(Introduction { proxy, named: self.address }));
+        self.judge_by(trusted);
+        self
+    }
+
+    /// Looks anew whether it is a trusted proxy, and whether it was one that introduced it: else that one
+    /// is the peer itself.
+    pub fn judge_by(&mut self, trusted: &[IpNet]) {
+        if let Some(introduction) = self.introduction.as_deref() {
+            let Introduction { proxy, named } = *introduction;
+            self.address = if trusts(trusted, &proxy) { named } else { proxy };
+            self.text = text_of(self.address);
+        }
+        self.is_trusted = trusts(trusted, &self.address);
     }
 }
 
-impl Peer {
-    /// Looks anew whether it is a trusted proxy.
-    pub fn judge_by(&mut self, trusted: &[IpNet]) {
-        self.is_trusted = trusts(trusted, &self.address);
-    }
+fn text_of(address: IpAddr) -> HeaderValue {
+    // An address is visible ASCII: this cannot fail.
+    HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// The client of a request: the peer itself, or who is behind a trusted proxy.

@@ -39,10 +39,10 @@ impl UpstreamFigures {
 }
 
 impl Source for UpstreamFigures {
-    fn write(&self, page: &mut Page, now: Timestamp) {
-        let help = "Whether an upstream is given requests: it is not after failures in a row, or if its health checks fail.";
+    fn write(&self, page: &mut Page, _now: Timestamp) {
+        let help = "Whether an upstream is given whatever comes: after failures in a row it is not until it answers again, nor if its health checks fail.";
         page.begin("tollgate_upstream_up", Kind::Gauge, help);
-        self.each(|labels, member| page.figure(labels, u8::from(member.standing.is_up(now))));
+        self.each(|labels, member| page.figure(labels, u8::from(member.standing.is_up())));
         page.begin(
             "tollgate_upstream_failures_total",
             Kind::Counter,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::request_body::RequestBody;
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 
 /// The two ends of a handover of `body`.
 pub(super) fn handover(body: RequestBody) -> (Giver, Taker) {
@@ -102,10 +102,7 @@ impl Body for Taker {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let mut table = self.table.borrow_mut();
         if let Some(piece) = table.piece.take() {
             table.giver.take().into_iter().for_each(Waker::wake);

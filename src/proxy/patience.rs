@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 use crate::http::watch::Deadline;
 
 /// A body that breaks off when nothing comes for too long.
@@ -41,10 +41,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Patient<B> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         match (polled.is_pending(), this.waits) {

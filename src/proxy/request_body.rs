@@ -19,7 +19,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::ProxyError;
 use crate::config::Site;
 use crate::domain::session::LiveSession;
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::forged::is_forged;
 use crate::http::h1::Framing;
@@ -154,10 +154,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
             this.progress.client_is_silent();

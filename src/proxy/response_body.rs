@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::backend::{Busy, Link};
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::remarks::remove_label;
 
@@ -35,21 +35,13 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         let Some(link) = &mut this.link else { return Poll::Ready(None) };
         let mut frame = ready!(link.poll_frame(cx));
         match &mut frame {
             None => this.release(),
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    remove_hop_by_hop(trailers);
-                    remove_label(trailers);
-                }
-            }
+            Some(Ok(frame)) => clean(frame),
             Some(Err(_)) => this.link = None,
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -71,5 +63,13 @@ impl Drop for ResponseBody {
         if self.is_end_stream() {
             self.release();
         }
+    }
+}
+
+/// Takes out of trailers what is said to the gateway alone, as it is taken out of a head.
+pub(super) fn clean(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        remove_hop_by_hop(trailers);
+        remove_label(trailers);
     }
 }

@@ -80,9 +80,10 @@ impl Standing {
         }
     }
 
-    /// Whether it is given requests, as far as there are others.
-    pub(super) fn is_up(&self, now: Timestamp) -> bool {
-        self.trust(now) != Trust::None
+    /// Whether it is given whatever comes, as far as is known: that it may be tried again does not make
+    /// it well, and where nobody comes nobody tries.
+    pub(super) fn is_up(&self) -> bool {
+        self.out_until.load(Relaxed) == 0 && !self.is_unwell.load(Relaxed)
     }
 
     /// The names of its site and of itself.
@@ -171,8 +172,10 @@ mod tests {
         assert_eq!(standing.trust(START), Trust::None);
         assert_eq!(standing.state().out_until, Some(START.after(FIRST_PAUSE)));
         assert_eq!(standing.trust(START.after(FIRST_PAUSE)), Trust::Trial);
+        assert!(!standing.is_up());
         standing.answered();
         assert_eq!(standing.trust(START), Trust::Full);
+        assert!(standing.is_up());
         assert_eq!(standing.state().failures, 0);
     }
 

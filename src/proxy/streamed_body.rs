@@ -4,15 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 use hyper::body::Incoming;
 
 use super::backend::Busy;
 use super::handover::Giver;
+use super::response_body::clean;
 use super::trunk::Ride;
-use crate::http::body::BodyError;
-use crate::http::connection::remove_hop_by_hop;
-use crate::http::remarks::remove_label;
+use crate::http::body::{BodyError, Polled};
 
 const CUT: &str = "the upstream ended its answer before it was complete";
 
@@ -35,10 +34,7 @@ impl Body for StreamedBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         this.giver.poll(cx);
         let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
@@ -48,10 +44,7 @@ impl Body for StreamedBody {
             return Poll::Ready((!this.inner.is_end_stream()).then(|| Err(CUT.into())));
         };
         let mut frame = frame?;
-        if let Some(trailers) = frame.trailers_mut() {
-            remove_hop_by_hop(trailers);
-            remove_label(trailers);
-        }
+        clean(&mut frame);
         Poll::Ready(Some(Ok(frame)))
     }
 

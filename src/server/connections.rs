@@ -1,13 +1,13 @@
 //! Accepting connections, and what is asked of whoever answers on them.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::door::Door;
 use super::listen::BACKLOG;
@@ -15,7 +15,7 @@ use super::orders::Doors;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::Shortage;
-use super::traffic::Traffic;
+use super::traffic::{Place, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::watch::Watch;
@@ -26,8 +26,8 @@ pub trait Answer {
     /// What is known of a connection.
     type Connection;
 
-    /// A new connection from `peer` over `scheme`.
-    fn connect(&self, peer: SocketAddr, scheme: Scheme) -> Self::Connection;
+    /// A new connection from `peer` over `scheme`, which it is by the word of `proxy` if there is one.
+    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Self::Connection;
 
     /// Nothing is said on a connection for the time being.
     fn rest(&self, connection: &Self::Connection);
@@ -70,7 +70,7 @@ pub(super) struct Guest {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     /// Its place among all connections.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
     /// Its place among those of its worker.
     pub(super) seat: Seat,
 }
@@ -136,7 +136,8 @@ impl<A: Answer + 'static> Host<A> {
             permit = places.acquire_owned() => permit,
         };
         if let Ok(permit) = permit {
-            self.seat(stream, peer, permit, Arc::clone(door));
+            let place = Place::taken(permit, &self.limits.borrow().traffic);
+            self.seat(stream, peer, place, Arc::clone(door));
         }
     }
 
@@ -155,21 +156,20 @@ impl<A: Answer + 'static> Host<A> {
                     continue;
                 }
             };
-            let Some(Handed { stream, peer, permit, seat, door }) = handed else { return };
+            let Some(Handed { stream, peer, place, seat, door }) = handed else { return };
             if let Ok(stream) = TcpStream::from_std(stream) {
-                self.welcome(Guest { stream, peer, permit, seat }, door);
+                self.welcome(Guest { stream, peer, place, seat }, door);
             }
         }
     }
 
     /// Finds a worker for a connection.
-    fn seat(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, door: Arc<Door<()>>) {
-        self.limits.borrow().traffic.accepted.increment();
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, place: Place, door: Arc<Door<()>>) {
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
-            self.welcome(Guest { stream, peer, permit, seat }, door);
+            self.welcome(Guest { stream, peer, place, seat }, door);
         } else if let Ok(stream) = stream.into_std() {
-            Handed { stream, peer, permit, seat, door }.over();
+            Handed { stream, peer, place, seat, door }.over();
         }
     }
 

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 use tokio::time::Instant;
 
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::watch::Deadline;
 
@@ -184,10 +184,7 @@ impl http_body::Body for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         // Whoever asks for more has room for it.
         this.exchange.waiting_since.set(None);

@@ -24,11 +24,11 @@ pub(super) async fn receive<A: Answer + 'static>(
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let Guest { stream, peer, permit, seat } = guest;
+    let Guest { stream, peer, place, seat } = guest;
     if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }
-    drop((permit, seat));
+    drop((place, seat));
 }
 
 async fn welcome<A: Answer + 'static>(
@@ -38,18 +38,22 @@ async fn welcome<A: Answer + 'static>(
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
+    let mut proxy = None;
     if let Some(proxies) = &door.proxies {
         // Nobody else's word would count, and without one it is not known who is there.
         if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
             return Err("the peer is no trusted proxy".into());
         }
         let introduced = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
-        peer = introduced.unwrap_or(peer);
+        if let Some(introduced) = introduced {
+            proxy = Some(peer.ip());
+            peer = introduced;
+        }
     }
     // What most connections are not takes no room in those that are not.
     let Some(tls) = &door.tls else {
         let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
-        let known = answer.connect(peer, Scheme::Http);
+        let known = answer.connect(peer, proxy, Scheme::Http);
         if is_h2 {
             Box::pin(h2::converse(stream, known, answer, limits)).await?;
         } else {
@@ -66,7 +70,7 @@ async fn welcome<A: Answer + 'static>(
     }
     let stream = Box::new(shaken?);
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let known = answer.connect(peer, Scheme::Https);
+    let known = answer.connect(peer, proxy, Scheme::Https);
     if is_h2 {
         Box::pin(h2::converse(stream, known, answer, limits)).await?;
     } else {

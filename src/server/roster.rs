@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::door::Door;
+use super::traffic::Place;
 
 /// The workers of a crew.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ struct Member {
 pub(super) struct Handed {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
     pub(super) seat: Seat,
     /// The door through which it came.
     pub(super) door: Arc<Door<()>>,

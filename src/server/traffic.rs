@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::tls::Certificates;
 use crate::domain::clock::Timestamp;
@@ -14,8 +14,39 @@ use crate::metrics::{Counter, Kind, Page, Source};
 #[derive(Debug, Default)]
 pub struct Traffic {
     pub(super) accepted: Counter,
+    pub(super) closed: Counter,
     pub(super) shaken_hands: Counter,
     pub(super) failed_handshakes: Counter,
+}
+
+impl Traffic {
+    /// Connections that are open. Places that are free do not tell: of those, a change of settings may
+    /// take away more than there are.
+    fn open(&self) -> u64 {
+        // In this order, as whatever is closed was accepted before.
+        let closed = self.closed.value();
+        self.accepted.value().saturating_sub(closed)
+    }
+}
+
+/// A connection's place among all others. It is counted until this is dropped.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    traffic: Arc<Traffic>,
+}
+
+impl Place {
+    /// The place that `permit` gives to a connection that was accepted.
+    pub(super) fn taken(permit: OwnedSemaphorePermit, traffic: &Arc<Traffic>) -> Self {
+        traffic.accepted.increment();
+        Self { _permit: permit, traffic: Arc::clone(traffic) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.traffic.closed.increment();
+    }
 }
 
 /// The listeners of one crew.
@@ -24,9 +55,7 @@ pub struct Entrance {
     pub name: &'static str,
     /// What happens there.
     pub traffic: Arc<Traffic>,
-    /// The places for connections, of which those are missing that are taken.
-    pub places: Arc<Semaphore>,
-    /// How many places there are.
+    /// How many connections may be open at one time.
     pub most: usize,
     /// What clients are shown over TLS, if it is spoken.
     pub certificates: Option<Arc<Certificates>>,
@@ -47,7 +76,7 @@ impl Source for TrafficFigures {
     fn write(&self, page: &mut Page, _now: Timestamp) {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         page.begin("tollgate_connections", Kind::Gauge, "Connections that are open.");
-        self.tell(page, |entrance| wide(entrance.most.saturating_sub(entrance.places.available_permits())));
+        self.tell(page, |entrance| entrance.traffic.open());
         page.begin("tollgate_connections_limit", Kind::Gauge, "Connections that may be open at one time.");
         self.tell(page, |entrance| wide(entrance.most));
         page.begin("tollgate_connections_accepted_total", Kind::Counter, "Connections that were accepted.");

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::{Cause, Event, Sso};
 use crate::config::Site;
-use crate::domain::assertion::{Assertion, KeyRing};
+use crate::domain::assertion::{Assertion, KeyRing, Urgency};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Origin;
 use crate::domain::session::Session;
@@ -33,6 +33,8 @@ pub(super) struct Signers {
     by_site: HashMap<SiteName, Signer>,
     due_at: AtomicU64,
     is_busy: AtomicBool,
+    /// Counts how often a key was withdrawn before its time.
+    withdrawals: AtomicU64,
 }
 
 struct Signer {
@@ -48,8 +50,12 @@ impl Signer {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, ring: KeyRing) {
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
+    /// Keeps `ring` from `now` on, and says whether that withdraws the key that signed so far.
+    fn keep(&self, ring: KeyRing, now: Timestamp) -> bool {
+        let mut known = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let withdraws = known.as_ref().is_some_and(|known| known.is_withdrawn_by(&ring, now));
+        *known = Some(Arc::new(ring));
+        withdraws
     }
 }
 
@@ -61,7 +67,15 @@ impl Signers {
             Some((site.name.clone(), signer))
         };
         let by_site = sites.iter().filter_map(signer).collect();
-        Self { by_site, due_at: AtomicU64::new(0), is_busy: AtomicBool::new(false) }
+        let (due_at, withdrawals) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { by_site, due_at, is_busy: AtomicBool::new(false), withdrawals }
+    }
+
+    fn keep(&self, signer: &Signer, ring: KeyRing, now: Timestamp) {
+        if signer.keep(ring, now) {
+            // After the ring: whoever sees the number sees the ring as well.
+            self.withdrawals.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
@@ -69,6 +83,8 @@ impl Signers {
     /// The same for `sites` in the place of those so far: keys that are known stay so.
     pub(super) fn succeeded_by(&self, sites: &[Arc<Site>]) -> Self {
         let next = Self::new(sites);
+        // What was signed under the settings before may still be at hand.
+        next.withdrawals.store(self.withdrawals.load(Ordering::Acquire), Ordering::Release);
         for (site, signer) in &next.by_site {
             let known = self.by_site.get(site).and_then(Signer::known);
             *signer.ring.write().unwrap_or_else(PoisonError::into_inner) = known;
@@ -130,6 +146,47 @@ impl Sso {
         self.signers.is_busy.store(false, Ordering::Release);
     }
 
+    /// Gives `site`, which signs, another key, because somebody asked for it. Where the next one is on
+    /// its way already, it is left to come when it was to.
+    pub async fn rotate_signing_keys(
+        &self,
+        site: &SiteName,
+        urgency: Urgency,
+        cause: &Cause,
+    ) -> StoreResult<Arc<KeyRing>> {
+        let signer = self.signers.by_site.get(site).ok_or(Unavailable)?;
+        let now = self.now();
+        for _ in 0..ATTEMPTS {
+            let Some(present) = self.stores.keys.load(site.clone()).await? else {
+                // There is none yet, and so none to take the place of.
+                self.look_after(site, signer, now).await?;
+                return signer.known().ok_or(Unavailable);
+            };
+            let Some(next) = present.rotate(now, urgency) else {
+                self.signers.keep(signer, present, now);
+                return signer.known().ok_or(Unavailable);
+            };
+            if self.stores.keys.replace(site.clone(), next.clone()).await? {
+                self.note_change(site, &next, urgency, cause);
+                self.signers.keep(signer, next, now);
+                return signer.known().ok_or(Unavailable);
+            }
+        }
+        Err(Unavailable)
+    }
+
+    fn note_change(&self, site: &SiteName, ring: &KeyRing, urgency: Urgency, cause: &Cause) {
+        let keys: Vec<&str> = ring.keys().map(|key| key.id()).collect();
+        let is_compromised = urgency == Urgency::Compromised;
+        self.note(Event::SigningKeysChanged { site, keys: &keys, is_compromised }, cause);
+    }
+
+    /// How often keys were withdrawn before their time. What was signed before the last of these is not to
+    /// be sent any more; to be asked for before it is signed.
+    pub fn signing_keys_withdrawn(&self) -> u64 {
+        self.signers.withdrawals.load(Ordering::Acquire)
+    }
+
     async fn look_after(&self, site: &SiteName, signer: &Signer, now: Timestamp) -> StoreResult<()> {
         for _ in 0..ATTEMPTS {
             let present = self.stores.keys.load(site.clone()).await?;
@@ -139,13 +196,12 @@ impl Sso {
             };
             // What is there is good, whatever comes of the next.
             if let Some(ring) = present {
-                signer.keep(ring);
+                self.signers.keep(signer, ring, now);
             }
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
-                let keys: Vec<&str> = next.keys().map(|key| key.id()).collect();
-                self.note(Event::SigningKeysChanged { site, keys: &keys }, &Cause::GATEWAY);
-                signer.keep(next);
+                self.note_change(site, &next, Urgency::Planned, &Cause::GATEWAY);
+                self.signers.keep(signer, next, now);
                 return Ok(());
             }
         }

@@ -25,6 +25,8 @@ pub struct Told {
     pub site: Option<SiteName>,
     /// What there is to say of it: an object in JSON, in one line.
     pub json: String,
+    /// Another site that it tells of, and what whoever may not hear of that is told instead.
+    pub of_one_site: Option<(SiteName, String)>,
 }
 
 /// Events that are kept for those who listen. Who falls behind by more than this has lost some.
@@ -71,7 +73,7 @@ impl Chronicle {
     pub(super) fn note(&self, event: Event<'_>, cause: &Cause, now: Timestamp) {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0;
-        let is_alarming = matches!(event, Event::WrongKey);
+        let is_alarming = matches!(event, Event::WrongKey | Event::ExpiredKey);
         let kept_at = self.kept_at.read().unwrap_or_else(PoisonError::into_inner).clone();
         let is_shown = || is_alarming || tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO);
         if !is_heard && kept_at.is_none() && !is_shown() {
@@ -88,7 +90,11 @@ impl Chronicle {
             }
         }
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
-            let told = Told { event: event.name(), site: event.site().cloned(), json };
+            let of_one_site = event.other_site().and_then(|from| {
+                let details = event.of_one_site().details(cause, now);
+                Some((from.clone(), serde_json::to_string(&details).ok()?))
+            });
+            let told = Told { event: event.name(), site: event.site().cloned(), json, of_one_site };
             let _nobody_listens_any_more = self.listeners().send(Arc::new(told));
         }
     }
@@ -141,6 +147,7 @@ impl Chronicle {
             | Event::WrongKey
             | Event::SettingsChanged
             | Event::SessionChanged { .. }
+            | Event::ExpiredKey
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as AtomicOrdering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -28,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Consequences {
     /// Sites that are new.
     pub added: Vec<SiteName>,
-    /// Sites that are no more.
+    /// Sites that are no more, or whose visitors have lost their cookies.
     pub removed: Vec<SiteName>,
     /// Sites that tell their upstreams something else, or let others into their back ends.
     pub retold: Vec<SiteName>,
@@ -52,14 +53,28 @@ impl Sso {
             stores: self.stores.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            number: self.number.saturating_add(1),
+            latest: Arc::clone(&self.latest),
         }
     }
 
     /// These use cases come into force: the stores read sessions for their sites from now on.
     pub fn come_into_force(&self) {
         self.stores.sessions.serve(self.sites.all());
-        // Keys may be others now, or may see something else.
+    }
+
+    /// Every request that comes is answered by these use cases from now on. What those hear who listen ends:
+    /// keys may be others now, or may see something else. Sooner, whoever came again at once would be judged
+    /// by the settings before.
+    pub fn supersede_others(&self) {
+        self.latest.fetch_max(self.number, AtomicOrdering::AcqRel);
         self.chronicle.show_out();
+    }
+
+    /// Whether no other settings have come into force since these, so that requests come to others: what has
+    /// taken its time is to be judged by those.
+    pub fn is_in_force(&self) -> bool {
+        self.number >= self.latest.load(AtomicOrdering::Acquire)
     }
 
     /// `live`, which is good, with headers that the rules of `site` can read; `None` if it has ended
@@ -99,8 +114,8 @@ impl Sso {
         }
     }
 
-    /// Ends the sessions of sites that were removed at `since`. One of them may have come back since
-    /// then, and what began there after it is no matter of this.
+    /// Ends the sessions of sites that were removed at `since`, or took another cookie then. What began there
+    /// since then is no matter of this: a site may have come back.
     async fn end_all_of(&self, sites: &[SiteName], since: Timestamp) -> StoreResult<()> {
         let filter = SessionFilter { email_key: None, sites: Some(sites.to_vec()) };
         self.withdrawals.note(filter.clone());

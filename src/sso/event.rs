@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::cause::Cause;
+use super::cause::{Actor, Cause};
 use crate::domain::clock::Timestamp;
 use crate::domain::session::{End, SessionId};
 use crate::domain::site::SiteName;
@@ -42,8 +42,10 @@ pub enum Event<'a> {
     UserDeleted { user: UserId },
     /// Somebody presented an API key that there is not.
     WrongKey,
-    /// A site has other keys to sign with.
-    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str] },
+    /// Somebody presented what an API key had until its end.
+    ExpiredKey,
+    /// A site has other keys to sign with: as it was time, or as somebody asked for them.
+    SigningKeysChanged { site: &'a SiteName, keys: &'a [&'a str], is_compromised: bool },
     /// A request waits for its visitor's login.
     RequestParked { site: &'a SiteName, bytes: usize },
     /// It goes on.
@@ -99,6 +101,7 @@ impl<'a> Event<'a> {
             Self::UserChanged { .. } => "user_changed",
             Self::UserDeleted { .. } => "user_deleted",
             Self::WrongKey => "wrong_key",
+            Self::ExpiredKey => "expired_key",
             Self::SigningKeysChanged { .. } => "signing_keys_changed",
             Self::RequestParked { .. } => "request_parked",
             Self::RequestResumed { .. } => "request_resumed",
@@ -122,9 +125,27 @@ impl<'a> Event<'a> {
             | Self::SigningKeysChanged { site, .. }
             | Self::RequestParked { site, .. }
             | Self::RequestResumed { site } => Some(site),
-            Self::UserChanged { .. } | Self::UserDeleted { .. } | Self::WrongKey | Self::SettingsChanged => {
-                None
-            }
+            Self::UserChanged { .. }
+            | Self::UserDeleted { .. }
+            | Self::WrongKey
+            | Self::ExpiredKey
+            | Self::SettingsChanged => None,
+        }
+    }
+
+    /// The other site that it tells of, if there is one.
+    pub(super) const fn other_site(self) -> Option<&'a SiteName> {
+        match self {
+            Self::TokenIssued { from: Some((site, _)), .. } => Some(site),
+            _ => None,
+        }
+    }
+
+    /// What is left of it for whoever may not hear of that other site.
+    pub(super) const fn of_one_site(self) -> Self {
+        match self {
+            Self::TokenIssued { site, user, from: _ } => Self::TokenIssued { site, user, from: None },
+            other => other,
         }
     }
 
@@ -146,7 +167,7 @@ impl<'a> Event<'a> {
         match self {
             Self::TokenIssued { user, from, .. } => Details {
                 user: number(user),
-                by: about.by.or(from.map(|_| "sso_group")),
+                by: about.by.or((cause.actor == Actor::Visitor).then_some("sso_group")),
                 from_site: from.map(|(site, _)| site.as_str()),
                 from_session: from.map(|(_, session)| session.to_string()),
                 ..about
@@ -166,9 +187,12 @@ impl<'a> Event<'a> {
             Self::UserCreated { user, .. } | Self::UserChanged { user } | Self::UserDeleted { user } => {
                 Details { user: Some(user.number()), ..about }
             }
-            Self::SigningKeysChanged { keys, .. } => Details { keys: Some(keys.join(" ")), ..about },
+            Self::SigningKeysChanged { keys, is_compromised, .. } => {
+                let reason = is_compromised.then_some("compromised");
+                Details { keys: Some(keys.join(" ")), reason, ..about }
+            }
             Self::RequestParked { bytes, .. } => Details { bytes: Some(bytes), ..about },
-            Self::RequestResumed { .. } | Self::WrongKey | Self::SettingsChanged => about,
+            Self::RequestResumed { .. } | Self::WrongKey | Self::ExpiredKey | Self::SettingsChanged => about,
         }
     }
 }
@@ -227,11 +251,11 @@ impl Details<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cause::{Actor, Circumstances};
+    use super::super::cause::Circumstances;
     use super::*;
 
     /// How many kinds of events there are: whoever adds one is told to say so here.
-    const KINDS: usize = 17;
+    const KINDS: usize = 18;
 
     fn number(event: Event<'_>) -> usize {
         match event {
@@ -252,6 +276,7 @@ mod tests {
             Event::RequestParked { .. } => 14,
             Event::RequestResumed { .. } => 15,
             Event::SettingsChanged => 16,
+            Event::ExpiredKey => 17,
         }
     }
 
@@ -275,10 +300,11 @@ mod tests {
             Event::UserChanged { user },
             Event::UserDeleted { user },
             Event::WrongKey,
-            Event::SigningKeysChanged { site, keys: &["a", "b"] },
+            Event::SigningKeysChanged { site, keys: &["a", "b"], is_compromised: true },
             Event::RequestParked { site, bytes: 5 },
             Event::RequestResumed { site },
             Event::SettingsChanged,
+            Event::ExpiredKey,
         ];
         assert_eq!(events.map(number).to_vec(), (0..KINDS).collect::<Vec<_>>());
         let circumstances = Circumstances { client: "192.0.2.7".parse().unwrap(), request_id: "r1".into() };

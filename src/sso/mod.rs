@@ -29,6 +29,7 @@ pub use sessions::SessionChange;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -70,6 +71,9 @@ pub struct Sso {
     stores: Stores,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// How many there were before these, and before those that are in force.
+    number: u32,
+    latest: Arc<AtomicU32>,
 }
 
 impl Sso {
@@ -89,6 +93,8 @@ impl Sso {
             stores,
             clock,
             entropy,
+            number: 0,
+            latest: Arc::default(),
         }
     }
 

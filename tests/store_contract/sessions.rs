@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::email::Email;
 use tollgate::domain::entropy::SeededEntropy;
@@ -244,6 +245,18 @@ async fn begin(stores: &Stores, seed: u64, email: &str, on: &str, most: u32, ful
         .unwrap()
 }
 
+/// How many of the sessions that `logins` began were not ended by another one of them.
+pub(crate) async fn left_of(logins: Vec<JoinHandle<Admission>>) -> usize {
+    let (mut begun, mut evicted) = (0, 0);
+    for login in logins {
+        if let Admission::Begun(ended) = login.await.unwrap() {
+            begun += 1;
+            evicted += ended.len();
+        }
+    }
+    begun - evicted
+}
+
 #[tokio::test]
 async fn the_oldest_makes_room() {
     for Kept { stores, .. } in all() {
@@ -303,14 +316,7 @@ async fn however_many_begin_at_once_no_more_stay_than_may() {
                     tokio::spawn(async move { begin(&stores, seed, email, "wiki", 3, full).await })
                 })
                 .collect();
-            let (mut begun, mut evicted) = (0, 0);
-            for login in logins {
-                if let Admission::Begun(ended) = login.await.unwrap() {
-                    begun += 1;
-                    evicted += ended.len();
-                }
-            }
-            assert_eq!(begun - evicted, 3);
+            assert_eq!(left_of(logins).await, 3);
             assert_eq!(listed(&stores, of(email), after(50)).await.len(), 3);
         }
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::domain::session::{End, LiveSession, SessionCap, Standing, WhenFull};
-use tollgate::domain::token::Refusal;
 use tollgate::domain::user::Account;
-use tollgate::store::{Admission, Beginning, SessionFilter, Stores, UserChange};
+use tollgate::store::{Beginning, SessionFilter, Stores, UserChange};
 
 use crate::restart::{find, provision};
-use crate::sessions::live;
-use crate::tokens::{claim, grant, token};
+use crate::sessions::{left_of, live};
+use crate::tokens::{assert_one_took_it, claim, grant, token};
 use crate::{Kept, START, after, open};
 
 /// Two stores over one file.
@@ -81,14 +80,7 @@ async fn a_token_is_taken_once_by_whomever() {
                 )
             })
             .into();
-        let mut won = 0;
-        for racer in racers {
-            match racer.await.unwrap() {
-                Ok(()) => won += 1,
-                Err(refusal) => assert_eq!(refusal, Refusal::Used),
-            }
-        }
-        assert_eq!(won, 1);
+        assert_one_took_it(racers).await;
     }
 }
 
@@ -133,14 +125,7 @@ async fn a_cap_holds_for_both_together() {
                 tokio::spawn(async move { stores.sessions.insert(session, beginning).await.unwrap() })
             })
             .collect();
-        let (mut begun, mut evicted) = (0, 0);
-        for login in logins {
-            if let Admission::Begun(ended) = login.await.unwrap() {
-                begun += 1;
-                evicted += ended.len();
-            }
-        }
-        assert_eq!(begun - evicted, 3);
+        assert_eq!(left_of(logins).await, 3);
         for stores in [&one, &other] {
             soon("both have the same three", async || {
                 let page =

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::entropy::{SeededEntropy, SystemEntropy};
 use tollgate::domain::identity::Identity;
@@ -43,6 +44,18 @@ pub(crate) fn token(seed: u64) -> TokenHash {
 
 async fn take(stores: &Stores, hash: TokenHash, claim: Claim, now: Timestamp) -> Result<(), Refusal> {
     stores.tokens.take(hash, claim, now).await.unwrap().map(drop)
+}
+
+/// Of all who tried to take one token, one did, and the others came too late.
+pub(crate) async fn assert_one_took_it(racers: Vec<JoinHandle<Result<(), Refusal>>>) {
+    let mut won = 0;
+    for racer in racers {
+        match racer.await.unwrap() {
+            Ok(()) => won += 1,
+            Err(refusal) => assert_eq!(refusal, Refusal::Used),
+        }
+    }
+    assert_eq!(won, 1);
 }
 
 #[tokio::test]
@@ -167,14 +180,7 @@ async fn of_many_who_take_a_token_at_once_one_gets_it() {
                     })
                 })
                 .collect();
-            let mut won = 0;
-            for racer in racers {
-                match racer.await.unwrap() {
-                    Ok(()) => won += 1,
-                    Err(refusal) => assert_eq!(refusal, Refusal::Used),
-                }
-            }
-            assert_eq!(won, 1);
+            assert_one_took_it(racers).await;
         }
     }
 }

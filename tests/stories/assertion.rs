@@ -152,8 +152,7 @@ async fn it_is_signed_once_in_minutes_and_anew_when_the_session_changes() {
     let first = told(&mut member, &upstream).await;
     gateway.advance(seconds(149));
     for _ in 0..3 {
-        let mut elsewhere = Visitor::at(&gateway);
-        elsewhere.jar = member.jar.clone();
+        let mut elsewhere = member.tab();
         assert_eq!(told(&mut elsewhere, &upstream).await, first, "not for each connection either");
     }
     gateway.advance(seconds(1));

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use crate::support::http2::{H2Upstream, Stream};
-use crate::support::{Answer, FakeUpstream, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, seconds};
+use crate::support::{
+    Answer, FakeUpstream, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, seconds, serving,
+};
 
 fn site(upstreams: &[String]) -> SitePlan {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -26,29 +27,26 @@ struct Moody {
 
 impl Moody {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("has an address");
         let (slams, requests) = (Arc::new(AtomicBool::new(true)), Arc::<AtomicUsize>::default());
-        let moody = Self { address, slams: Arc::clone(&slams), requests: Arc::clone(&requests) };
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (slams, requests) = (Arc::clone(&slams), Arc::clone(&requests));
-                tokio::spawn(async move {
-                    let mut request = vec![0; 8192];
-                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                        requests.fetch_add(1, Ordering::SeqCst);
-                        if slams.load(Ordering::SeqCst) {
-                            return;
-                        }
-                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nmoody";
-                        if stream.write_all(answer).await.is_err() {
-                            return;
-                        }
+        let (does_slam, count) = (Arc::clone(&slams), Arc::clone(&requests));
+        let address = serving(move |mut stream| {
+            let (slams, requests) = (Arc::clone(&does_slam), Arc::clone(&count));
+            async move {
+                let mut request = vec![0; 8192];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    requests.fetch_add(1, Ordering::SeqCst);
+                    if slams.load(Ordering::SeqCst) {
+                        return;
                     }
-                });
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nmoody";
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
             }
-        });
-        moody
+        })
+        .await;
+        Self { address, slams, requests }
     }
 
     fn url(&self) -> String {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::support::h2::Honest;
 use crate::support::http2::H2Upstream;
@@ -14,6 +14,7 @@ use crate::support::tls::session;
 use crate::support::wire::Reader;
 use crate::support::{
     Ask, Authority, Connection, FakeUpstream, HANG, Plan, Response, SITE, SitePlan, TestGateway, Visitor,
+    serving,
 };
 
 /// An upstream that knows people by their connections. A connection says hello to whoever proved on
@@ -35,20 +36,17 @@ struct Seen {
 
 impl WindowsServer {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let seen = Arc::<Seen>::default();
         let all = Arc::clone(&seen);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let number = all.opened.fetch_add(1, Ordering::SeqCst) + 1;
-                let seen = Arc::clone(&all);
-                tokio::spawn(async move {
-                    converse(stream, number, &seen).await;
-                    seen.closed.fetch_add(1, Ordering::SeqCst);
-                });
+        let address = serving(move |stream| {
+            let number = all.opened.fetch_add(1, Ordering::SeqCst) + 1;
+            let seen = Arc::clone(&all);
+            async move {
+                converse(stream, number, &seen).await;
+                seen.closed.fetch_add(1, Ordering::SeqCst);
             }
-        });
+        })
+        .await;
         Self { address, seen }
     }
 

@@ -6,6 +6,9 @@ use tokio::net::TcpStream;
 
 use crate::support::{FakeUpstream, HANG, MASTER_KEY, Plan, SITE, SitePlan, TestGateway, Visitor};
 
+/// A key that comes when all places are taken.
+const LAST: &str = "comes-too-late-0123456789abcdefghijk";
+
 /// Somebody who listens.
 struct Listener {
     stream: TcpStream,
@@ -168,24 +171,56 @@ async fn a_key_hears_what_it_may_see_and_no_more() {
 #[tokio::test]
 async fn there_is_room_for_so_many_who_listen_and_who_leaves_makes_room() {
     let upstream = FakeUpstream::start().await;
-    let gateway = Plan::new(&upstream).start().await;
+    let secrets = [1, 2, 3].map(|number| format!("watches-{number}-0123456789abcdefghijklm"));
+    let plan = secrets.iter().enumerate().fold(Plan::new(&upstream), |plan, (number, secret)| {
+        plan.key(&format!("name = \"k{number}\"\nsecret = {secret:?}\nscopes = [\"read:sessions\"]"))
+    });
+    let gateway =
+        plan.key(&format!("name = \"last\"\nsecret = {LAST:?}\nscopes = [\"read:sessions\"]")).start().await;
+    let full = async |key: &str| {
+        let refused = gateway.api().with_key(Some(key)).get("/v1/events").await;
+        assert_eq!((refused.status, refused.error_code().as_str()), (429, "too_many_requests"));
+        assert_eq!(refused.header("retry-after").as_deref(), Some("30"));
+    };
     let mut listeners = Vec::new();
-    for _ in 0..64 {
-        listeners.push(Listener::of(&gateway, MASTER_KEY, "").await);
+    for key in secrets.iter().map(String::as_str).chain([MASTER_KEY]) {
+        for _ in 0..16 {
+            listeners.push(Listener::of(&gateway, key, "").await);
+        }
+        // With one key nobody takes the places of those who have another.
+        full(key).await;
     }
-    let refused = gateway.api().get("/v1/events").await;
-    assert_eq!((refused.status, refused.error_code().as_str()), (429, "too_many_requests"));
-    assert_eq!(refused.header("retry-after").as_deref(), Some("30"));
+    full(LAST).await;
     // Everything else goes on.
     assert_eq!(gateway.api().get("/v1/sessions").await.status, 200);
     drop(listeners);
-    let again = async {
-        loop {
-            let mut next = Listener::ask(&gateway, MASTER_KEY, "").await;
-            if next.until("\r\n").await.starts_with("HTTP/1.1 200 ") {
-                return;
+    for key in [LAST, MASTER_KEY] {
+        let again = async {
+            loop {
+                let mut next = Listener::ask(&gateway, key, "").await;
+                if next.until("\r\n").await.starts_with("HTTP/1.1 200 ") {
+                    return;
+                }
             }
-        }
-    };
-    tokio::time::timeout(HANG, again).await.expect("who left has made room");
+        };
+        tokio::time::timeout(HANG, again).await.expect("who left has made room");
+    }
+}
+
+#[tokio::test]
+async fn who_listens_is_judged_anew_when_keys_may_be_others() {
+    let upstream = FakeUpstream::start().await;
+    let watcher = "watches-it-all-0123456789abcdefghijklm";
+    let key = |name: &str| format!("name = {name:?}\nsecret = {watcher:?}\nscopes = [\"read:sessions\"]");
+    let mut gateway = Plan::new(&upstream).key(&key("watcher")).start().await;
+    let mut listener = Listener::of(&gateway, watcher, "").await;
+    gateway.reload(&Plan::new(&upstream)).await.unwrap();
+    let last = listener.event().await;
+    assert_eq!(last, json!({ "event": "end", "reason": "reload" }));
+    let again = gateway.api().with_key(Some(watcher)).get("/v1/events").await;
+    assert_eq!(again.status, 401, "{}", again.text());
+    // Others come again, and hear what happens under the new settings.
+    let mut other = Listener::of(&gateway, MASTER_KEY, "").await;
+    gateway.login_page().token_for("jane@example.com").await;
+    assert_eq!(other.event().await["event"], "user_created");
 }

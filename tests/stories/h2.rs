@@ -7,7 +7,7 @@ use http_body_util::Full;
 use tokio::time::timeout;
 
 use crate::support::h2::{
-    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Honest, Outcome, PREFACE, Raw, block, frame, get,
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Honest, Outcome, PREFACE, Raw, block, frame, get, post,
 };
 use crate::support::{
     Answer, Authority, Connection, FakeUpstream, HANG, Plan, SITE, TestGateway, Visitor, settle,
@@ -340,13 +340,7 @@ async fn a_body_is_as_long_as_it_says_or_no_request() {
     for (said, sent) in [("5", "0123456789"), ("10", "01234"), ("0", "x")] {
         let mut raw = Raw::begin(gateway.http).await;
         let stream = raw.next_stream();
-        let head = block(&[
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":authority", b"site.test"),
-            (b":path", b"/public/a"),
-            (b"content-length", said.as_bytes()),
-        ]);
+        let head = post("/public/a", &[(b"content-length", said.as_bytes())]);
         raw.send(&frame(HEADERS, END_HEADERS, stream, &head)).await;
         raw.send(&frame(DATA, END_STREAM, stream, sent.as_bytes())).await;
         let outcome = raw.outcome(stream).await;
@@ -414,12 +408,7 @@ async fn a_server_that_stops_says_so_and_finishes_what_runs() {
 
     let mut busy = Raw::begin(gateway.http).await;
     let upload = busy.next_stream();
-    let head = block(&[
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":authority", b"site.test"),
-        (b":path", b"/public/slow"),
-    ]);
+    let head = post("/public/slow", &[]);
     busy.send(&frame(HEADERS, END_HEADERS, upload, &head)).await;
     busy.send(&frame(DATA, 0, upload, b"the first half, ")).await;
     settle().await;

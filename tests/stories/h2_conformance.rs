@@ -22,9 +22,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
 
-use crate::support::{FakeUpstream, Plan, settle};
+use crate::support::{FakeUpstream, Plan, serving, settle};
 use play::Verdict;
 
 /// Cases in which either does not do as demanded.
@@ -218,18 +217,13 @@ async fn the_gateway_does_right_whatever_the_library_below_it_does_right() {
 
 /// The library alone, with a service that answers as the upstream does.
 async fn library() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let _best_effort = stream.set_nodelay(true);
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .max_concurrent_streams(100)
-                .serve_connection(TokioIo::new(stream), service_fn(say_hello));
-            tokio::spawn(connection);
-        }
-    });
-    address
+    serving(|stream| {
+        let _best_effort = stream.set_nodelay(true);
+        http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(100)
+            .serve_connection(TokioIo::new(stream), service_fn(say_hello))
+    })
+    .await
 }
 
 async fn say_hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

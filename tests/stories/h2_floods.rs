@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::h2::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Honest, Outcome, PING, PRIORITY, RST_STREAM,
-    Raw, SETTINGS, WINDOW_UPDATE, block, frame, get,
+    Raw, SETTINGS, WINDOW_UPDATE, block, frame, get, post,
 };
 use crate::support::{Answer, FakeUpstream, HANG, Plan, Program, SITE, TestGateway, settle};
 
@@ -27,12 +27,7 @@ async fn others_go_on(gateway: &TestGateway) {
 async fn frames_that_lead_nowhere_end_the_connection() {
     let upstream = FakeUpstream::start().await;
     let gateway = gateway(&upstream).await;
-    let post = block(&[
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":authority", b"site.test"),
-        (b":path", b"/public/a"),
-    ]);
+    let post = post("/public/a", &[]);
     let begin = frame(HEADERS, END_HEADERS, 1, &post);
     let unfinished = frame(HEADERS, END_STREAM, 1, &get("/public/a"));
     for (name, before, flood) in [

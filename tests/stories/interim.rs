@@ -2,40 +2,25 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{HANG, Plan, SitePlan, TestGateway};
+use crate::support::{ByHand, HANG, TestGateway, read_until};
 
-async fn begin() -> (TestGateway, TcpListener, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    let gateway = Plan::of(SitePlan::new("intranet", "site.test", address)).start().await;
+async fn begin() -> (TestGateway, ByHand, TcpStream) {
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let visitor = TcpStream::connect(gateway.http).await.expect("connects");
-    (gateway, listener, visitor)
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
-    timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0
-}
-
-async fn read_until(stream: &mut TcpStream, needle: &str) -> String {
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains(needle) {
-        let read = timeout(HANG, stream.read_buf(&mut text)).await.expect("more bytes").expect("reads");
-        assert!(read > 0, "ended without {needle:?}: {:?}", String::from_utf8_lossy(&text));
-    }
-    String::from_utf8_lossy(&text).into_owned()
+    (gateway, by_hand, visitor)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test]
 async fn early_hints_come_while_the_page_is_still_being_made() {
-    let (_gateway, listener, mut visitor) = begin().await;
+    let (_gateway, by_hand, mut visitor) = begin().await;
     visitor.write_all(b"GET /public/page HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     for (hint, shown) in [("</a.css>; rel=preload", "</a.css>; rel=preload"), ("</b.js>", "</b.js>")] {
         let head = format!(
@@ -64,11 +49,11 @@ async fn early_hints_come_while_the_page_is_still_being_made() {
 
 #[tokio::test]
 async fn they_come_while_a_body_is_still_being_sent() {
-    let (_gateway, listener, mut visitor) = begin().await;
+    let (_gateway, by_hand, mut visitor) = begin().await;
     let head =
         "POST /public/form HTTP/1.1\r\nHost: site.test\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n";
     visitor.write_all(head.as_bytes()).await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     // To say that the body may come is the gateway's; what the upstream says of it goes no further.
     assert_eq!(read_until(&mut visitor, "\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     read_until(&mut upstream, "\r\n\r\n").await;
@@ -83,9 +68,9 @@ async fn they_come_while_a_body_is_still_being_sent() {
 
 #[tokio::test]
 async fn a_client_that_cannot_understand_them_gets_none() {
-    let (_gateway, listener, mut visitor) = begin().await;
+    let (_gateway, by_hand, mut visitor) = begin().await;
     visitor.write_all(b"GET /public/page HTTP/1.0\r\nHost: site.test\r\n\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     let both = format!("HTTP/1.1 103 Early Hints\r\nLink: </c.css>\r\n\r\n{OK}");
     upstream.write_all(both.as_bytes()).await.expect("writes");
@@ -95,9 +80,9 @@ async fn a_client_that_cannot_understand_them_gets_none() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_only_its_own_answer_up() {
-    let (_gateway, listener, mut visitor) = begin().await;
+    let (_gateway, by_hand, mut visitor) = begin().await;
     visitor.write_all(b"GET /public/page HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     // As many as are borne with, each nearly as long as a head may be: more than waits for anybody.
     let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(250 * 1024));

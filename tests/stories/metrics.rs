@@ -274,6 +274,50 @@ async fn handshakes_are_counted_and_certificates_have_an_end() {
     assert!(figures.get(&series).parse::<u64>().unwrap() > 1_763_800_000, "{:?}", figures.0);
 }
 
+#[tokio::test]
+async fn other_settings_leave_what_was_counted_as_it_is() {
+    let (upstream, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let mut gateway = Plan::new(&upstream).start().await;
+    let mut visitor = Visitor::at(&gateway);
+    visitor.sign_in(&gateway.login_page(), "jane@example.com").await;
+    visitor.get(&format!("{SITE}/a")).await;
+    Visitor::at(&gateway).get("http://nowhere.test/").await;
+    let before = Figures::of(&gateway.api()).await;
+    let connections = "tollgate_connections_accepted_total{listener=\"public\"}";
+    let accepted = before.get(connections).to_owned();
+    assert_eq!(
+        (before.requests("intranet", "2xx", "allowed"), before.requests("", "4xx", "refused")),
+        ("1", "1")
+    );
+
+    // What changed and what did not: tallies are the site's, not the settings'.
+    let with_wiki = || SitePlan::new("wiki", "wiki.test", upstream.address());
+    for plan in [Plan::new(&upstream).and_site(with_wiki()), Plan::new(&other).and_site(with_wiki())] {
+        gateway.reload(&plan).await.unwrap();
+        visitor.get(&format!("{SITE}/a")).await;
+    }
+    Visitor::at(&gateway).get("http://nowhere.test/").await;
+    let after = Figures::of(&gateway.api()).await;
+    assert_eq!(
+        (after.requests("intranet", "2xx", "allowed"), after.requests("", "4xx", "refused")),
+        ("3", "2")
+    );
+    assert_eq!(after.get("tollgate_tokens_redeemed_total{site=\"intranet\"}"), "1");
+    assert_eq!(after.get("process_start_time_seconds"), before.get("process_start_time_seconds"));
+    let more = |series: &str| after.get(series).parse::<u64>().unwrap();
+    assert!(more(connections) > accepted.parse().unwrap());
+    let told = |upstream: &FakeUpstream| {
+        let address = upstream.address();
+        more(&format!(
+            "tollgate_upstream_response_seconds_count{{site=\"intranet\",upstream=\"http://{address}\"}}"
+        ))
+    };
+    assert_eq!(told(&other), 1);
+    // A site that is no more has no figures.
+    gateway.reload(&Plan::new(&other)).await.unwrap();
+    assert_eq!(Figures::of(&gateway.api()).await.get("tollgate_sessions_started_total{site=\"wiki\"}"), "0");
+}
+
 /// Everything that a gateway may tell, where there is something to tell of everything.
 async fn everything() -> (TestGateway, Figures) {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());

@@ -138,8 +138,7 @@ async fn of_two_logins_at_once_one_sends_it_again() {
     let address = format!("{SITE}{}", local(&second.location()));
     let mut tabs = Vec::new();
     for _ in 0..8 {
-        let mut tab = Visitor::at(&gateway);
-        tab.jar = visitor.jar.clone();
+        let mut tab = visitor.tab();
         let address = address.clone();
         tabs.push(tokio::spawn(async move { tab.get(&address).await.status }));
     }

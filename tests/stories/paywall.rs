@@ -4,12 +4,12 @@
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use crate::support::h2::Honest;
 use crate::support::http2::{H2Upstream, Stream};
 use crate::support::{
-    Answer, Ask, FakeUpstream, Plan, Response, SITE, SitePlan, TestGateway, Visitor, links_of, parameter,
+    Answer, Ask, ByHand, FakeUpstream, Plan, Response, SITE, SitePlan, TestGateway, Visitor, links_of,
+    parameter,
 };
 
 const SECRET: &str = "the rest of the article";
@@ -299,9 +299,7 @@ async fn on_a_path_where_nobody_is_asked_a_label_is_a_mistake_of_the_site() {
 
 #[tokio::test]
 async fn whatever_kind_of_answer_it_is_it_is_withheld() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let site = SitePlan::new("intranet", "site.test", listener.local_addr().unwrap());
-    let gateway = Plan::of(site).start().await;
+    let (gateway, upstream) = ByHand::behind(|site| site).await;
     let head = "X-Access-Required: gold\r\nSet-Cookie: secret=1\r\n";
     for (what, method, fields, answer) in [
         (
@@ -378,7 +376,7 @@ async fn whatever_kind_of_answer_it_is_it_is_withheld() {
             "{method} /optional/a HTTP/1.1\r\nHost: site.test\r\nAccept: application/json\r\n{fields}{end}"
         );
         let said = async {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut stream = upstream.accept().await;
             let mut request_bytes = [0; 8192];
             let read = stream.read(&mut request_bytes).await.unwrap();
             assert!(read > 0);
@@ -395,9 +393,7 @@ async fn whatever_kind_of_answer_it_is_it_is_withheld() {
 
 #[tokio::test]
 async fn early_hints_with_a_label_wait_for_the_answer_and_so_reach_nobody() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let site = SitePlan::new("intranet", "site.test", listener.local_addr().unwrap());
-    let gateway = Plan::of(site).start().await;
+    let (gateway, upstream) = ByHand::behind(|site| site).await;
     let visitor = member(&gateway, &json!({})).await;
     let cookie = format!("Cookie: tollgate={}\r\n", visitor.session_cookie().unwrap());
     for name in ["X-Access-Required", "x_access_required"] {
@@ -405,7 +401,7 @@ async fn early_hints_with_a_label_wait_for_the_answer_and_so_reach_nobody() {
         let request =
             format!("GET /a HTTP/1.1\r\nHost: site.test\r\nAccept: a/b\r\n{cookie}Connection: close\r\n\r\n");
         assert!(connection.send(request.as_bytes()).await);
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut stream = upstream.accept().await;
         let mut request_bytes = [0; 8192];
         assert!(stream.read(&mut request_bytes).await.unwrap() > 0);
         let early =

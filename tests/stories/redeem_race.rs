@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Connection, FakeUpstream, LOGIN_URL, Plan, SITE, Visitor, seconds};
+use crate::support::{Crowd, FakeUpstream, LOGIN_URL, Plan, SITE, Visitor, seconds};
 
 const TOKENS: usize = 1_000;
 const BROWSERS: u8 = 30;
@@ -15,27 +15,14 @@ async fn of_thirty_browsers_with_one_token_exactly_one_gets_in() {
     let plan = Plan::new(&upstream).site(|site| site.with("session_idle", "\"24h\""));
     let gateway = plan.server("workers", "8").start().await;
     let login_page = gateway.login_page();
-    // Every browser has an address and a kept connection of its own.
-    let mut browsers: Vec<Connection> = Vec::new();
-    for number in 1..=BROWSERS {
-        browsers.push(Visitor::at(&gateway).at_address(1, number).connect().await);
-    }
+    let mut browsers = Crowd::at(&gateway, BROWSERS).await;
     for number in 0..TOKENS {
         // So that nobody is slowed down for having come too late too often.
         gateway.advance(seconds(3));
         let email = format!("visitor-{}@example.com", number % 50);
         let token = login_page.token(json!({ "email": email, "full_name": "A Visitor" })).await;
-        // All but the last byte goes ahead: then one byte each sets them off together.
-        let request = format!("GET /closed?sso={token} HTTP/1.1\r\nHost: site.test\r\n\r\n");
-        let (ahead, last) = request.as_bytes().split_at(request.len() - 1);
-        for part in [ahead, last] {
-            for browser in &mut browsers {
-                assert!(browser.send(part).await, "the connection is kept");
-            }
-        }
         let mut sessions = 0;
-        for browser in &mut browsers {
-            let answer = browser.receive("GET").await.expect("an answer");
+        for answer in browsers.follow(&format!("/closed?sso={token}")).await {
             assert_eq!(answer.status, 302, "{answer:?}");
             if answer.headers.all("set-cookie").iter().any(|cookie| cookie.starts_with("tollgate=")) {
                 sessions += 1;

@@ -22,10 +22,14 @@ pub(crate) async fn two(
     url: &str,
     site: fn(SitePlan) -> SitePlan,
 ) -> [TestGateway; 2] {
-    let plan = over(Plan::new(upstream).site(site), url);
+    two_of(over(Plan::new(upstream).site(site), url)).await
+}
+
+/// Two gateways by one plan, with one clock.
+pub(crate) async fn two_of(plan: Plan) -> [TestGateway; 2] {
     let first = plan.clone().start().await;
     let second = plan.beside(&first).start().await;
-    // Until both have found the Redis, and hear from each other.
+    // Until both have found their store, and hear from each other.
     for gateway in [&first, &second] {
         is_ready(gateway).await;
     }

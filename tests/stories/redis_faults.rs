@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::redis::{asks, is_told, over};
 use crate::servers::redis::{Server, wait_until};
 use crate::servers::relay::Relay;
-use crate::support::{FakeUpstream, Plan, Response, SITE, TestGateway, Visitor, seconds};
+use crate::support::{FakeUpstream, HANG, Plan, Response, SITE, TestGateway, Visitor, seconds};
 
 /// What a login page is told that wants a token.
 async fn issue(gateway: &TestGateway, email: &str) -> Response {
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     async fn is_well_again(&mut self) {
-        is_told(&mut self.visitor, 200, seconds(4)).await;
+        is_told(&mut self.visitor, 200, HANG).await;
         let mut other = Visitor::at(&self.gateway);
         other.sign_in(&self.gateway.login_page(), "joe@example.com").await;
         assert_eq!(asks(&mut other).await, 200);
@@ -107,7 +107,7 @@ async fn silent_behind_a_cable_that_is_blocked_or_cut() {
     // A cable that is cut for a moment is not even noticed.
     for _ in 0..5 {
         cable.cut();
-        is_told(&mut scene.visitor, 200, seconds(2)).await;
+        is_told(&mut scene.visitor, 200, HANG).await;
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_replica_of_something_else() {
     // It becomes a copy of the other one, which is empty.
     wait_until("it is a copy", || server.ask(&["INFO", "replication"]).contains("master_link_status:up"));
     server.ask(&["REPLICAOF", "NO", "ONE"]);
-    is_told(&mut scene.visitor, 302, seconds(4)).await;
+    is_told(&mut scene.visitor, 302, HANG).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::support::{Connection, FakeUpstream, HANG, Plan, Program, SitePlan, settle};
+use crate::support::{Authority, Connection, FakeUpstream, HANG, Plan, Program, SitePlan, settle};
 
 /// Replaces the file as an editor does: another one takes its place.
 fn write(program: &Program, text: &str) {
@@ -165,4 +165,20 @@ async fn a_file_that_is_being_written_is_not_read() {
     let get = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
     assert_eq!(connection.exchange(get, "GET").await.unwrap().status, 302);
     assert_eq!(said(&program), (1, 0));
+}
+
+#[tokio::test]
+async fn a_file_that_names_another_which_comes_later_is_applied_when_that_is_there() {
+    let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
+    let plan = Plan::new(&upstream).server("http", "[\"127.0.0.1:0\"]");
+    let program = Program::start(&plan).await;
+    let files = authority.issue("site", &["site.test"]);
+    let away = files.key.with_extension("away");
+    std::fs::rename(&files.key, &away).unwrap();
+    write(&program, &plan.certificate(files.clone()).to_toml());
+    has_said(&program, (0, 1)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(said(&program), (0, 1), "it is said once");
+    std::fs::rename(&away, &files.key).unwrap();
+    has_said(&program, (1, 1)).await;
 }

@@ -2,19 +2,23 @@
 //! judged by what the client saw, and by what the upstream saw. It takes less than a second by
 //! construction; no story measures that.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpStream, UnixListener};
 use tokio::time::timeout;
 use tollgate::store::Stores;
 
 use crate::outage::Frail;
 use crate::redis::over;
 use crate::servers::redis::Server;
-use crate::support::{HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, seconds, settle};
+use crate::support::{
+    ByHand, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, encoded, minutes, read_until, rest, seconds,
+    settle,
+};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -28,34 +32,17 @@ trait Side: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Side for T {}
 
-async fn read_until(stream: &mut (impl AsyncRead + Unpin + ?Sized), needle: &str) -> String {
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains(needle) {
-        let read = timeout(HANG, stream.read_buf(&mut text)).await;
-        let more = matches!(read, Ok(Ok(1..)));
-        assert!(more, "{read:?} without {needle:?}: {:?}", String::from_utf8_lossy(&text));
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// All that comes until the connection ends; a reset is an end.
-async fn rest(stream: &mut (impl AsyncRead + Unpin + ?Sized)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _reset_is_an_end = timeout(HANG, stream.read_to_end(&mut bytes)).await.expect("an end");
-    bytes
-}
-
 /// Where the story itself is the upstream.
 enum Behind {
-    Tcp(TcpListener),
+    Tcp(ByHand),
     Unix(UnixListener),
 }
 
 impl Behind {
     async fn tcp() -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let url = format!("http://{}", listener.local_addr().expect("has an address"));
-        (Self::Tcp(listener), url)
+        let by_hand = ByHand::start().await;
+        let url = by_hand.url();
+        (Self::Tcp(by_hand), url)
     }
 
     fn unix(folder: &std::path::Path) -> (Self, String) {
@@ -64,13 +51,13 @@ impl Behind {
     }
 
     async fn accept(&self) -> Box<dyn Side> {
-        let accepting = async {
-            match self {
-                Self::Tcp(listener) => Box::new(listener.accept().await.expect("accepts").0) as Box<dyn Side>,
-                Self::Unix(listener) => Box::new(listener.accept().await.expect("accepts").0),
+        match self {
+            Self::Tcp(by_hand) => Box::new(by_hand.accept().await),
+            Self::Unix(listener) => {
+                let accepted = timeout(HANG, listener.accept()).await.expect("a connection");
+                Box::new(accepted.expect("accepts").0)
             }
-        };
-        timeout(HANG, accepting).await.expect("a connection")
+        }
     }
 }
 
@@ -415,14 +402,20 @@ async fn and_so_at_nodes_that_share_nothing_but_a_redis() {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever() {
+/// Jane's events, at a gateway over a store that the story holds up.
+async fn events_over_frail_store() -> (Arc<Frail>, TestGateway, Run) {
     let (behind, url) = Behind::tcp().await;
     let (frail, stores) = Frail::stores();
     let gateway = plan(url, |site| site).start_over(stores).await;
     let mut jane = Visitor::at(&gateway);
     jane.sign_in(&gateway.login_page(), "jane@example.com").await;
-    let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+    let events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+    (frail, gateway, events)
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever() {
+    let (frail, _gateway, mut events) = events_over_frail_store().await;
     for is_down in [true, false] {
         frail.is_down.store(is_down, Ordering::SeqCst);
         tokio::time::sleep(seconds(3)).await;
@@ -436,12 +429,7 @@ async fn a_store_that_does_not_answer_leaves_what_runs_its_time_but_not_for_ever
 #[tokio::test]
 async fn what_the_store_finds_when_it_is_asked_counts() {
     for (ending, goes_on) in [(None, true), (Some("/v1/sessions?email=jane%40example.com"), false)] {
-        let (behind, url) = Behind::tcp().await;
-        let (frail, stores) = Frail::stores();
-        let gateway = plan(url, |site| site).start_over(stores).await;
-        let mut jane = Visitor::at(&gateway);
-        jane.sign_in(&gateway.login_page(), "jane@example.com").await;
-        let mut events = Run::begin(Kind::Events, &gateway, &behind, &cookie_of(&jane)).await;
+        let (frail, gateway, mut events) = events_over_frail_store().await;
         frail.is_vague.store(true, Ordering::SeqCst);
         if let Some(sessions) = ending {
             assert_eq!(gateway.api().delete(sessions).await.status, 200);

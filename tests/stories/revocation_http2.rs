@@ -8,13 +8,13 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::support::http2::{H2Upstream, Stream};
-use crate::support::{HANG, Plan, SitePlan, TestGateway, Visitor};
+use crate::support::{ByHand, HANG, Plan, SitePlan, TestGateway, Visitor, read_until, rest};
 
 /// A gateway that speaks HTTP/2 in the plain, and two people who are signed in, by their cookies.
 async fn gateway(upstream: &str) -> (TestGateway, String, String) {
@@ -194,17 +194,13 @@ async fn streams_of_a_session_are_reset_on_both_sides_and_others_go_on() {
 
 #[tokio::test]
 async fn a_stream_ends_the_connection_that_it_has_for_itself_behind_the_gateway() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    let (gateway, jane, joe) = gateway(&format!("http://{address}")).await;
+    let upstream = ByHand::start().await;
+    let (gateway, jane, joe) = gateway(&upstream.url()).await;
     let client = Client::at(&gateway).await;
     let accept = async || {
-        let mut server = timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0;
-        let mut head = Vec::new();
-        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-            assert!(server.read_buf(&mut head).await.expect("reads") > 0);
-        }
-        (server, String::from_utf8(head).expect("is text"))
+        let mut server = upstream.accept().await;
+        let head = read_until(&mut server, "\r\n\r\n").await;
+        (server, head)
     };
     let begin = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
     let mut servers = Vec::new();
@@ -240,8 +236,7 @@ async fn a_stream_ends_the_connection_that_it_has_for_itself_behind_the_gateway(
     end_of_jane(&gateway).await;
     let mut stays = servers.remove(0);
     for (mut server, expected) in servers.into_iter().zip([&b""[..], b"", b"", TO_SERVER]) {
-        let mut rest = Vec::new();
-        let _reset_is_an_end = timeout(HANG, server.read_to_end(&mut rest)).await.expect("an end");
+        let rest = rest(&mut server).await;
         let expected = String::from_utf8_lossy(expected);
         assert!(String::from_utf8_lossy(&rest).trim_end().ends_with(&*expected), "{rest:?}");
         assert!(!rest.ends_with(b"0\r\n\r\n"), "{rest:?}");
@@ -278,9 +273,8 @@ async fn a_visitor_in_http_1_is_cut_off_from_a_stream_behind_the_gateway() {
             "{line}\r\nHost: site.test\r\nSec-Fetch-Mode: cors\r\nConnection: close\r\nCookie: {jane}\r\n\r\n{piece}"
         );
         client.write_all(head.as_bytes()).await.expect("asks");
-        let mut seen = Vec::new();
-        while is_answered && !seen.ends_with(b"first\r\n") {
-            assert!(client.read_buf(&mut seen).await.expect("reads") > 0);
+        if is_answered {
+            read_until(&mut client, "first\r\n").await;
         }
         clients.push(client);
     }
@@ -291,8 +285,7 @@ async fn a_visitor_in_http_1_is_cut_off_from_a_stream_behind_the_gateway() {
         assert_eq!(reason, Reason::CANCEL, "{path}");
     }
     for (mut client, expected) in clients.into_iter().zip(["", "session_ended", "", "session_ended"]) {
-        let mut rest = Vec::new();
-        let _reset_is_an_end = timeout(HANG, client.read_to_end(&mut rest)).await.expect("an end");
+        let rest = rest(&mut client).await;
         let rest = String::from_utf8_lossy(&rest);
         assert!(rest.contains(expected) && rest.is_empty() == expected.is_empty(), "{rest}");
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::servers::redis::free_port;
-use crate::support::{Ask, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, settle};
+use crate::support::{Ask, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, serving, settle};
 
 const DOCUMENT: &str = include_str!("../../docs/paywall.md");
 
@@ -76,14 +76,7 @@ impl Drop for Nginx {
 
 /// A site that greets whoever comes, with the fields that the query has asked for.
 async fn greeter() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(greet(stream));
-        }
-    });
-    address
+    serving(greet).await
 }
 
 /// What the greeter says of caches, by the last word of the path.

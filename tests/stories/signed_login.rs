@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::support::{
-    Ask, Connection, FakeUpstream, LOGIN_URL, Plan, Response, SITE, SitePlan, TestGateway, Visitor, local,
+    Ask, Crowd, FakeUpstream, LOGIN_URL, Plan, Response, SITE, SitePlan, TestGateway, Visitor, local,
     parameter, query_of, seconds,
 };
 
@@ -217,20 +217,9 @@ async fn it_counts_once_for_whoever_brings_it_and_in_whatever_form() {
     for number in 0..20 {
         gateway.advance(seconds(60));
         let token = hs256(&jane(&gateway, &format!("race-{number}")));
-        let mut browsers: Vec<Connection> = Vec::new();
-        for browser in 1..=30 {
-            browsers.push(Visitor::at(&gateway).at_address(1, browser).connect().await);
-        }
-        let request = format!("GET /closed?sso={token} HTTP/1.1\r\nHost: site.test\r\n\r\n");
-        let (ahead, last) = request.as_bytes().split_at(request.len() - 1);
-        for part in [ahead, last] {
-            for browser in &mut browsers {
-                assert!(browser.send(part).await, "the connection is kept");
-            }
-        }
+        let mut browsers = Crowd::at(&gateway, 30).await;
         let mut sessions = 0;
-        for browser in &mut browsers {
-            let answer = browser.receive("GET").await.expect("an answer");
+        for answer in browsers.follow(&format!("/closed?sso={token}")).await {
             let cookies = answer.headers.all("set-cookie");
             sessions += usize::from(cookies.iter().any(|cookie| cookie.starts_with("tollgate=")));
         }

@@ -6,36 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor};
+use crate::support::{ByHand, FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor, read_until};
 
 /// More than all socket buffers on the way can hold together.
 const MORE_THAN_BUFFERS: usize = 192 * 1024 * 1024;
 /// What buffers on the way, the kernel's above all, may hold at most.
 const BUFFERS: usize = 96 * 1024 * 1024;
-
-/// A gateway before a socket on which the story itself is the upstream.
-async fn by_hand() -> (TestGateway, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    (Plan::of(SitePlan::new("intranet", "site.test", address)).start().await, listener)
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
-    timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0
-}
-
-/// Reads until what was read contains `needle`; returns all of it.
-async fn read_until(stream: &mut (impl AsyncReadExt + Unpin), needle: &str) -> String {
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains(needle) {
-        let read = timeout(HANG, stream.read_buf(&mut text)).await.expect("more bytes").expect("reads");
-        assert!(read > 0, "ended without {needle:?}: {:?}", String::from_utf8_lossy(&text));
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
 
 /// Waits until `progress` stands still; returns where.
 async fn standstill(progress: &AtomicUsize) -> usize {
@@ -105,10 +84,10 @@ async fn read_head(from: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_the_upstream_has_said_arrives_before_it_has_said_all() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     visitor.write_all(b"GET /public/events HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     upstream.write_all(head.as_bytes()).await.expect("writes");
@@ -124,12 +103,12 @@ async fn what_the_upstream_has_said_arrives_before_it_has_said_all() {
 
 #[tokio::test]
 async fn what_the_visitor_has_sent_arrives_before_it_has_sent_all() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     let head = "POST /public/upload HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n";
     visitor.write_all(head.as_bytes()).await.expect("writes");
     visitor.write_all(b"5\r\nfirst\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "first").await;
     visitor.write_all(b"6\r\nsecond\r\n").await.expect("writes");
     read_until(&mut upstream, "second").await;
@@ -140,11 +119,11 @@ async fn what_the_visitor_has_sent_arrives_before_it_has_sent_all() {
 
 #[tokio::test]
 async fn question_and_answer_flow_at_the_same_time() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     let head = "POST /public/talk HTTP/1.1\r\nHost: site.test\r\nTransfer-Encoding: chunked\r\n\r\n";
     visitor.write_all(head.as_bytes()).await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     // The answer begins before there is a single word of the question.
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -164,7 +143,7 @@ async fn question_and_answer_flow_at_the_same_time() {
 
 #[tokio::test]
 async fn an_upstream_that_stops_reading_stalls_the_upload() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     let head = format!(
         "POST /public/upload HTTP/1.1\r\nHost: site.test\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n"
@@ -174,7 +153,7 @@ async fn an_upstream_that_stops_reading_stalls_the_upload() {
     let written = Arc::<AtomicUsize>::default();
     let upload = tokio::spawn(write_pattern(to_gateway, MORE_THAN_BUFFERS, Arc::clone(&written)));
 
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     let body = read_head(&mut upstream).await;
     let stalled = standstill(&written).await;
     assert!(stalled < BUFFERS, "{stalled} bytes were taken for an upstream that reads none");
@@ -188,10 +167,10 @@ async fn an_upstream_that_stops_reading_stalls_the_upload() {
 
 #[tokio::test]
 async fn a_visitor_who_stops_reading_stalls_the_download() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     visitor.write_all(b"GET /public/download HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("writes");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MORE_THAN_BUFFERS}\r\n\r\n");
     upstream.write_all(head.as_bytes()).await.expect("writes");
@@ -208,10 +187,10 @@ async fn a_visitor_who_stops_reading_stalls_the_download() {
 
 #[tokio::test]
 async fn a_visitor_who_leaves_ends_the_upstreams_work() {
-    let (gateway, listener) = by_hand().await;
+    let (gateway, by_hand) = ByHand::behind(|site| site).await;
     let mut visitor = Visitor::at(&gateway).connect().await;
     visitor.send(b"GET /public/slow HTTP/1.1\r\nHost: site.test\r\n\r\n").await;
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome").await.expect("writes");
     drop(visitor);
@@ -253,13 +232,13 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_kept_for_longer() {
 /// A gateway that waits 300 ms for a piece of a body; a visitor who has asked for something; and the
 /// upstream, which was asked.
 async fn asked_with_little_patience() -> (TestGateway, TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+    let by_hand = ByHand::start().await;
+    let site = SitePlan::new("intranet", "site.test", by_hand.address());
     let plan = Plan::of(site.with("access", "\"off\"")).server("body_idle_timeout", "\"300ms\"");
     let gateway = plan.start().await;
     let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
     visitor.write_all(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n").await.expect("asks");
-    let mut upstream = accept(&listener).await;
+    let mut upstream = by_hand.accept().await;
     read_until(&mut upstream, "\r\n\r\n").await;
     (gateway, visitor, upstream)
 }

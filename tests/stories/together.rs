@@ -69,14 +69,26 @@ async fn a_form_that_meets_the_challenge_in_a_frame_is_sent_again_there() {
     assert_eq!(back.location(), "/save");
 }
 
+/// A browser that Jane has signed in with, by the login page, for a page with a form.
+async fn known_as_jane(gateway: &TestGateway) -> Visitor {
+    let mut visitor = Visitor::at(gateway);
+    let to_login = visitor.get(&format!("{SITE}/save")).await.location();
+    come_back(gateway, &mut visitor, &to_login, "jane@example.com").await;
+    visitor
+}
+
+/// Whether a form that meets the challenge goes by itself when the owner of `email` has signed in.
+async fn goes_for(gateway: &TestGateway, visitor: &mut Visitor, form: Ask, email: &str) -> bool {
+    let to_login = visitor.send(form).await.location();
+    let back = come_back(gateway, visitor, &to_login, email).await;
+    goes_by_itself(&resumed(visitor, &back).await)
+}
+
 #[tokio::test]
 async fn who_has_no_name_leaves_no_form_to_who_was_there_before() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
-    let mut visitor = Visitor::at(&gateway);
-    let url = format!("{SITE}/save");
-    let to_login = visitor.get(&url).await.location();
-    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    let mut visitor = known_as_jane(&gateway).await;
     assert!(visitor.cookie("tollgate_person").is_some());
     // An anonymous session takes the place of Jane's.
     let answer = gateway.api().get("/api/session/get-token?format=json&raw").await;
@@ -84,9 +96,8 @@ async fn who_has_no_name_leaves_no_form_to_who_was_there_before() {
     let answer = visitor.get(&format!("{SITE}/.tollgate/redeem?token={token}")).await;
     assert_eq!(answer.status, 302, "{MASTER_KEY}");
     gateway.advance(minutes(31));
-    let to_login = visitor.send(own_form(&url, "text=nobody's")).await.location();
-    let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
-    assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "Jane has not written it");
+    let form = own_form(&format!("{SITE}/save"), "text=nobody's");
+    assert!(!goes_for(&gateway, &mut visitor, form, "jane@example.com").await, "Jane has not written it");
 }
 
 #[tokio::test]
@@ -94,35 +105,27 @@ async fn who_goes_on_at_another_host_is_remembered_at_this_one() {
     let upstream = FakeUpstream::start().await;
     let hosts = "[\"site.test\", \"www.site.test\"]";
     let gateway = Plan::new(&upstream).site(|site| site.with("hosts", hosts)).start().await;
-    let mut visitor = Visitor::at(&gateway);
-    let url = format!("{SITE}/save");
-    let to_login = visitor.get(&url).await.location();
-    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    let mut visitor = known_as_jane(&gateway).await;
     // Joe takes over, and is sent to the other host.
     let token = gateway.login_page().token_for("joe@example.com").await;
     let link = format!("{SITE}/.tollgate/redeem?token={token}&return_url=http://www.site.test/a");
     assert_eq!(visitor.get(&link).await.location(), "http://www.site.test/a");
     gateway.advance(minutes(31));
-    let to_login = visitor.send(own_form(&url, "text=Joe's")).await.location();
-    let back = come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
-    assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "Jane has not written it");
+    let form = own_form(&format!("{SITE}/save"), "text=Joe's");
+    assert!(!goes_for(&gateway, &mut visitor, form, "jane@example.com").await, "Jane has not written it");
 }
 
 #[tokio::test]
 async fn two_names_for_who_was_there_are_not_nobody() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
-    let mut visitor = Visitor::at(&gateway);
-    let url = format!("{SITE}/save");
-    let to_login = visitor.get(&url).await.location();
-    come_back(&gateway, &mut visitor, &to_login, "jane@example.com").await;
+    let mut visitor = known_as_jane(&gateway).await;
     visitor.get(&format!("{SITE}/.tollgate/logout")).await;
     let key = visitor.cookie("tollgate_state").expect("a key").value;
     for planted in ["tollgate_person=x", "tollgate_person=a; tollgate_person=b"] {
         let cookies = format!("tollgate_state={key}; {planted}");
-        let to_login = visitor.send(own_form(&url, "a=1").with("Cookie", &cookies)).await.location();
-        let back = come_back(&gateway, &mut visitor, &to_login, "joe@example.com").await;
-        assert!(!goes_by_itself(&resumed(&mut visitor, &back).await), "{planted}");
+        let form = own_form(&format!("{SITE}/save"), "a=1").with("Cookie", &cookies);
+        assert!(!goes_for(&gateway, &mut visitor, form, "joe@example.com").await, "{planted}");
         visitor.get(&format!("{SITE}/.tollgate/logout")).await;
     }
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
-use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor};
+use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor, serving};
 
 async fn open_site(upstream: &FakeUpstream) -> TestGateway {
     Plan::new(upstream).site(|site| site.with("access", "\"off\"")).start().await
@@ -80,23 +79,20 @@ async fn a_body_that_the_client_frames_wrongly_is_the_clients_fault() {
 /// An upstream that answers one request on each connection as if it would take another, and hangs
 /// up when that one comes.
 async fn hangs_up_on_the_second() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
     let hung_up = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&hung_up);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let count = Arc::clone(&count);
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 8192];
-                let _first = stream.read(&mut buffer).await;
-                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-                if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-            });
+    let address = serving(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let mut buffer = vec![0; 8192];
+            let _first = stream.read(&mut buffer).await;
+            let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
         }
-    });
+    })
+    .await;
     (address, hung_up)
 }
 
@@ -118,28 +114,26 @@ async fn what_does_no_harm_twice_is_sent_again_when_an_idle_connection_breaks() 
 /// An upstream that answers the first request on each of its first connections, and hangs up on
 /// everything else that it has read.
 async fn answers_first_and_then_never(good: usize) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
     let in_vain = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&in_vain);
-    tokio::spawn(async move {
-        let all_there = Arc::new(tokio::sync::Barrier::new(good));
-        for number in 0.. {
-            let Ok((mut stream, _)) = listener.accept().await else { return };
-            let (count, all_there) = (Arc::clone(&count), Arc::clone(&all_there));
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 8192];
-                if number < good {
-                    let _first = stream.read(&mut buffer).await;
-                    all_there.wait().await;
-                    let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-                }
-                if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-            });
+    let all_there = Arc::new(tokio::sync::Barrier::new(good));
+    let mut numbers = 0..;
+    let address = serving(move |mut stream| {
+        let is_good = numbers.next().is_some_and(|number| number < good);
+        let (count, all_there) = (Arc::clone(&count), Arc::clone(&all_there));
+        async move {
+            let mut buffer = vec![0; 8192];
+            if is_good {
+                let _first = stream.read(&mut buffer).await;
+                all_there.wait().await;
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            }
+            if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
         }
-    });
+    })
+    .await;
     (address, in_vain)
 }
 

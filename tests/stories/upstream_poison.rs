@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::support::{Plan, SITE, SitePlan, TestGateway, Visitor, settle};
+use crate::support::{Plan, SITE, SitePlan, TestGateway, Visitor, serving, settle};
 
 /// What must never be read by anybody who did not ask for `/bad`.
 const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
@@ -39,17 +39,14 @@ struct Upstream {
 
 impl Upstream {
     async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("has an address");
         let connections = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&connections);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
-                let _best_effort = stream.set_nodelay(true);
-                tokio::spawn(serve(stream, script.clone()));
-            }
-        });
+        let address = serving(move |stream| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _best_effort = stream.set_nodelay(true);
+            serve(stream, script.clone())
+        })
+        .await;
         Self { address, connections }
     }
 

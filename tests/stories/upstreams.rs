@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tollgate::config::CertificateFiles;
 
 use crate::support::secured::{acceptor, self_made};
-use crate::support::{Ask, Authority, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor};
+use crate::support::{Ask, Authority, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor, serving};
 
 /// A site that is open, before these.
 fn site(upstreams: &[String]) -> SitePlan {
@@ -148,19 +148,15 @@ async fn a_socket_in_the_file_system_is_an_upstream() {
 
 /// A server with TLS.
 async fn secured(acceptor: TlsAcceptor) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    repeat(stream).await;
-                }
-            });
+    serving(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                repeat(stream).await;
+            }
         }
-    });
-    address
+    })
+    .await
 }
 
 fn toml(path: &Path) -> String {

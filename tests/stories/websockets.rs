@@ -9,36 +9,13 @@ use hyper::client::conn::http2;
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor};
+use crate::support::{ByHand, FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor, read_until, rest};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// A gateway before a socket on which the story itself is the upstream.
-async fn by_hand(change: impl FnOnce(SitePlan) -> SitePlan) -> (TestGateway, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let address = listener.local_addr().expect("has an address");
-    (Plan::of(change(SitePlan::new("intranet", "site.test", address))).start().await, listener)
-}
-
-async fn read_until(stream: &mut TcpStream, needle: &str) -> String {
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains(needle) {
-        let read = timeout(HANG, stream.read_buf(&mut text)).await.expect("more bytes").expect("reads");
-        assert!(read > 0, "ended without {needle:?}: {:?}", String::from_utf8_lossy(&text));
-    }
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// All that comes until the connection ends.
-async fn rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _reset_is_an_end = timeout(HANG, stream.read_to_end(&mut bytes)).await.expect("an end");
-    bytes
-}
 
 fn handshake(path: &str, extra: &str) -> String {
     format!(
@@ -48,10 +25,10 @@ fn handshake(path: &str, extra: &str) -> String {
 }
 
 /// Asks for a WebSocket, and agrees to it on the other side.
-async fn open(gateway: &TestGateway, upstream: &TcpListener, extra: &str) -> (TcpStream, TcpStream) {
+async fn open(gateway: &TestGateway, upstream: &ByHand, extra: &str) -> (TcpStream, TcpStream) {
     let mut browser = TcpStream::connect(gateway.http).await.expect("connects");
     browser.write_all(handshake("/chat", extra).as_bytes()).await.expect("sends");
-    let mut server = timeout(HANG, upstream.accept()).await.expect("a connection").expect("accepts").0;
+    let mut server = upstream.accept().await;
     let head = read_until(&mut server, "\r\n\r\n").await.to_ascii_lowercase();
     for field in ["upgrade: websocket\r\n", "connection: upgrade\r\n", "sec-websocket-protocol: chat\r\n"] {
         assert!(head.contains(field), "{field:?} is missing: {head}");
@@ -84,7 +61,7 @@ async fn signed_in(gateway: &TestGateway) -> String {
 
 #[tokio::test]
 async fn a_member_talks_to_the_upstream_both_ways_and_either_may_end_it() {
-    let (gateway, upstream) = by_hand(|site| site.with("access", "\"optional\"")).await;
+    let (gateway, upstream) = ByHand::behind(|site| site.with("access", "\"optional\"")).await;
     let (mut browser, mut server) = open(&gateway, &upstream, "").await;
     let long = vec![0x5a; 3_000_000];
     let echo = async {
@@ -121,7 +98,7 @@ async fn only_who_may_see_the_page_may_have_its_websocket() {
 
 #[tokio::test]
 async fn another_sites_page_cannot_use_a_members_session() {
-    let (gateway, upstream) = by_hand(|site| site).await;
+    let (gateway, upstream) = ByHand::behind(|site| site).await;
     let cookie = signed_in(&gateway).await;
     let port = gateway.http.port();
     for origin in ["http://evil.test".to_owned(), "null".to_owned(), format!("https://site.test:{port}")] {
@@ -137,7 +114,7 @@ async fn another_sites_page_cannot_use_a_members_session() {
 
 #[tokio::test]
 async fn what_comes_early_is_for_the_other_protocol_or_for_nobody() {
-    let (gateway, upstream) = by_hand(|site| site.with("access", "\"optional\"")).await;
+    let (gateway, upstream) = ByHand::behind(|site| site.with("access", "\"optional\"")).await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: site.test\r\n\r\n";
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno",
@@ -148,7 +125,7 @@ async fn what_comes_early_is_for_the_other_protocol_or_for_nobody() {
     ] {
         let mut browser = TcpStream::connect(gateway.http).await.expect("connects");
         browser.write_all((handshake("/chat", "") + smuggled).as_bytes()).await.expect("sends");
-        let mut server = timeout(HANG, upstream.accept()).await.expect("a connection").expect("accepts").0;
+        let mut server = upstream.accept().await;
         let head = read_until(&mut server, "\r\n\r\n").await;
         assert!(!head.contains("smuggled"), "{head}");
         server.write_all(answer.as_bytes()).await.expect("answers");
@@ -186,8 +163,8 @@ async fn other_protocols_are_not_passed_on() {
 
 #[tokio::test]
 async fn over_http_2_a_stream_becomes_a_websocket() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let site = SitePlan::new("intranet", "site.test", listener.local_addr().expect("has an address"));
+    let upstream = ByHand::start().await;
+    let site = SitePlan::new("intranet", "site.test", upstream.address());
     let gateway = Plan::of(site).server("h2c", "true").start().await;
     let cookie = signed_in(&gateway).await;
     let cookie = cookie.trim().strip_prefix("Cookie: ").expect("a cookie").to_owned();
@@ -219,8 +196,7 @@ async fn over_http_2_a_stream_becomes_a_websocket() {
     }
     let (answer, mut server) =
         tokio::join!(sender.send_request(ask("websocket", &cookie, "http://site.test")), async {
-            let mut server =
-                timeout(HANG, listener.accept()).await.expect("a connection").expect("accepts").0;
+            let mut server = upstream.accept().await;
             let head = read_until(&mut server, "\r\n\r\n").await;
             assert!(head.starts_with("GET /chat?room=1 HTTP/1.1\r\n"), "{head}");
             let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
@@ -248,7 +224,7 @@ async fn over_http_2_a_stream_becomes_a_websocket() {
 
 #[tokio::test]
 async fn a_gateway_that_stops_says_so_where_a_message_ends() {
-    let (gateway, upstream) = by_hand(|site| site.with("access", "\"optional\"")).await;
+    let (gateway, upstream) = ByHand::behind(|site| site.with("access", "\"optional\"")).await;
     let (mut browser, mut server) = open(&gateway, &upstream, "").await;
     // Half of a message from the server, and a whole one from the browser.
     server.write_all(&[0x82, 4, 1, 2]).await.expect("begins");

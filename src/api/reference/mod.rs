@@ -26,6 +26,9 @@ const ROLES: &str = "/components/schemas/UserChange/properties/roles";
 /// Where not to name one may be possible.
 const SITE_MEMBER: &str = "/components/schemas/TokenOrder/properties/site";
 
+/// The same, where none means all.
+const SIGNING_SITE: &str = "/components/schemas/SigningKeyOrder/properties/site";
+
 /// The API as it is for the sites that there are. It is put together when somebody first asks.
 pub(super) struct Reference {
     sites: Vec<SiteName>,
@@ -85,7 +88,10 @@ impl Made {
         if let Some(schema) = whole.pointer_mut(SITE_MEMBER).and_then(Value::as_object_mut) {
             // Where nothing is said there has to be only one that can be meant.
             let none = if is_choice { vec![] } else { vec![json!(""), Value::Null] };
-            schema.insert("enum".to_owned(), [names, none].concat().into());
+            schema.insert("enum".to_owned(), [names.clone(), none].concat().into());
+        }
+        if let Some(schema) = whole.pointer_mut(SIGNING_SITE).and_then(Value::as_object_mut) {
+            schema.insert("enum".to_owned(), [names.as_slice(), &[Value::Null]].concat().into());
         }
         let required = whole.pointer_mut("/components/schemas/TokenOrder/required");
         if let Some(required) = required.filter(|_| is_choice).and_then(Value::as_array_mut) {

@@ -15,7 +15,7 @@ use super::oauth1::{self, SignatureFault};
 use super::parameters::Parameters;
 use super::reply::{ErrorCode, Reply, SiteCard};
 use crate::api::error::ApiError;
-use crate::api::keys::Bearer;
+use crate::api::keys::{Bearer, Holder};
 use crate::api::{Api, SiteFault, Via};
 use crate::config::{ApiKey, PermissionLevel, Site};
 use crate::domain::email::Email;
@@ -113,6 +113,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    fn of(holder: Holder) -> Result<Self, Refused> {
+        match holder {
+            Holder::Good(key) => Ok(Self { key: Some(key) }),
+            Holder::Ended(at) => {
+                let message =
+                    format!("The API key was good until {}: use what took its place.", at.to_rfc3339());
+                Err(Refused::Because(ErrorCode::KeyExpired, message))
+            }
+        }
+    }
+
     pub(super) fn level(&self) -> PermissionLevel {
         self.key.as_ref().map_or(PermissionLevel::None, |key| key.permission)
     }
@@ -175,8 +186,8 @@ impl Api {
         let invalid = |message: String| Refused::Because(ErrorCode::InvalidSignature, message);
         let wrong = |message: String| self.wrong_key(via).map_or_else(|| invalid(message), Refused::SlowDown);
         if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
-            let key = self.key_of(presented).ok_or_else(|| wrong("The API key is not valid.".to_owned()))?;
-            return Ok(Caller { key: Some(key) });
+            let holder = self.holder(presented, via);
+            return Caller::of(holder.ok_or_else(|| wrong("The API key is not valid.".to_owned()))?);
         }
         let authorization: Vec<&[u8]> =
             call.head.headers.get_all(AUTHORIZATION).into_iter().map(http::HeaderValue::as_bytes).collect();
@@ -196,13 +207,11 @@ impl Api {
         let Some(presented) = oauth1::read(&request).map_err(refused)? else {
             return Ok(Caller { key: None });
         };
-        let key = self.key_of_consumer(presented.consumer_key(), presented.token());
-        let credentials = key.as_ref().and_then(|key| key.oauth1.as_ref());
-        let nonce = presented.verify(credentials, now).map_err(refused)?;
+        let (holder, nonce) = self.signer(&presented, via, now).map_err(refused)?;
         if !self.sso.remember_nonce(nonce.key, nonce.expires_at).await? {
             return Err(refused(SignatureFault::Replayed));
         }
-        Ok(Caller { key })
+        Caller::of(holder)
     }
 
     /// `/api/session/get-token`.

@@ -7,11 +7,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::endpoints::{Call, Refused};
+use super::parameters::Parameters;
 use super::reply::{ErrorCode, denial};
 use super::script;
 use crate::api::error::ApiError;
 use crate::api::{Api, Via};
-use crate::config::PermissionLevel;
+use crate::config::{ApiKey, PermissionLevel};
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::token::TokenKind;
@@ -43,12 +44,10 @@ impl Api {
         if !fits {
             return ApiError::method_not_allowed(methods).into_response();
         }
-        let answered =
-            if redeems { self.redeem_v2(request, via).await } else { self.token_v2(request, via).await };
-        answered.unwrap_or_else(refusal)
+        self.answer_v2(request, via, redeems).await.unwrap_or_else(refusal)
     }
 
-    async fn token_v2(&self, request: Request, via: &Via) -> Result<Response, Refused> {
+    async fn answer_v2(&self, request: Request, via: &Via, redeems: bool) -> Result<Response, Refused> {
         let call = Call::of(request, true).await?;
         let caller = self.caller(&call, via).await?;
         if caller.is_anonymous() {
@@ -56,22 +55,23 @@ impl Api {
         }
         let key = caller.with_level(PermissionLevel::Super)?;
         let parameters = call.parameters()?;
-        let site = self.site_of_call(key, &parameters, via)?;
-        let (token, return_url) = self.order_session_token(key, &site, &parameters, via).await?;
+        if redeems {
+            self.redeem_v2(key, &parameters, via).await
+        } else {
+            self.token_v2(key, &parameters, via).await
+        }
+    }
+
+    async fn token_v2(&self, key: &ApiKey, parameters: &Parameters, via: &Via) -> Result<Response, Refused> {
+        let site = self.site_of_call(key, parameters, via)?;
+        let (token, return_url) = self.order_session_token(key, &site, parameters, via).await?;
         let data = json!({ "access_token": token.expose(), "return_url": return_url });
         Ok(reply::with_body(StatusCode::OK, CONTENT_TYPE, ok(GET_TOKEN, &data)))
     }
 
     /// Redeems a token on behalf of a browser. The caller has to have a key, so that no page
     /// elsewhere can sign its visitors in as somebody else; it hands the cookie on.
-    async fn redeem_v2(&self, request: Request, via: &Via) -> Result<Response, Refused> {
-        let call = Call::of(request, true).await?;
-        let caller = self.caller(&call, via).await?;
-        if caller.is_anonymous() {
-            return Ok(missing_authentication());
-        }
-        let key = caller.with_level(PermissionLevel::Super)?;
-        let parameters = call.parameters()?;
+    async fn redeem_v2(&self, key: &ApiKey, parameters: &Parameters, via: &Via) -> Result<Response, Refused> {
         let required = || Refused::Because(ErrorCode::TokenRequired, "session_token is missing.".to_owned());
         let text = parameters.first("session_token").ok_or_else(required)?;
         let unknown = || Refused::input("The session_token cannot be redeemed.");
@@ -118,6 +118,9 @@ fn missing_authentication() -> Response {
 fn refusal(why: Refused) -> Response {
     match why {
         Refused::Because(ErrorCode::InvalidSignature, _) => missing_authentication(),
+        Refused::Because(code @ ErrorCode::KeyExpired, message) => {
+            refused(StatusCode::UNAUTHORIZED, code.as_str(), &message)
+        }
         Refused::Because(code, message) => refused(StatusCode::BAD_REQUEST, code.as_str(), &message),
         Refused::Level(required) => {
             refused(StatusCode::FORBIDDEN, ErrorCode::PermissionDenied.as_str(), &denial(required))

@@ -3,7 +3,8 @@
 //! Nobody who listens can hold up anything: events are kept in one ring for all, and who falls behind it
 //! is told so and shown out. Nothing is replayed; a list of sessions tells what was missed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,13 +13,13 @@ use http::StatusCode;
 use http::header::HeaderName;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
 use super::super::error::ApiError;
 use super::super::{Api, Via};
 use super::ListQuery;
-use crate::config::Scope;
+use crate::config::{ApiKey, Scope};
 use crate::domain::site::SiteName;
 use crate::http::body::{Body, BodyError};
 use crate::http::{Request, Response, reply};
@@ -26,6 +27,9 @@ use crate::sso::Told;
 
 /// Those who may listen at one time: their connections are places that others need.
 const MOST_LISTENERS: usize = 64;
+
+/// Those of them with one key, which is not to shut out the others.
+const MOST_OF_ONE_KEY: usize = 16;
 
 /// When somebody comes again who was one too many.
 const COME_AGAIN: Duration = Duration::from_secs(30);
@@ -41,11 +45,17 @@ impl Api {
     pub(super) fn events(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadSessions)?;
         let sites = self.listed_sites(&ListQuery::of(request)?, &key)?;
-        let heard = self.sso.listen(MOST_LISTENERS).ok_or_else(|| {
+        let term = self.time_left(request.headers()).map_or(TERM, |left| left.min(TERM));
+        let place = self.ears.lend(&key);
+        let (place, heard) = place.zip(self.sso.listen(MOST_LISTENERS)).ok_or_else(|| {
             let message = "As many listen as may: wait as long as Retry-After says.";
             ApiError::too_many(message, COME_AGAIN)
         })?;
-        let body = StreamBody::new(unfold(Listener::new(heard, sites), Listener::next));
+        let listener = Listener::new(heard, sites, key, term);
+        let body = StreamBody::new(unfold((listener, place), |(listener, place)| async {
+            let (said, listener) = listener.next().await?;
+            Some((said, (listener, place)))
+        }));
         let mut response = reply::with_body(StatusCode::OK, "text/event-stream", Body::stream(body));
         // Some proxies keep back what is not much.
         let headers = response.headers_mut();
@@ -54,11 +64,25 @@ impl Api {
     }
 }
 
+/// The places of those who listen, by the name of their key.
+#[derive(Default)]
+pub(in crate::api) struct Ears(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Ears {
+    /// A place for somebody with `key`, unless all of them are taken.
+    fn lend(&self, key: &ApiKey) -> Option<OwnedSemaphorePermit> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = places.entry(key.name.clone()).or_insert_with(|| Arc::new(Semaphore::new(MOST_OF_ONE_KEY)));
+        Arc::clone(own).try_acquire_owned().ok()
+    }
+}
+
 /// Somebody who listens.
 struct Listener {
     heard: broadcast::Receiver<Arc<Told>>,
     /// Events on these sites alone; `None` for all, and those that are about no single site.
     sites: Option<Vec<SiteName>>,
+    key: Arc<ApiKey>,
     heartbeat: Interval,
     until: Instant,
     phase: Phase,
@@ -74,10 +98,15 @@ enum Phase {
 }
 
 impl Listener {
-    fn new(heard: broadcast::Receiver<Arc<Told>>, sites: Option<Vec<SiteName>>) -> Self {
+    fn new(
+        heard: broadcast::Receiver<Arc<Told>>,
+        sites: Option<Vec<SiteName>>,
+        key: Arc<ApiKey>,
+        term: Duration,
+    ) -> Self {
         let now = Instant::now();
         let heartbeat = interval_at(now + HEARTBEAT, HEARTBEAT);
-        Self { heard, sites, heartbeat, until: now + TERM, phase: Phase::Greeting }
+        Self { heard, sites, key, heartbeat, until: now + term, phase: Phase::Greeting }
     }
 
     /// The next piece of what is sent.
@@ -95,7 +124,11 @@ impl Listener {
             tokio::select! {
                 heard = self.heard.recv() => match heard {
                     Ok(told) if self.is_for(&told) => {
-                        let text = format!("event: {}\ndata: {}\n\n", told.event, told.json);
+                        let json = match &told.of_one_site {
+                            Some((from, json)) if !self.key.covers(from) => json,
+                            _ => &told.json,
+                        };
+                        let text = format!("event: {}\ndata: {json}\n\n", told.event);
                         return Some(self.saying(text));
                     }
                     Ok(_) => {}
@@ -140,6 +173,17 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PermissionLevel;
+
+    fn key(sites: Option<Vec<SiteName>>) -> Arc<ApiKey> {
+        Arc::new(ApiKey {
+            name: "watcher".to_owned(),
+            proofs: Vec::new(),
+            scopes: vec![Scope::ReadSessions],
+            permission: PermissionLevel::None,
+            sites,
+        })
+    }
 
     async fn said(listener: Listener) -> Option<(String, Listener)> {
         let (frame, listener) = listener.next().await?;
@@ -148,13 +192,19 @@ mod tests {
     }
 
     fn told(site: Option<&str>, json: &str) -> Arc<Told> {
-        Arc::new(Told { event: "something", site: site.and_then(SiteName::parse), json: json.to_owned() })
+        Arc::new(Told {
+            event: "something",
+            site: site.and_then(SiteName::parse),
+            json: json.to_owned(),
+            of_one_site: None,
+        })
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_now_and_then_and_everybody_leaves_in_the_end() {
         let ring = broadcast::Sender::<Arc<Told>>::new(4);
-        let (mut text, mut listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (mut text, mut listener) =
+            said(Listener::new(ring.subscribe(), None, key(None), TERM)).await.unwrap();
         assert!(text.starts_with(": "), "{text}");
         let began = Instant::now();
         let mut words = 0;
@@ -174,7 +224,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_falls_behind_is_told_so_and_shown_out() {
         let ring = broadcast::Sender::new(4);
-        let (_, listener) = said(Listener::new(ring.subscribe(), None)).await.unwrap();
+        let (_, listener) = said(Listener::new(ring.subscribe(), None, key(None), TERM)).await.unwrap();
         (0..9).for_each(|_| drop(ring.send(told(None, "{}"))));
         let (text, listener) = said(listener).await.unwrap();
         assert!(text.starts_with("event: end\n") && text.contains("\"too_slow\""), "{text}");
@@ -185,7 +235,8 @@ mod tests {
     async fn who_may_see_some_sites_hears_of_nothing_else() {
         let ring = broadcast::Sender::new(8);
         let sites = SiteName::parse("wiki").map(|site| vec![site]);
-        let (_, listener) = said(Listener::new(ring.subscribe(), sites)).await.unwrap();
+        let (_, listener) =
+            said(Listener::new(ring.subscribe(), sites.clone(), key(sites), TERM)).await.unwrap();
         for (site, json) in [(None, "1"), (Some("paper"), "2"), (Some("wiki"), "3")] {
             drop(ring.send(told(site, json)));
         }

@@ -1,10 +1,13 @@
 //! The plain API: JSON over HTTP with a bearer key.
 
 mod events;
+mod keys;
 mod sessions;
 mod sso_tokens;
 mod users;
 
+pub(super) use events::Ears;
+pub use keys::describe_key;
 pub use sso_tokens::signed_order;
 
 use std::sync::Arc;
@@ -56,7 +59,11 @@ impl Api {
             ("/v1/sessions", _) => Err(ApiError::method_not_allowed("GET, HEAD, DELETE")),
             ("/v1/events", Method::GET) => self.events(&request, via),
             ("/v1/users", Method::GET) => self.list_users(&request, via).await,
-            ("/v1/events" | "/v1/users", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            ("/v1/keys", Method::GET) => self.list_keys(&request, via),
+            ("/v1/events" | "/v1/users" | "/v1/keys", _) => Err(ApiError::method_not_allowed("GET, HEAD")),
+            ("/v1/signing_keys", Method::GET) => self.list_signing_keys(&request, via),
+            ("/v1/signing_keys", Method::POST) => self.rotate_signing_keys(request, via).await,
+            ("/v1/signing_keys", _) => Err(ApiError::method_not_allowed("GET, HEAD, POST")),
             _ => Err(ApiError::not_found("address")),
         }
     }

@@ -7,7 +7,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::super::fields::Fields;
 use super::super::{Api, Via};
 use super::{ListQuery, MAX_SESSION_SECONDS};
 use crate::config::{ApiKey, Scope};
@@ -46,9 +45,8 @@ impl Api {
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
-        let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         // The body first: what is looked up before it could have changed when it is there.
-        let fields = Fields::of(request).await?;
+        let (key, fields) = self.authorize_with_fields(request, via, Scope::WriteSessions).await?;
         fields.only(&["groups", "plans", "attributes", "idle", "max"])?;
         let live = self.covered_session(&key, id).await?;
         let change = SessionChange {

@@ -23,8 +23,7 @@ const MAX_TOKEN_SECONDS: u64 = 3600;
 
 impl Api {
     pub(super) async fn create_sso_token(&self, request: Request, via: &Via) -> Result<Response, ApiError> {
-        let key = self.authorize(request.headers(), via, Scope::WriteSso)?;
-        let fields = Fields::of(request).await?;
+        let (key, fields) = self.authorize_with_fields(request, via, Scope::WriteSso).await?;
         let member = member(&fields)?;
         let named = fields.text("site", MAX_NAME_CHARS)?;
         let site = self.site_for(&key, named, via).map_err(|fault| {

@@ -45,8 +45,7 @@ impl Api {
         via: &Via,
         id: &str,
     ) -> Result<Response, ApiError> {
-        let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
-        let fields = Fields::of(request).await?;
+        let (key, fields) = self.authorize_with_fields(request, via, Scope::WriteUsers).await?;
         fields.only(&["first_name", "last_name", "full_name", "account", "roles"])?;
         let user = self.covered_user(&key, id).await?;
         let change = UserChange {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::access::{AccessLevel, Requirement};
+use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::identity::{HeaderRule, Identity, Particulars};
 use crate::domain::path::RequestPath;
@@ -80,7 +81,8 @@ fn the_listeners_and_the_store_are_read() {
     assert!(settings.control.certificate.is_some());
     let certificate = &server.certificates[0];
     assert!(settings.warnings(certificate.not_before).is_empty());
-    assert_eq!(settings.warnings(certificate.not_after.after(Duration::from_secs(1))).len(), 3);
+    let late = settings.warnings(certificate.not_after.after(Duration::from_secs(1)));
+    assert_eq!(late.iter().filter(|warning| warning.contains("certificate")).count(), 3, "{late:?}");
     assert!(
         matches!(&settings.store, StoreSettings::Embedded { path } if path.as_os_str() == "/var/lib/tollgate")
     );
@@ -126,15 +128,24 @@ fn the_keys_are_read() {
     let settings = read(FULL).unwrap();
     let [login_page, old_client] = settings.api_keys.as_slice() else { panic!("{:?}", settings.api_keys) };
     assert_eq!(login_page.name, "login-page");
-    assert_eq!(login_page.secret, Some(SecretHash::of(SECRET.as_bytes())));
+    let [now, before, last] = login_page.proofs.as_slice() else { panic!("{login_page:?}") };
+    assert_eq!((now.bearer(), now.is_previous), (Some(SecretHash::of(SECRET.as_bytes())), false));
+    let [year, earlier] = ["2028-01-01T00:00:00Z", "2027-01-31T11:00:00Z"].map(Timestamp::from_rfc3339);
+    assert_eq!((now.expires_at, before.expires_at), (year, earlier));
+    assert_eq!(last.expires_at, year, "with the key ends all that belonged to it");
+    assert_eq!((before.bearer(), before.is_previous), (Some(SecretHash::of(&[b'x'; 16])), true));
     assert_eq!(login_page.scopes, [Scope::WriteSso, Scope::ReadSessions]);
     assert_eq!(login_page.permission, PermissionLevel::None);
     assert_eq!(login_page.sites.as_deref().map(shown), Some(vec!["intranet".to_owned()]));
-    assert!(login_page.oauth1.is_none());
+    assert!(now.oauth1().is_none());
 
-    assert_eq!((old_client.secret, old_client.permission), (None, PermissionLevel::Super));
+    assert_eq!((old_client.proofs.len(), old_client.permission), (2, PermissionLevel::Super));
     assert_eq!(old_client.sites, None);
-    let oauth1 = old_client.oauth1.as_ref().unwrap();
+    // With the same names as now, and, as the key itself has no end, an end of its own.
+    let before = &old_client.proofs[1];
+    assert_eq!((before.expires_at, before.is_previous), (year, true));
+    assert_eq!(before.oauth1().unwrap().consumer_secret.expose(), "an-older-secret-of-this-client");
+    let oauth1 = old_client.proofs[0].oauth1().unwrap();
     assert_eq!((oauth1.consumer_key.as_str(), oauth1.consumer_secret.expose()), ("ck", "kd94hf93k423kf44"));
     assert_eq!((oauth1.access_token.as_str(), oauth1.access_secret.expose()), ("at", "pfkkdhi9sl3r4s00"));
 }
@@ -326,7 +337,22 @@ fn whoever_may_frame_a_site_gets_cookies_that_come_along() {
 fn the_repositorys_own_file_is_valid() {
     let settings = read(include_str!("../../../config.toml")).unwrap();
     assert_eq!(settings.sites[0].name.as_str(), "demo");
-    assert_eq!(settings.api_keys[0].secret, Some(SecretHash::of(SECRET.as_bytes())));
+    assert_eq!(settings.api_keys[0].proofs[0].bearer(), Some(SecretHash::of(SECRET.as_bytes())));
+}
+
+#[test]
+fn what_has_ended_is_no_fault_but_worth_a_word() {
+    let settings = read(FULL).unwrap();
+    let said = |time: &str| {
+        let warnings = settings.warnings(Timestamp::from_rfc3339(time).unwrap());
+        warnings.into_iter().filter(|warning| warning.contains("API key")).collect::<Vec<_>>()
+    };
+    assert!(said("2027-01-31T10:59:59Z").is_empty());
+    let previous = "a previous secret of the API key login-page has ended: take it out of the file";
+    assert_eq!(said("2027-01-31T11:00:00Z"), [previous]);
+    let all = said("2028-01-01T00:00:00Z");
+    assert_eq!(all[0], "the API key login-page has ended: nobody can use it");
+    assert!(all[1].starts_with("a previous secret of the API key old-client"));
 }
 
 #[test]

@@ -7,4 +7,4 @@ mod ring;
 
 pub use claims::{Assertion, LIFE};
 pub use key::SigningKey;
-pub use ring::{KeyRing, PREVIEW, PUBLISHED_FOR, RETIREMENT};
+pub use ring::{KeyRing, PREVIEW, PUBLISHED_FOR, RETIREMENT, Urgency};

@@ -26,6 +26,16 @@ pub const RETIREMENT: Duration = Duration::from_hours(2);
 /// How far the clocks of those who look after a ring may be apart.
 const CLOCKS_DIFFER: Duration = Duration::from_hours(1);
 
+/// Why there is to be another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It is time for one: it is published as any other, and signs when everybody can know it.
+    Planned,
+    /// Somebody else may have those that there are: the new one signs at once, and they are not published
+    /// any more.
+    Compromised,
+}
+
 /// The keys of one site in the order in which they sign, at least one.
 #[derive(Clone, Debug)]
 pub struct KeyRing {
@@ -79,6 +89,28 @@ impl KeyRing {
         }
         let mut keys = keys.into_iter();
         Some(Self { revision: self.revision.saturating_add(1), first: keys.next()?, others: keys.collect() })
+    }
+
+    /// The ring that takes this one's place at `now` because somebody asks for another key; `None` if the
+    /// next one is on its way already, or the machine has no randomness.
+    pub fn rotate(&self, now: Timestamp, urgency: Urgency) -> Option<Self> {
+        let revision = self.revision.saturating_add(1);
+        match urgency {
+            Urgency::Planned if self.keys().any(|key| now < key.signs_from) => None,
+            Urgency::Planned => {
+                let next = Arc::new(SigningKey::mint(now, now.after(PREVIEW))?);
+                let others = self.others.iter().cloned().chain([next]).collect();
+                Some(Self { revision, first: Arc::clone(&self.first), others })
+            }
+            Urgency::Compromised => Some(Self { revision, ..Self::begin(now)? }),
+        }
+    }
+
+    /// Whether a key that signed in `self` is gone from `next`, before its time: nothing that it signed is
+    /// to be sent any more.
+    pub fn is_withdrawn_by(&self, next: &Self, now: Timestamp) -> bool {
+        let signer = self.signer(now).id();
+        !next.keys().any(|key| key.id() == signer)
     }
 
     /// Gives the newest key the times that it would have got at `now`, if a clock gave it its own that was

@@ -1,6 +1,9 @@
 //! What stands in a header: text with fields in braces.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use zeroize::Zeroizing;
 
 use super::Identity;
 use crate::domain::email::Email;
@@ -99,10 +102,20 @@ impl Field {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Part {
-    Text(String),
+    /// It may be a password: it is wiped from memory when it is done with, and not shown.
+    Text(Zeroizing<String>),
     Field(Field),
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(redacted)"),
+            Self::Field(field) => field.fmt(f),
+        }
+    }
 }
 
 /// A header value with `{field}` placeholders.
@@ -139,12 +152,12 @@ impl HeaderTemplate {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}').ok_or(TemplateFault::Unbalanced)?;
-            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Text(before.to_owned().into()));
             let field = Field::parse(name).ok_or_else(|| TemplateFault::UnknownField(name.to_owned()))?;
             parts.push(Part::Field(field));
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
+        parts.push(Part::Text(rest.to_owned().into()));
         let stray = parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains('}')));
         if stray {
             return Err(TemplateFault::Unbalanced);
@@ -162,7 +175,7 @@ impl HeaderTemplate {
         if text.contains(char::is_control) {
             return Err(TemplateFault::Control);
         }
-        Ok(Self(vec![Part::Text(text.to_owned())]))
+        Ok(Self(vec![Part::Text(text.to_owned().into())]))
     }
 
     /// Whether `character` stands in it whoever it is filled for.
@@ -172,11 +185,17 @@ impl HeaderTemplate {
 
     /// The value for `who` to the last space; `None` if any field that it names is absent.
     pub(super) fn fill_whole(&self, who: &Identity, session_id: &str) -> Option<String> {
-        let part = |part: &Part| match part {
-            Part::Text(text) => Some(Cow::Owned(text.clone())),
-            Part::Field(field) => Some(field.value(who, session_id)).filter(|value| !value.is_empty()),
-        };
-        self.0.iter().map(|one| part(one).map(Cow::into_owned)).collect()
+        let mut whole = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => whole.push_str(text),
+                Part::Field(field) => {
+                    let value = Some(field.value(who, session_id)).filter(|value| !value.is_empty());
+                    whole.push_str(&value?);
+                }
+            }
+        }
+        Some(whole)
     }
 
     /// Whether there is a line for each value of a list.

@@ -2,14 +2,14 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::Wire;
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 
 /// Reads the present request's body from the wire.
 pub(super) struct RequestBody<S: AsyncRead + AsyncWrite + Unpin>(Rc<Wire<S>>);
@@ -25,10 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body for RequestBody<S> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         self.0.poll_frame(cx)
     }
 

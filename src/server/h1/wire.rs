@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use crate::http::body::BodyError;
+use crate::http::body::Polled;
 use crate::http::h1::{Chunked, FramingFault, Head, HeadSoFar, Length, Piece, make_room};
 use crate::http::watch::Deadline;
 use crate::server::connections::Limits;
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// The next piece of the request's body.
-    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Polled {
         loop {
             match self.take_piece() {
                 Poll::Ready(piece) => {

@@ -3,11 +3,11 @@
 
 use super::play::{
     COMPRESSION_ERROR, Case, Expect, FRAME_SIZE_ERROR, OPEN, PROTOCOL_ERROR, STREAM_CLOSED, Sign, ask,
-    begin_post, case, post,
+    begin_post, case,
 };
 use crate::support::h2::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITISED,
-    PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get,
+    PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, post,
 };
 
 const FATAL: Expect = Expect::Fatal(&[PROTOCOL_ERROR]);

@@ -1,7 +1,7 @@
 //! Requests as they are said in HTTP/2, and those that are none (RFC 9113 §8).
 
-use super::play::{Case, Expect, OPEN, STREAM_CLOSED, begin_post, case, post};
-use crate::support::h2::{DATA, END_HEADERS, END_STREAM, HEADERS, block, frame, get};
+use super::play::{Case, Expect, OPEN, STREAM_CLOSED, begin_post, case};
+use crate::support::h2::{DATA, END_HEADERS, END_STREAM, HEADERS, block, frame, get, post};
 
 type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
 

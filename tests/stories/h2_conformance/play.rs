@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use crate::support::h2::{
-    ACK, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, Raw, SETTINGS, block,
-    frame, get, status,
+    ACK, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, Raw, SETTINGS, frame, get,
+    post, status,
 };
 
 /// Error codes (RFC 9113 §7).
@@ -113,17 +113,6 @@ pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
 /// A whole GET on `stream`.
 pub(super) fn ask(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(OPEN))
-}
-
-/// The header block of a POST with these fields besides.
-pub(super) fn post(path: &str, more: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let head: [(&[u8], &[u8]); 4] = [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":authority", b"site.test"),
-        (b":path", path.as_bytes()),
-    ];
-    block(&[&head, more].concat())
 }
 
 /// A POST on `stream` whose body is still to come.

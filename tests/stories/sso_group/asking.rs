@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::{House, NAMES, journey, places, travel};
-use crate::outage::Frail;
 use crate::support::{Ask, Visitor, minutes, parameter, query_of, seconds};
 
 #[tokio::test]
@@ -156,8 +155,7 @@ async fn a_browser_that_does_not_keep_its_session_ends_at_the_login_page() {
     let jane = house.reader("art", "jane@example.com").await;
     // It loses the session at books, as if it were blocked, and keeps everything else.
     let mut url = url::Url::parse("http://books.test/closed").expect("a URL");
-    let mut browser = Visitor::at(&house.gateway);
-    browser.jar = jane.jar.clone();
+    let mut browser = jane.tab();
     let mut steps = 0;
     while !url.as_str().starts_with("https://login.test/") {
         let kept = browser.jar.clone();
@@ -174,9 +172,7 @@ async fn a_browser_that_does_not_keep_its_session_ends_at_the_login_page() {
 
 #[tokio::test]
 async fn where_the_store_does_not_answer_the_stranger_comes_to_the_login_page() {
-    let (frail, stores) = Frail::stores();
-    let (plan, upstreams) = House::plan(3, |_, site| site).await;
-    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let (frail, house) = House::over_frail_store(3).await;
     let mut jane = house.reader("cars", "jane@example.com").await;
     frail.is_down.store(true, Ordering::SeqCst);
     let (urls, _) = travel(&mut jane, "http://books.test/closed").await;
@@ -193,8 +189,7 @@ async fn open_tokens_do_not_pile_up() {
     let state = "S".repeat(43);
     let url = format!("http://art.test/.tollgate/group?site=books&return_url=/&state={state}");
     let mut issued = 0;
-    let mut visitor = Visitor::at(&house.gateway);
-    visitor.jar = jane.jar.clone();
+    let mut visitor = jane.tab();
     for _ in 0..40 {
         let location = visitor.get(&url).await.location();
         assert!(location.starts_with("http://books.test/.tollgate/"), "{location}");

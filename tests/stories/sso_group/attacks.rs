@@ -1,8 +1,8 @@
 //! What becomes of questions that nobody asked: URLs that somebody made up, other browsers' states,
 //! tokens on the wrong way.
 
-use super::{House, member, travel};
-use crate::support::{Ask, FakeUpstream, Visitor, encoded, parameter, query_of, seconds};
+use super::{House, travel};
+use crate::support::{Ask, Visitor, encoded, parameter, query_of, seconds};
 
 /// The URL at which `asked` is asked about a stranger of `site`.
 fn question(asked: &str, site: &str, return_url: &str, state: &str) -> String {
@@ -100,11 +100,7 @@ async fn nobody_is_sent_anywhere_but_to_the_site() {
 
 #[tokio::test]
 async fn a_question_that_no_site_would_ask_has_no_answer() {
-    let upstream = FakeUpstream::start().await;
-    let alone = member("alone", &upstream).with("sso_group", "\"others\"");
-    let other = member("other", &upstream).with("sso_group", "\"others\"");
-    let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    let house = House { gateway: plan.and_site(alone).and_site(other).start().await, upstreams };
+    let (house, _others) = House::beside_others().await;
     let mut jane = house.reader("art", "jane@example.com").await;
     let (_, state) = stranger(&house).await;
     for (site, state) in [

@@ -1,19 +1,9 @@
 //! The sites of a group on two gateways over one Redis, and over one file.
 
 use super::{House, opens, sign_in, travel};
-use crate::redis::{is_ready, moved, over};
+use crate::redis::{moved, over, two_of};
 use crate::servers::redis::Server;
-use crate::support::{FakeUpstream, LoginPage, Plan, TestGateway, Visitor, seconds, settle};
-
-async fn two_gateways(plan: Plan) -> [TestGateway; 2] {
-    let first = plan.clone().start().await;
-    let second = plan.beside(&first).start().await;
-    for gateway in [&first, &second] {
-        is_ready(gateway).await;
-    }
-    settle().await;
-    [first, second]
-}
+use crate::support::{FakeUpstream, LoginPage, TestGateway, Visitor, seconds, settle};
 
 /// Goes to `url`, each step at the other gateway.
 async fn zigzag(visitor: &mut Visitor, gateways: &[TestGateway; 2], url: &str) -> String {
@@ -77,12 +67,12 @@ async fn story(gateways: [TestGateway; 2], upstreams: Vec<FakeUpstream>) {
 async fn two_gateways_over_one_redis_are_one_house() {
     let server = Server::start();
     let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    story(two_gateways(over(plan, &server.url())).await, upstreams).await;
+    story(two_of(over(plan, &server.url())).await, upstreams).await;
 }
 
 #[tokio::test]
 async fn two_gateways_over_one_file_are_one_house() {
     let folder = tempfile::tempdir().expect("a folder");
     let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    story(two_gateways(plan.embedded(folder.path())).await, upstreams).await;
+    story(two_of(plan.embedded(folder.path())).await, upstreams).await;
 }

@@ -4,7 +4,7 @@
 use serde_json::json;
 use tollgate::domain::clock::Clock as _;
 
-use super::{House, member, places, sign_in, travel};
+use super::{House, places, sign_in, travel};
 use crate::support::{Ask, FakeUpstream, LoginPage, Plan, Visitor, form_of, minutes, parameter, seconds};
 
 #[tokio::test]
@@ -50,8 +50,7 @@ async fn what_is_said_on_the_way_is_kept_by_nobody() {
     let house = House::of_two().await;
     let mut jane = house.reader("art", "jane@example.com").await;
     let (urls, _) = travel(&mut jane, "http://books.test/closed").await;
-    let mut again = Visitor::at(&house.gateway);
-    again.jar = jane.jar.clone();
+    let mut again = jane.tab();
     for url in &urls[1..3] {
         let answer = again.get(url).await;
         assert_eq!(answer.status, 302, "{answer:?}");
@@ -258,11 +257,7 @@ async fn a_cap_is_a_cap_however_one_came() {
 
 #[tokio::test]
 async fn sites_outside_of_the_group_are_as_they_were() {
-    let upstream = FakeUpstream::start().await;
-    let alone = member("alone", &upstream).with("sso_group", "\"others\"");
-    let other = member("other", &upstream).with("sso_group", "\"others\"");
-    let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    let house = House { gateway: plan.and_site(alone).and_site(other).start().await, upstreams };
+    let (house, upstream) = House::beside_others().await;
     let mut jane = house.reader("art", "jane@example.com").await;
     let (urls, _) = travel(&mut jane, "http://alone.test/closed").await;
     let expected = ["alone/closed", "other/.tollgate/group", "alone/.tollgate/login", "login/alone"];

@@ -4,14 +4,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tollgate::domain::clock::Clock as _;
 
 use super::{House, NAMES, places, sign_in, travel};
-use crate::outage::Frail;
-use crate::support::{Ask, HANG, Visitor, minutes, seconds, settle};
+use crate::support::{Ask, ByHand, HANG, Visitor, minutes, read_until, seconds, settle};
 
 async fn log_out(visitor: &mut Visitor, name: &str) {
     let answer = visitor.get(&format!("http://{name}.test/.tollgate/logout")).await;
@@ -25,6 +24,15 @@ async fn everywhere(house: &House) -> Visitor {
         assert_eq!(travel(&mut jane, &format!("http://{name}.test/closed")).await.1.status, 200);
     }
     jane
+}
+
+/// The last step of a browser's way to a closed page of the site `name`: where it brings a token.
+async fn last_step(visitor: &mut Visitor, name: &str) -> String {
+    let mut url = visitor.get(&format!("http://{name}.test/closed")).await.location();
+    while !url.contains("/redeem?") {
+        url = visitor.get(&url).await.location();
+    }
+    url
 }
 
 #[tokio::test]
@@ -49,8 +57,8 @@ async fn a_logout_anywhere_is_one_everywhere() {
 
 #[tokio::test]
 async fn what_runs_at_another_site_ends_with_it() {
-    let behind = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let url = format!("http://{}", behind.local_addr().expect("has an address"));
+    let behind = ByHand::start().await;
+    let url = behind.url();
     let house = House::of(
         2,
         |name, site| {
@@ -68,18 +76,12 @@ async fn what_runs_at_another_site_ends_with_it() {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: tollgate={cookie}\r\n\r\n"
     );
     browser.write_all(head.as_bytes()).await.expect("asks");
-    let mut server = timeout(HANG, behind.accept()).await.expect("a connection").expect("accepts").0;
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"\r\n\r\n") {
-        assert!(server.read_buf(&mut seen).await.expect("reads") > 0);
-    }
+    let mut server = behind.accept().await;
+    read_until(&mut server, "\r\n\r\n").await;
     let agreed = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     server.write_all(agreed.as_bytes()).await.expect("agrees");
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        assert!(browser.read_buf(&mut answer).await.expect("reads") > 0);
-    }
+    read_until(&mut browser, "\r\n\r\n").await;
     log_out(&mut jane, "books").await;
     let mut rest = Vec::new();
     timeout(HANG, browser.read_to_end(&mut rest)).await.expect("an end").expect("reads");
@@ -157,14 +159,10 @@ async fn only_a_page_that_somebody_goes_to_logs_out_by_way_of_another_site() {
 
 #[tokio::test]
 async fn a_session_that_a_logout_did_not_see_ends_with_it() {
-    let (frail, stores) = Frail::stores();
-    let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let (frail, house) = House::over_frail_store(2).await;
     let mut jane = house.reader("art", "jane@example.com").await;
-    let asked = jane.get("http://books.test/closed").await.location();
-    let answered = jane.get(&asked).await.location();
-    let mut other_tab = Visitor::at(&house.gateway);
-    other_tab.jar = jane.jar.clone();
+    let answered = last_step(&mut jane, "books").await;
+    let mut other_tab = jane.tab();
     // The logout has gone over the kin, of which there are none yet, and is about to end the source.
     let nothing_ends = frail.ending.write().await;
     let leaving = tokio::spawn(async move { other_tab.get("http://art.test/.tollgate/logout").await });
@@ -183,10 +181,7 @@ async fn a_token_that_was_on_its_way_opens_nothing_after_a_logout() {
         let house = House::of(3, |_, site| site).await;
         let mut jane = house.reader("art", "jane@example.com").await;
         travel(&mut jane, "http://cars.test/closed").await;
-        let mut on_the_way = jane.get("http://books.test/closed").await.location();
-        while !on_the_way.contains("/redeem?") {
-            on_the_way = jane.get(&on_the_way).await.location();
-        }
+        let on_the_way = last_step(&mut jane, "books").await;
         log_out(&mut jane, left_at).await;
         let (urls, _) = travel(&mut jane, &on_the_way).await;
         assert!(urls.last().expect("some").contains("error=token_invalid"), "{urls:?}");
@@ -200,19 +195,14 @@ async fn a_token_that_was_on_its_way_opens_nothing_after_a_logout() {
 async fn a_browser_that_comes_again_with_its_token_after_a_logout_gets_nothing() {
     let house = House::of_two().await;
     let mut jane = house.reader("art", "jane@example.com").await;
-    let asked = jane.get("http://books.test/closed").await.location();
-    let answered = jane.get(&asked).await.location();
-    let before = jane.jar.clone();
+    let answered = last_step(&mut jane, "books").await;
+    let (mut again, mut late) = (jane.tab(), jane.tab());
     assert_eq!(jane.get(&answered).await.status, 302);
     // Its answer was lost, and it asks again: the same session.
-    let mut again = Visitor::at(&house.gateway);
-    again.jar = before.clone();
     again.get(&answered).await;
     assert!(house.opens(&mut again, "books").await);
     assert_eq!(house.sessions().await, 2);
     log_out(&mut jane, "art").await;
-    let mut late = Visitor::at(&house.gateway);
-    late.jar = before;
     late.get(&answered).await;
     assert!(!house.opens(&mut late, "books").await);
     assert_eq!(house.sessions().await, 0);
@@ -220,14 +210,10 @@ async fn a_browser_that_comes_again_with_its_token_after_a_logout_gets_nothing()
 
 #[tokio::test]
 async fn a_session_that_begins_behind_a_logout_is_none() {
-    let (frail, stores) = Frail::stores();
-    let (plan, upstreams) = House::plan(2, |_, site| site).await;
-    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let (frail, house) = House::over_frail_store(2).await;
     let mut jane = house.reader("art", "jane@example.com").await;
-    let asked = jane.get("http://books.test/closed").await.location();
-    let answered = jane.get(&asked).await.location();
-    let mut other_tab = Visitor::at(&house.gateway);
-    other_tab.jar = jane.jar.clone();
+    let answered = last_step(&mut jane, "books").await;
+    let mut other_tab = jane.tab();
     let nothing_begins = frail.beginning.write().await;
     let redeeming = tokio::spawn(async move {
         let answer = other_tab.get(&answered).await;
@@ -244,9 +230,7 @@ async fn a_session_that_begins_behind_a_logout_is_none() {
 
 #[tokio::test]
 async fn a_logout_that_failed_can_be_tried_again() {
-    let (frail, stores) = Frail::stores();
-    let (plan, upstreams) = House::plan(3, |_, site| site).await;
-    let house = House { gateway: plan.start_over(stores).await, upstreams };
+    let (frail, house) = House::over_frail_store(3).await;
     let mut jane = everywhere(&house).await;
     frail.is_down.store(true, Ordering::SeqCst);
     let answer = jane.get("http://books.test/.tollgate/logout").await;
@@ -262,16 +246,11 @@ async fn a_logout_and_a_login_elsewhere_at_once_leave_nothing_behind() {
     let house = House::of(3, |_, site| site).await;
     for round in 0..60 {
         let mut jane = house.reader("art", "jane@example.com").await;
-        let asked = jane.get("http://cars.test/closed").await.location();
-        let cars = jane.get(&asked).await.location();
-        let mut on_the_way = jane.get("http://books.test/closed").await.location();
-        while !on_the_way.contains("/redeem?") {
-            on_the_way = jane.get(&on_the_way).await.location();
-        }
+        let cars = last_step(&mut jane, "cars").await;
+        let books = last_step(&mut jane, "books").await;
         let mut tasks = JoinSet::new();
-        for url in [on_the_way, cars, "http://art.test/.tollgate/logout".to_owned()] {
-            let mut tab = Visitor::at(&house.gateway);
-            tab.jar = jane.jar.clone();
+        for url in [books, cars, "http://art.test/.tollgate/logout".to_owned()] {
+            let mut tab = jane.tab();
             tasks.spawn(async move { tab.get(&url).await });
         }
         while let Some(answer) = tasks.join_next().await {
@@ -313,8 +292,7 @@ async fn only_a_logout_goes_round_and_nothing_else_that_ends_a_session() {
 async fn deleted_people_do_not_come_back_by_another_site() {
     let house = House::of_two().await;
     let mut jane = house.reader("art", "jane@example.com").await;
-    let mut url = jane.get("http://books.test/closed").await.location();
-    url = jane.get(&url).await.location();
+    let url = last_step(&mut jane, "books").await;
     let api = house.gateway.api();
     let user = api.get("/v1/users").await.json()["users"][0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(api.delete(&format!("/v1/users/{user}")).await.status, 200);

@@ -6,6 +6,9 @@ mod cluster;
 mod handing_on;
 mod logout;
 
+use std::sync::Arc;
+
+use crate::outage::Frail;
 use crate::support::{
     Ask, FakeUpstream, LoginPage, Plan, Response, SitePlan, TestGateway, Visitor, resolved,
 };
@@ -52,6 +55,22 @@ impl House {
     /// Art and books.
     pub(super) async fn of_two() -> Self {
         Self::of(2, |_, site| site).await
+    }
+
+    /// The first `count` magazines over a store of which the story says when it does what.
+    pub(super) async fn over_frail_store(count: usize) -> (Arc<Frail>, Self) {
+        let (frail, stores) = Frail::stores();
+        let (plan, upstreams) = Self::plan(count, |_, site| site).await;
+        (frail, Self { gateway: plan.start_over(stores).await, upstreams })
+    }
+
+    /// Art and books beside `alone` and `other`, two sites of another group before the upstream.
+    pub(super) async fn beside_others() -> (Self, FakeUpstream) {
+        let upstream = FakeUpstream::start().await;
+        let [alone, other] =
+            ["alone", "other"].map(|name| member(name, &upstream).with("sso_group", "\"others\""));
+        let (plan, upstreams) = Self::plan(2, |_, site| site).await;
+        (Self { gateway: plan.and_site(alone).and_site(other).start().await, upstreams }, upstream)
     }
 
     pub(super) fn upstream(&self, name: &str) -> &FakeUpstream {

@@ -144,6 +144,17 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
     ])
 }
 
+/// The header block of a POST with these fields besides.
+pub(crate) fn post(path: &str, more: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let head: [(&[u8], &[u8]); 4] = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":authority", b"site.test"),
+        (b":path", path.as_bytes()),
+    ];
+    block(&[&head, more].concat())
+}
+
 impl Raw {
     /// A connection on which the client has begun to speak HTTP/2, without compression.
     pub(crate) async fn begin(gateway: SocketAddr) -> Self {

@@ -2,6 +2,8 @@
 //! upstream behind it, the login page that talks to its control API, and visitors of all kinds.
 
 pub(crate) mod api;
+pub(crate) mod by_hand;
+pub(crate) mod crowd;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod http2;
@@ -16,6 +18,8 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 pub(crate) use api::{ApiClient, LoginPage};
+pub(crate) use by_hand::{ByHand, read_until, rest, serving};
+pub(crate) use crowd::Crowd;
 pub(crate) use gateway::{LOGIN_URL, LOGOUT_URL, MASTER_KEY, Plan, SITE, SitePlan, TestGateway};
 pub(crate) use program::Program;
 pub(crate) use tls::{Authority, Client};

@@ -112,6 +112,12 @@ impl Visitor {
         Self { gateway: address, from, clock, connection: None, jar: Jar::default() }
     }
 
+    /// Another tab of this browser, or the browser after a break: with the cookies of now.
+    pub(crate) fn tab(&self) -> Self {
+        let (clock, jar) = (Arc::clone(&self.clock), self.jar.clone());
+        Self { gateway: self.gateway, from: self.from, clock, connection: None, jar }
+    }
+
     /// The same visitor at another address: 127.0.`third`.`fourth`.
     pub(crate) fn at_address(mut self, third: u8, fourth: u8) -> Self {
         self.from = Ipv4Addr::new(127, 0, third, fourth).into();

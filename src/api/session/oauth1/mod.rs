@@ -207,10 +207,15 @@ impl Presented {
             own.map_or(("", ""), |own| (own.consumer_secret.expose(), own.access_secret.expose()));
         let matches = self.is_signed_with(consumer_secret, access_secret);
         if own.is_none() || !matches {
-            return Err(SignatureFault::Mismatch { method: self.method.clone(), uri: self.uri.clone() });
+            return Err(self.mismatch());
         }
         let expires_at = sent_at.after(TOLERANCE + Duration::from_millis(1));
         Ok(Nonce { key: self.nonce_key(), expires_at })
+    }
+
+    /// What is said of a signature that is nobody's.
+    pub fn mismatch(&self) -> SignatureFault {
+        SignatureFault::Mismatch { method: self.method.clone(), uri: self.uri.clone() }
     }
 
     fn is_signed_with(&self, consumer_secret: &str, access_secret: &str) -> bool {

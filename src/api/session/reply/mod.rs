@@ -45,6 +45,8 @@ pub struct SiteCard {
 pub enum ErrorCode {
     /// The signature or the key is wrong.
     InvalidSignature,
+    /// The key has ended.
+    KeyExpired,
     /// The caller's level does not suffice.
     PermissionDenied,
     /// A parameter is wrong.
@@ -60,6 +62,7 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidSignature => "invalid_signature",
+            Self::KeyExpired => "key_expired",
             Self::PermissionDenied => "permission_denied",
             Self::InvalidInput => "invalid_input",
             Self::TokenRequired => "token_required",
