@@ -76,12 +76,13 @@ impl Running {
         self.keys.replace(&next.settings.api_keys);
         next.sso.come_into_force();
         next.sso.keep_audit_log_at(next.journal.audit.clone());
-        next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let mut listeners = listeners;
         listeners.show_certificates();
         public.go().await;
         control.go().await;
         next.sso.supersede_others();
+        // Those who listened until now may not be among those who may hear of it.
+        next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);
