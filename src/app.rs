@@ -3,6 +3,7 @@
 mod control;
 mod figures;
 mod generation;
+mod keeping;
 mod listeners;
 mod reload;
 

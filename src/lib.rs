@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request.
 
+pub mod acme;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -118,6 +118,37 @@ async fn the_page_that_signs_by_itself_lets_a_visitor_in() {
     visitor.comes_in_by(&sent_on.location(), &stage).await;
 }
 
+#[tokio::test]
+async fn the_page_behind_another_gate_believes_that_gate_alone() {
+    let stage = Stage::set().await;
+    let mut visitor = Visitor::default();
+    let login_url = visitor.get(&stage.url("/article?page=2")).await.location();
+    let _page = Page::open(&stage, "behind.php", |file, address| {
+        let mut php = Command::new("php");
+        php.arg("-S").arg(address.to_string()).arg(file);
+        php
+    })
+    .await;
+    let (is_zoe, named) =
+        (("X-Forwarded-Email", "zoe@example.com"), ("X-Forwarded-Preferred-Username", NAME));
+    let forged = ("X_Forwarded_Email", "boss@example.com");
+    let failed = format!("{login_url}&error=token_invalid");
+    for (url, headers, status) in [
+        (&login_url, &[][..], 403),
+        (&login_url, &[forged], 400),
+        (&login_url, &[is_zoe, forged], 400),
+        // Who is sent back with an error is not sent on in circles.
+        (&failed, &[is_zoe], 403),
+        (&login_url, &[("X-Forwarded-Email", "nobody")], 500),
+    ] {
+        let answer = visitor.get_telling(url, headers).await;
+        assert_eq!((answer.status, answer.location), (status, None), "{headers:?}: {}", answer.body);
+        assert!(!answer.body.contains(KEY), "{}", answer.body);
+    }
+    let sent_on = visitor.get_telling(&login_url, &[is_zoe, named]).await;
+    visitor.comes_in_by(&sent_on.location(), &stage).await;
+}
+
 #[test]
 fn the_readme_shows_the_pages_as_they_are() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
@@ -308,12 +339,17 @@ impl Answer {
 
 impl Visitor {
     async fn get(&mut self, url: &str) -> Answer {
-        self.ask(Method::GET, url, String::new()).await
+        self.get_telling(url, &[]).await
+    }
+
+    /// The same with what another gate in front would say.
+    async fn get_telling(&mut self, url: &str, told: &[(&str, &str)]) -> Answer {
+        self.ask(Method::GET, url, String::new(), told).await
     }
 
     async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Answer {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        self.ask(Method::POST, url, form).await
+        self.ask(Method::POST, url, form, &[]).await
     }
 
     /// Comes back from a login page by `redeem_url`, and is at the article as Zoë.
@@ -336,7 +372,7 @@ impl Visitor {
         }
     }
 
-    async fn ask(&mut self, method: Method, url: &str, body: String) -> Answer {
+    async fn ask(&mut self, method: Method, url: &str, body: String, told: &[(&str, &str)]) -> Answer {
         let url = Url::parse(url).unwrap();
         let authority = url.authority();
         let mut request = Request::new(body);
@@ -346,6 +382,10 @@ impl Visitor {
         headers.insert(HOST, authority.parse().unwrap());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let cookies: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        for (name, value) in told {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+        }
         headers.insert(COOKIE, cookies.join("; ").parse().unwrap());
 
         let stream = TcpStream::connect(authority).await.unwrap();

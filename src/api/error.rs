@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::config::Scope;
 use crate::domain::clock::Timestamp;
 use crate::http::body::ReadFault;
+use crate::http::code::Code;
 use crate::http::{Response, reply};
 use crate::store::Unavailable;
 
 /// An error of the plain API.
 #[derive(Debug)]
 pub(super) struct ApiError {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     message: String,
     details: Value,
     allow: Option<&'static str>,
@@ -26,69 +26,69 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: json!({}), allow: None, retry_after: None }
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: json!({}), allow: None, retry_after: None }
     }
 
     pub(super) fn missing_token() -> Self {
         let message = "Send a valid API key as `Authorization: Bearer KEY`.";
-        Self::new(StatusCode::UNAUTHORIZED, "missing_token", message)
+        Self::new(Code::MissingToken, message)
     }
 
     pub(super) fn key_expired(at: Timestamp) -> Self {
         let at = at.to_rfc3339();
         let message = format!("The API key was good until {at}: send the one that took its place.");
-        let error = Self::new(StatusCode::UNAUTHORIZED, "key_expired", message);
+        let error = Self::new(Code::KeyExpired, message);
         Self { details: json!({ "expired_at": at }), ..error }
     }
 
     pub(super) fn insufficient_scope(scope: Scope) -> Self {
         let message = format!("The API key needs the scope {}.", scope.as_str());
-        let error = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message);
+        let error = Self::new(Code::InsufficientScope, message);
         Self { details: json!({ "scope": scope.as_str() }), ..error }
     }
 
     pub(super) fn site_not_covered(site: &str) -> Self {
         let message = format!("The API key may not act for the site {site}.");
-        let error = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message);
+        let error = Self::new(Code::InsufficientScope, message);
         Self { details: json!({ "site": site }), ..error }
     }
 
     pub(super) fn shared_user() -> Self {
         let message =
             "The user is a member of sites for which the API key may not act: change the roles only.";
-        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message)
+        Self::new(Code::InsufficientScope, message)
     }
 
     pub(super) fn parameter_missing(field: &str) -> Self {
-        Self::parameter("parameter_missing", field, format!("The parameter {field} is missing."))
+        Self::parameter(Code::ParameterMissing, field, format!("The parameter {field} is missing."))
     }
 
     pub(super) fn parameter_invalid(field: &str, why: impl fmt::Display) -> Self {
-        Self::parameter("parameter_invalid", field, format!("The parameter {field} is not valid: {why}."))
+        Self::parameter(Code::ParameterInvalid, field, format!("The parameter {field} is not valid: {why}."))
     }
 
-    fn parameter(code: &'static str, field: &str, message: String) -> Self {
-        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+    fn parameter(code: Code, field: &str, message: String) -> Self {
+        let error = Self::new(code, message);
         Self { details: json!({ "field": field }), ..error }
     }
 
     pub(super) fn unread(fault: ReadFault) -> Self {
-        let (status, code) = match fault {
-            ReadFault::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            ReadFault::Broken => (StatusCode::BAD_REQUEST, "bad_request"),
-            ReadFault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+        let code = match fault {
+            ReadFault::TooLong => Code::BodyTooLarge,
+            ReadFault::Broken => Code::BadRequest,
+            ReadFault::TooSlow => Code::RequestTimeout,
         };
-        Self::new(status, code, format!("The request cannot be read: {fault}."))
+        Self::new(code, format!("The request cannot be read: {fault}."))
     }
 
     pub(super) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+        Self::new(Code::NotFound, format!("There is no such {what}."))
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
         let message = format!("This address takes {allow}.");
-        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        let error = Self::new(Code::MethodNotAllowed, message);
         Self { allow: Some(allow), ..error }
     }
 
@@ -98,14 +98,14 @@ impl ApiError {
 
     /// 429 for whatever there are too many of.
     pub(super) fn too_many(message: &str, wait: Duration) -> Self {
-        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
+        let error = Self::new(Code::TooManyRequests, message);
         Self { retry_after: Some(wait), ..error }
     }
 
     pub(super) fn into_response(self) -> Response {
         let error = json!({ "code": self.code, "message": self.message, "details": self.details });
-        let mut response = reply::json(self.status, &json!({ "error": error }));
-        if self.status == StatusCode::UNAUTHORIZED {
+        let mut response = reply::json(self.code.status(), &json!({ "error": error }));
+        if self.code.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(methods) = self.allow {
@@ -127,7 +127,7 @@ impl fmt::Display for ApiError {
 impl From<Unavailable> for ApiError {
     fn from(_: Unavailable) -> Self {
         let message = "The store does not answer just now: try again in a moment.";
-        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        let error = Self::new(Code::StoreUnavailable, message);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::http::Request;
 use crate::http::body::read_up_to;
+use crate::http::code::Code;
 use crate::http::form;
 
 /// Far more than any call needs.
@@ -32,11 +32,11 @@ impl Fields {
         if !media_type.is_some_and(|value| form::media_type(value).eq_ignore_ascii_case(b"application/json"))
         {
             let message = "Send the body as `Content-Type: application/json`.";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+            return Err(ApiError::new(Code::UnsupportedMediaType, message));
         }
         if request.headers().contains_key(CONTENT_ENCODING) {
             let message = "Send the body without Content-Encoding.";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+            return Err(ApiError::new(Code::UnsupportedMediaType, message));
         }
         let body = read_up_to(request.into_body(), MAX_BODY).await.map_err(ApiError::unread)?;
         match serde_json::from_slice(&body) {
@@ -191,5 +191,5 @@ fn check_text(field: &str, text: &str, max_chars: usize) -> Result<(), ApiError>
 
 fn malformed(why: impl std::fmt::Display) -> ApiError {
     let message = format!("The body cannot be read as JSON: {why}.");
-    ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", message)
+    ApiError::new(Code::MalformedJson, message)
 }

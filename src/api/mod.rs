@@ -16,13 +16,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use crate::config::{ApiKey, Site};
 use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::site::SiteName;
 use crate::http::client::Client;
+use crate::http::code::Code;
 use crate::http::lines::only;
 use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, reply};
@@ -112,12 +113,7 @@ impl Api {
             return response;
         }
         let Some(origin) = control_origin(request.headers(), client.scheme) else {
-            return ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
-                "The request needs one valid Host.",
-            )
-            .into_response();
+            return ApiError::new(Code::BadRequest, "The request needs one valid Host.").into_response();
         };
         let via = Via { client, request_id, origin, site: None };
         self.handle(request, via).await

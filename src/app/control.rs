@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 
 use super::generation::Generation;
+use super::keeping::Keeping;
+use crate::acme::Keeper;
 use crate::api::Api;
 use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Scheme;
@@ -48,6 +50,7 @@ struct InForce {
     watches: RefCell<Vec<CertificateWatch>>,
     checkups: Checkups,
     log: Option<AccessLog>,
+    keeping: RefCell<Option<Keeping>>,
 }
 
 /// What is to be made [`InForce`], on the control listener's own thread.
@@ -57,6 +60,7 @@ pub(super) struct ToCome {
     trusted_proxies: Vec<IpNet>,
     shown: Vec<Arc<Certificates>>,
     fleets: Vec<Arc<Fleet>>,
+    keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
     journal: Journal,
 }
@@ -70,16 +74,21 @@ impl ToCome {
             trusted_proxies: generation.settings.server.trusted_proxies.clone(),
             shown,
             fleets: generation.fleets(),
+            keeper: generation.keeper(),
             clock: Arc::clone(&generation.shared.clock),
             journal: generation.journal.clone(),
         }
     }
 
-    fn come(self) -> InForce {
-        let Self { api, sso, trusted_proxies, shown, fleets, clock, journal } = self;
+    /// In the place of what was in force `before`.
+    fn come(self, before: Option<&InForce>) -> InForce {
+        let Self { api, sso, trusted_proxies, shown, fleets, keeper, clock, journal } = self;
+        let before = before.and_then(|before| before.keeping.take());
+        let keeping = RefCell::new(keeper.map(|keeper| Keeping::in_place_of(before, keeper)));
         let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
         let checkups = Checkups::new(&fleets, clock, sso.entropy());
-        InForce { api, sso, trusted_proxies, watches, checkups, log: AccessLog::of(&journal) }
+        let log = AccessLog::of(&journal);
+        InForce { api, sso, trusted_proxies, watches, checkups, log, keeping }
     }
 }
 
@@ -89,13 +98,16 @@ pub(super) fn hand_over(
     shown: Vec<Arc<Certificates>>,
 ) -> Box<dyn FnOnce(&ControlSurface) + Send> {
     let next = ToCome::of(generation, shown);
-    Box::new(move |surface| drop(surface.in_force.replace(Rc::new(next.come()))))
+    Box::new(move |surface| {
+        let before = surface.in_force();
+        surface.in_force.replace(Rc::new(next.come(Some(&before))));
+    })
 }
 
 impl ControlSurface {
     pub(super) fn new(to_come: ToCome, reload_due: Arc<AtomicBool>) -> Self {
         let clock = Arc::clone(&to_come.clock);
-        let in_force = to_come.come();
+        let in_force = to_come.come(None);
         let request_ids = RequestIds::new(in_force.sso.entropy());
         Self {
             in_force: RefCell::new(Rc::new(in_force)),

@@ -11,8 +11,10 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
+use crate::acme::{self, Keeper};
 use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
+use crate::domain::entropy::Entropy;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
 use crate::gateway::{Front, Shared, Traces};
@@ -32,6 +34,7 @@ pub(super) struct Generation {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal,
     pub(super) exporter: Option<Arc<Exporter>>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// Where visitors come in, over plain HTTP and over TLS.
@@ -100,6 +103,7 @@ impl Generation {
     ) -> io::Result<Self> {
         let Premises { ambient, counted, keys, is_draining, listeners, at } = premises;
         let (sso, server) = (Arc::new(sso), &settings.server);
+        settings.acme.as_ref().map(acme::prepare).transpose()?;
         let homes = settings.sites.iter();
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
         let fronts = fronts(&settings.sites, before)?;
@@ -122,9 +126,19 @@ impl Generation {
             journal: journal.clone(),
             traces: Traces { trust: settings.trace.trust, exporter: exporter.clone() },
             homeless: counted.homeless.clone(),
+            challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
-        Ok(Self { settings, sso, api, shared: Arc::new(shared), journal, exporter })
+        let entropy = Arc::clone(&ambient.entropy);
+        Ok(Self { settings, sso, api, shared: Arc::new(shared), journal, exporter, entropy })
+    }
+
+    /// What looks after certificates that are asked for, if any are.
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        let settings = self.settings.acme.clone()?;
+        let challenges = Arc::clone(&self.shared.challenges);
+        let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
+        Some(Keeper { settings, challenges, clock, entropy })
     }
 
     /// The upstreams of all sites.

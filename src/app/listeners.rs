@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::config::{Certificate, Settings, Site};
+use crate::acme::Challenges;
+use crate::config::{AcmeCertificate, Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::server::{Certificates, Door, Inherited, Tls, bind};
 
@@ -25,6 +26,8 @@ pub(super) struct Listeners {
     pub(super) control: Door<TcpListener>,
     public_tls: Option<Spoken>,
     control_tls: Option<Spoken>,
+    /// What authorities are shown at the public ones.
+    pub(super) challenges: Arc<Challenges>,
 }
 
 /// How TLS is spoken, and what is shown.
@@ -34,7 +37,7 @@ struct Spoken {
     protocols: &'static [&'static str],
     shown: Arc<Certificates>,
     /// What is to be shown, if that is something else.
-    next: Option<Vec<Certificate>>,
+    next: Option<(Vec<Certificate>, Vec<AcmeCertificate>)>,
 }
 
 impl Listeners {
@@ -88,9 +91,13 @@ impl Listeners {
         let is_pinned = settings.sites.iter().any(|site| site.connection_auth);
         let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
         let spoken = before.and_then(|before| before.public_tls.as_ref());
-        let public_tls = speak_tls(&server.certificates, protocols, spoken)?;
+        let challenges = before.map(|before| Arc::clone(&before.challenges)).unwrap_or_default();
+        let awaited = settings.acme.as_ref().map_or(&[][..], |acme| &acme.certificates);
+        let prove = |tls: Tls| tls.proving(Arc::clone(&challenges));
+        let public_tls = speak_tls(&server.certificates, awaited, protocols, prove, spoken)?;
         let spoken = before.and_then(|before| before.control_tls.as_ref());
-        let control_tls = speak_tls(settings.control.certificate.as_slice(), PROTOCOLS, spoken)?;
+        let control_tls =
+            speak_tls(settings.control.certificate.as_slice(), &[], PROTOCOLS, |tls| tls, spoken)?;
         let proxies: Option<Arc<[_]>> =
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let public = |tls: Option<&Spoken>| {
@@ -106,6 +113,7 @@ impl Listeners {
             control: Door { listener: control, proxies: None, tls, h2c: false },
             public_tls,
             control_tls,
+            challenges,
         })
     }
 
@@ -127,8 +135,9 @@ impl Listeners {
     /// Shows what is to be shown from now on, where it is something else.
     pub(super) fn show_certificates(&mut self) {
         for spoken in self.public_tls.iter_mut().chain(&mut self.control_tls) {
-            if let Some(next) = spoken.next.take() {
-                spoken.shown.replace(next);
+            if let Some((certificates, awaited)) = spoken.next.take() {
+                spoken.shown.expect(awaited);
+                spoken.shown.replace(certificates);
             }
         }
     }
@@ -140,21 +149,24 @@ impl Listeners {
     }
 }
 
-/// TLS with `certificates`, if there are any, for these `protocols`: as it is spoken `before`, if it is, so
-/// that whoever was here can resume.
+/// TLS with `certificates`, and those that are `awaited`, if there are any, for these `protocols`: as it is
+/// spoken `before`, if it is, so that whoever was here can resume.
 fn speak_tls(
     certificates: &[Certificate],
+    awaited: &[AcmeCertificate],
     protocols: &'static [&'static str],
+    equip: impl FnOnce(Tls) -> Tls,
     before: Option<&Spoken>,
 ) -> io::Result<Option<Spoken>> {
-    if certificates.is_empty() {
+    if certificates.is_empty() && awaited.is_empty() {
         return Ok(None);
     }
+    let (certificates, awaited) = (certificates.to_vec(), awaited.to_vec());
     if let Some(before) = before.filter(|before| before.protocols == protocols) {
-        return Ok(Some(Spoken { next: Some(certificates.to_vec()), ..before.clone() }));
+        return Ok(Some(Spoken { next: Some((certificates, awaited)), ..before.clone() }));
     }
-    let shown = Arc::new(Certificates::new(certificates.to_vec()));
-    let tls = Tls::new(Arc::clone(&shown), protocols).map_err(io::Error::other)?;
+    let shown = Arc::new(Certificates::new(certificates, awaited));
+    let tls = equip(Tls::new(Arc::clone(&shown), protocols).map_err(io::Error::other)?);
     Ok(Some(Spoken { tls, protocols, shown, next: None }))
 }
 

@@ -167,6 +167,11 @@ impl Certificate {
         Ok(Self { files, key: Arc::new(certified), names, not_before, not_after })
     }
 
+    /// Whether it is good for each of `names` (lower-case).
+    pub fn covers(&self, names: &[String]) -> bool {
+        names.iter().all(|name| self.names.iter().any(|own| own.matches(name)))
+    }
+
     /// What the operator should know of it, if anything.
     pub fn warning(&self, now: Timestamp) -> Option<String> {
         let file = self.files.cert.display();

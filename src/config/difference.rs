@@ -9,8 +9,8 @@ use super::document::step;
 use super::secret_file;
 
 /// Keys whose values are nobody's business, wherever they stand.
-const SECRETS: [&str; 6] =
-    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password"];
+const SECRETS: [&str; 7] =
+    ["secret", "secret_sha256", "consumer_secret", "access_token", "access_secret", "password", "eab_key"];
 
 /// A key that is written otherwise, or only in one of two files, with both values as a file has them.
 /// Secrets are `…`.
@@ -157,6 +157,7 @@ mod tests {
                 "[[api_key]]\nname = \"k\"\nsecret = \"two\"",
                 "…",
             ),
+            ("[acme]\neab_key = \"b25l\"", "[acme]\neab_key = \"dHdv\"", "…"),
             ("[store]\nurl = \"redis://:one@h/\"", "[store]\nurl = \"redis://:two@h/\"", "…"),
             (
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"one\"",

@@ -12,6 +12,8 @@ pub(super) struct Listeners {
     pub(super) control: Option<SocketAddr>,
     /// Whether TLS is spoken on a public one.
     pub(super) speak_tls: bool,
+    /// Whether one is public and speaks none.
+    pub(super) speak_plainly: bool,
 }
 
 impl Listeners {

@@ -6,6 +6,7 @@
 //! and
 //! of the disk at certificates and at secrets that have files of their own alone.
 
+mod acme;
 mod api_key;
 mod basic_auth;
 mod certificate;
@@ -47,6 +48,7 @@ mod tests;
 
 use toml::de::DeTable;
 
+pub use acme::{AcmeCertificate, AcmeSettings, ChallengeKind, ExternalAccount};
 pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use difference::{Difference, differences};
 pub use environment::Environment;
@@ -78,32 +80,31 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
 
 fn read(mut root: Section<'_>) -> Read<Settings> {
     let mut own = Listeners::default();
-    let server = root.section("server").and_then(|section| server::read(section, &mut own));
+    let mut wanted = acme::Wanted::new();
+    let server = root.section("server").and_then(|section| server::read(section, &mut own, &mut wanted));
     let control = root.section("control").and_then(|section| control::read(section, &mut own));
     let store = root.section("store").and_then(store::read);
     let log = root.section("log").and_then(log::read);
     let trace = root.section("trace").and_then(trace::read);
+    let acme = acme::read(&mut root, &wanted, &own, &store);
     // Keys name sites, so the sites come first.
     let mut sites_taken = site::SiteClaims::new();
     let sites = root.tables("site", |section| site::read(section, &mut sites_taken, &own));
     let sites = sites.and_then(|sites| if sites.is_empty() { Err(no_site(&root)) } else { Ok(sites) });
     sites_taken.groups.conclude();
+    let names = sites.as_ref().map_or(Ok(()), |sites| acme::check_sites(&wanted, sites));
     let mut keys_taken = api_key::KeyClaims::new();
     let api_keys =
         root.tables("api_key", |section| api_key::read(section, &mut keys_taken, &sites_taken.names));
     let vault = vault(&mut root, &store, sites_taken.signer.as_deref());
     root.finish();
     vault?;
-    Ok(Settings {
-        server: server?,
-        control: control?,
-        store: store?,
-        log: log?,
-        trace: trace?,
-        api_keys: api_keys?,
-        sites: sites?,
-        remarks: Vec::new(),
-    })
+    names?;
+    let (mut server, acme) = (server?, acme?);
+    server.certificates.extend(acme::kept(acme.as_ref()));
+    let (control, store, api_keys, sites) = (control?, store?, api_keys?, sites?);
+    let (log, trace) = (log?, trace?);
+    Ok(Settings { server, acme, control, store, log, trace, api_keys, sites, remarks: Vec::new() })
 }
 
 /// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can

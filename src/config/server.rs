@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::acme::Wanted;
 use super::certificate::{self, Certificate};
 use super::document::Read;
 use super::listeners::Listeners;
@@ -15,16 +16,27 @@ use super::units;
 
 const ADDRESS: &str = "write an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 
-/// Reads `[server]`, all of which has defaults. Its listeners are `own` from now on.
-pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Server> {
+/// Reads `[server]`, all of which has defaults. Its listeners are `own` from now on, and certificates that
+/// are to be asked for are `wanted`.
+pub(super) fn read<'a>(
+    mut section: Section<'a>,
+    own: &mut Listeners,
+    wanted: &mut Wanted<'a>,
+) -> Read<Server> {
     let certificates = section.tables("certificate", |mut section| {
-        let certificate = certificate::read(&mut section);
+        let certificate = match wanted.read(&mut section) {
+            Ok(false) => certificate::read(&mut section).map(Some),
+            Ok(true) => Ok(None),
+            Err(reported) => Err(reported),
+        };
         section.finish();
         certificate
     });
-    let listeners = listeners(&mut section, &certificates);
+    let certificates = certificates.map(|found| found.into_iter().flatten().collect());
+    let listeners = listeners(&mut section, &certificates, wanted);
     own.public = listeners.iter().flat_map(|(http, https)| http.iter().chain(https)).copied().collect();
     own.speak_tls = listeners.as_ref().map_or(true, |(_, https)| !https.is_empty());
+    own.speak_plainly = listeners.as_ref().map_or(true, |(http, _)| !http.is_empty());
     let h2c = section.flag("h2c", false);
     let workers = section.count("workers", 0, 0..=1024);
     let trusted_proxies = section.list("trusted_proxies", |text| {
@@ -80,6 +92,7 @@ fn proxy_protocol(section: &mut Section<'_>, proxies: &Read<Option<Vec<IpNet>>>)
 fn listeners(
     section: &mut Section<'_>,
     certificates: &Read<Vec<Certificate>>,
+    wanted: &Wanted<'_>,
 ) -> Read<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let mut seen: Vec<(SocketAddr, String)> = Vec::new();
     let http = addresses(section, "http", &mut seen);
@@ -90,13 +103,13 @@ fn listeners(
         return Err(section.place_of("http").fault("is empty: nobody could reach the gateway", remedy));
     }
     match certificates {
-        Ok(certificates) if certificates.is_empty() && !https.is_empty() => {
+        Ok(certificates) if certificates.is_empty() && wanted.is_empty() && !https.is_empty() => {
             return Err(section.place_of("https").fault(
                 "needs a certificate",
                 "add a [[server.certificate]] with cert = \"certs/site.pem\" and key = \"certs/site.key\"",
             ));
         }
-        Ok(certificates) if !certificates.is_empty() && https.is_empty() => {
+        Ok(certificates) if !(certificates.is_empty() && wanted.is_empty()) && https.is_empty() => {
             return Err(section.place_of("certificate").fault(
                 "is shown to nobody, as nothing listens for https",
                 "add https = [\"0.0.0.0:443\"] to [server], or leave the certificate out",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::acme::AcmeSettings;
 use super::certificate::Certificate;
 use super::log::LogSettings;
 use super::proof::Proof;
@@ -30,6 +31,8 @@ use crate::domain::site::SiteName;
 pub struct Settings {
     /// `[server]`: the public listeners.
     pub server: Server,
+    /// `[acme]`: whom certificates are asked from, if any are.
+    pub acme: Option<AcmeSettings>,
     /// `[control]`: the listener for operators and login pages.
     pub control: Control,
     /// `[store]`: where tokens, sessions and users are kept.
@@ -65,7 +68,8 @@ pub struct Server {
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTP over TLS.
     pub https: Vec<SocketAddr>,
-    /// What is shown there, the default first.
+    /// What is shown there, the default first: those in files, and behind them those that came from an
+    /// ACME directory.
     pub certificates: Vec<Certificate>,
     /// Whether HTTP/2 is spoken on `http` too, to those who begin with it.
     pub h2c: bool,

@@ -55,6 +55,7 @@ pub(super) fn read(mut section: Section<'_>) -> Read<UpstreamTls> {
     Ok(UpstreamTls { ca: ca?, identity: identity?, server_name: server_name?, http2: http2? })
 }
 
+/// Reads the PEM file at `text`.
 pub(super) fn authorities(text: &Text<'_>) -> Read<Authorities> {
     const REMEDY: &str = "name a PEM file with \"BEGIN CERTIFICATE\" in it; a path begins where the \
                           configuration file lies";

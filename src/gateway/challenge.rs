@@ -11,6 +11,7 @@ use super::{Gateway, cors};
 use crate::domain::return_to::ReturnTo;
 use crate::domain::session::End;
 use crate::domain::state::{BrowserKey, LoginState};
+use crate::http::code::Code;
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 
@@ -85,12 +86,12 @@ impl Gateway {
             details.insert("resumes".to_owned(), true.into());
         }
         let error = json!({
-            "code": "login_required",
+            "code": Code::LoginRequired,
             "message": "This needs a session: open login_url in a browser to get one.",
             "details": details,
         });
         let mut response =
-            reply::challenging(reply::json(StatusCode::UNAUTHORIZED, &json!({ "error": error })));
+            reply::challenging(reply::json(Code::LoginRequired.status(), &json!({ "error": error })));
         if let Some(browser) = browser {
             introduce(visit, &browser, &mut response);
         }

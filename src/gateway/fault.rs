@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use serde_json::json;
 
 use super::forward_auth::Unanswerable;
@@ -11,6 +10,7 @@ use super::redeem::LOGIN_PATH;
 use super::visit::Audience;
 use crate::domain::path::PathFault;
 use crate::http::body::ReadFault;
+use crate::http::code::Code;
 use crate::http::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::{Response, reply};
 use crate::pages::{Page, Problem, SignInFailure};
@@ -66,65 +66,59 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The status and the stable code.
-    fn status_and_code(&self) -> (StatusCode, &'static str) {
+    fn code(&self) -> Code {
         match self {
             Self::BadHost | Self::BadTarget | Self::BadDestination | Self::Unread(ReadFault::Broken) => {
-                (StatusCode::BAD_REQUEST, "bad_request")
+                Code::BadRequest
             }
-            Self::Path(_) => (StatusCode::BAD_REQUEST, "ambiguous_path"),
-            // RFC 4918 §9.8.5 has this status for it.
-            Self::ForeignDestination => (StatusCode::BAD_GATEWAY, "foreign_destination"),
-            Self::DoubledCookie => (StatusCode::BAD_REQUEST, "doubled_cookie"),
-            Self::Unread(ReadFault::TooSlow) | Self::Proxy(ProxyError::BodyTooSlow) => {
-                (StatusCode::REQUEST_TIMEOUT, "request_timeout")
-            }
-            Self::MethodRefused | Self::MethodNotAllowed(_) => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
-            }
-            Self::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "unknown_host"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Self::Inquiry(fault) => fault.status_and_code(),
-            Self::NotANavigation => (StatusCode::FORBIDDEN, "navigation_required"),
-            Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
-            Self::TooManySessions => (StatusCode::FORBIDDEN, "too_many_sessions"),
-            Self::SlowDown(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-            Self::MisplacedLabel => (StatusCode::BAD_GATEWAY, "misplaced_requirement"),
-            Self::UnreadableLabel => (StatusCode::BAD_GATEWAY, "unreadable_requirement"),
-            Self::Proxy(ProxyError::SessionEnded) => (StatusCode::UNAUTHORIZED, "session_ended"),
-            Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
-            }
-            Self::Proxy(ProxyError::BodyBroken) => (StatusCode::BAD_REQUEST, "bad_request"),
-            Self::Proxy(ProxyError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
-                (StatusCode::BAD_GATEWAY, "upstream_unreachable")
-            }
-            Self::Proxy(ProxyError::Tls { .. }) => (StatusCode::BAD_GATEWAY, "upstream_tls"),
-            Self::Proxy(ProxyError::Broken { .. }) => (StatusCode::BAD_GATEWAY, "upstream_broke_off"),
+            Self::Path(_) => Code::AmbiguousPath,
+            Self::ForeignDestination => Code::ForeignDestination,
+            Self::DoubledCookie => Code::DoubledCookie,
+            Self::Unread(ReadFault::TooSlow) | Self::Proxy(ProxyError::BodyTooSlow) => Code::RequestTimeout,
+            Self::MethodRefused | Self::MethodNotAllowed(_) => Code::MethodNotAllowed,
+            Self::UnknownHost => Code::UnknownHost,
+            Self::NotFound => Code::NotFound,
+            Self::Inquiry(fault) => fault.code(),
+            Self::NotANavigation => Code::NavigationRequired,
+            Self::CrossSite => Code::CrossSite,
+            Self::TooManySessions => Code::TooManySessions,
+            Self::SlowDown(_) => Code::TooManyRequests,
+            Self::Unavailable(_) => Code::StoreUnavailable,
+            Self::MisplacedLabel => Code::MisplacedRequirement,
+            Self::UnreadableLabel => Code::UnreadableRequirement,
+            Self::Proxy(ProxyError::SessionEnded) => Code::SessionEnded,
+            Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Code::BodyTooLarge,
+            Self::Proxy(ProxyError::BodyBroken) => Code::BadRequest,
+            Self::Proxy(ProxyError::Timeout) => Code::UpstreamTimeout,
+            Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => Code::UpstreamUnreachable,
+            Self::Proxy(ProxyError::Tls { .. }) => Code::UpstreamTls,
+            Self::Proxy(ProxyError::Broken { .. }) => Code::UpstreamBrokeOff,
             Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
-                (StatusCode::BAD_GATEWAY, "upstream_unreadable")
+                Code::UpstreamUnreadable
             }
         }
     }
 
     /// Whether the operator should hear of it: it is not the client's doing.
     pub(super) fn is_ours(&self) -> bool {
-        !matches!(self, Self::ForeignDestination) && self.status_and_code().0.is_server_error()
+        !matches!(self, Self::ForeignDestination) && self.code().status().is_server_error()
     }
 
     /// The answer.
     pub(super) fn into_response(self, audience: Audience, request_id: &RequestId) -> Response {
-        let (status, code) = self.status_and_code();
+        let code = self.code();
         let mut response = match audience {
             Audience::Person => {
                 let page = self.page();
-                reply::page(status, page.render(Some(request_id.as_str())), page.content_security_policy())
+                reply::page(
+                    code.status(),
+                    page.render(Some(request_id.as_str())),
+                    page.content_security_policy(),
+                )
             }
             Audience::Program => {
                 let error = json!({ "code": code, "message": self.message(), "details": {} });
-                reply::json(status, &json!({ "error": error }))
+                reply::json(code.status(), &json!({ "error": error }))
             }
         };
         response.headers_mut().insert(X_REQUEST_ID, request_id.to_value());

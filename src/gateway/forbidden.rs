@@ -1,6 +1,5 @@
 //! Visitors who have a session, and not what a page asks besides.
 
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::redeem::logout_path;
@@ -9,6 +8,7 @@ use crate::domain::access::{Condition, Requirement};
 use crate::domain::email::Email;
 use crate::domain::session::LiveSession;
 use crate::domain::user::Role;
+use crate::http::code::Code;
 use crate::http::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::{Request, Response, reply};
 use crate::pages::Page;
@@ -37,11 +37,11 @@ impl Refusal<'_> {
                     None => json!({ "missing": missing }),
                 };
                 let error = json!({
-                    "code": "forbidden",
+                    "code": Code::Forbidden,
                     "message": "The session has not what this asks for: see details.missing, of which one has to be met.",
                     "details": details,
                 });
-                let response = reply::json(StatusCode::FORBIDDEN, &json!({ "error": error }));
+                let response = reply::json(Code::Forbidden.status(), &json!({ "error": error }));
                 visit.front.cors.readable(request.headers(), response)
             }
         };

@@ -27,6 +27,7 @@ mod revocation;
 mod signed_login;
 mod told;
 mod upgrade;
+mod validation;
 mod visit;
 mod who_am_i;
 
@@ -45,8 +46,9 @@ use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Method, Version};
 use ipnet::IpNet;
 
+use crate::acme::Challenges;
 use crate::api::{Api, Via, answers_at};
-use crate::config::TraceTrust;
+use crate::config::{Site, TraceTrust};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
@@ -105,6 +107,8 @@ pub struct Shared {
     pub journal: Journal,
     /// Whose traces are believed, and where spans go.
     pub traces: Traces,
+    /// What authorities are shown who look whose the names are.
+    pub challenges: Arc<Challenges>,
     /// What is counted of requests that are for no site.
     pub homeless: Homeless,
     /// The time.
@@ -269,6 +273,11 @@ impl Gateway {
         }
         // 2. The site decides everything that follows.
         let target = Target::of(&request)?;
+        //    Only an authority that looks whose a name is may read before that, and what it reads is made
+        //    for it: it comes over plain http, and has no session.
+        if let Some(answer) = self.validation(&request, &target, connection) {
+            return Ok(answer);
+        }
         let address = course.leads_to(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
@@ -287,10 +296,7 @@ impl Gateway {
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
-            let origin = address.origin.clone();
-            let via =
-                Via { client: *client, request_id: request_id.clone(), origin, site: Some(Arc::clone(site)) };
-            return Ok(self.shared.api.handle(request, via).await);
+            return Ok(self.shared.api.handle(request, via(&visit, site)).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
@@ -412,5 +418,15 @@ impl Gateway {
         let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
         visit.presented.recognised.replace(found.clone());
         Ok(found)
+    }
+}
+
+/// How a call of the APIs on the host of `site` comes there.
+fn via(visit: &Visit<'_>, site: &Arc<Site>) -> Via {
+    Via {
+        client: *visit.client,
+        request_id: visit.request_id.clone(),
+        origin: visit.origin.clone(),
+        site: Some(Arc::clone(site)),
     }
 }

@@ -72,6 +72,11 @@ impl Target {
         Ok(Self { host, uri })
     }
 
+    /// The path, as it came.
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     /// What is asked of the host, as it came.
     pub(super) fn path_and_query(&self) -> Option<&str> {
         self.uri.path_and_query().map(PathAndQuery::as_str)

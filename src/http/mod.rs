@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod body;
 pub mod caching;
 pub mod client;
+pub mod code;
 pub mod connection;
 pub mod connection_auth;
 pub mod cookies;

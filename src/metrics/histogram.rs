@@ -6,7 +6,7 @@ use super::counter::Counter;
 
 /// Where the ranges of a histogram end.
 pub trait Buckets {
-    /// In microseconds, rising, at most [`MOST`]; what is longer than the last is counted as well.
+    /// In microseconds, rising, at most twelve; what is longer than the last is counted as well.
     const BOUNDS: &'static [u64];
 }
 

@@ -261,3 +261,17 @@ fn what_is_lost_needs_no_script_to_say_so() {
     let html = page.render(None);
     assert!(!html.contains("<script") && !html.contains("<form") && html.contains("href=\"/a\""), "{html}");
 }
+
+#[test]
+fn the_documents_have_the_title_of_each_refusal_with_its_status() {
+    let document = include_str!("../../docs/errors.md");
+    let pages = PROBLEMS.map(Page::Problem).into_iter().chain([
+        Page::Forbidden { who: None, takes: &[], switch_url: None },
+        Page::SlowDown { retry_after_secs: 1 },
+    ]);
+    let failed = FAILURES.map(|reason| Page::SignInFailed { reason, retry_url: "/" });
+    for page in pages.chain(failed) {
+        let row = format!("| {} | {}", page.title(), page.status().as_u16());
+        assert!(document.contains(&row), "{row}");
+    }
+}

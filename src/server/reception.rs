@@ -68,7 +68,7 @@ async fn welcome<A: Answer + 'static>(
     } else {
         failed_handshakes.increment();
     }
-    let stream = Box::new(shaken?);
+    let Some(stream) = shaken?.map(Box::new) else { return Ok(()) };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, proxy, Scheme::Https);
     if is_h2 {

@@ -3,5 +3,6 @@
 #![allow(dead_code, reason = "not every test binary needs all of it, and which lacks what differs")]
 
 pub(crate) mod carriers;
+pub(crate) mod pebble;
 pub(crate) mod redis;
 pub(crate) mod relay;

@@ -22,7 +22,7 @@ struct Kept {
 impl Kept {
     async fn start(access: &str, change: impl FnOnce(Plan) -> Plan) -> Self {
         let (folder, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
-        let plan = Plan::new(&upstream).with(&kept(folder.path(), access));
+        let plan = Plan::new(&upstream).tables(&kept(folder.path(), access));
         let gateway = change(plan).start().await;
         Self { folder, upstream, gateway }
     }
@@ -180,18 +180,18 @@ async fn a_combined_line_has_nine_fields_whatever_a_client_sends() {
 async fn off_is_off_and_other_settings_take_effect_without_a_restart() {
     let (folder, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
     let plan = Plan::new(&upstream);
-    let off = plan.clone().with("[log]\naccess = \"off\"");
+    let off = plan.clone().tables("[log]\naccess = \"off\"");
     let mut gateway = off.clone().start().await;
     Visitor::at(&gateway).get(&format!("{SITE}/public/1")).await;
-    gateway.reload(&plan.clone().with(&kept(folder.path(), "json"))).await.unwrap();
+    gateway.reload(&plan.clone().tables(&kept(folder.path(), "json"))).await.unwrap();
     Visitor::at(&gateway).get(&format!("{SITE}/public/2")).await;
-    gateway.reload(&plan.clone().with(&kept(folder.path(), "combined"))).await.unwrap();
+    gateway.reload(&plan.clone().tables(&kept(folder.path(), "combined"))).await.unwrap();
     Visitor::at(&gateway).get(&format!("{SITE}/public/3")).await;
     gateway.reload(&off).await.unwrap();
     Visitor::at(&gateway).get(&format!("{SITE}/public/4")).await;
     let nowhere =
         format!("[log]\naccess_file = {:?}", folder.path().join("no/such/folder").display().to_string());
-    assert!(gateway.reload(&plan.with(&nowhere)).await.is_err(), "a file that cannot be there is refused");
+    assert!(gateway.reload(&plan.tables(&nowhere)).await.is_err(), "a file that cannot be there is refused");
     gateway.stop().await;
     let text = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
     let paths: Vec<&str> = text.lines().filter_map(|line| line.split("/public/").nth(1)?.get(..1)).collect();
@@ -258,7 +258,7 @@ async fn no_line_is_lost_or_torn_while_files_are_moved_away() {
 async fn a_full_disk_stops_nobody_and_is_counted() {
     let full = "[log]\naccess_file = \"/dev/full\"\naudit_file = \"/dev/../dev/full\"";
     let upstream = FakeUpstream::start().await;
-    let program = Program::start(&Plan::new(&upstream).starting_now().with(full)).await;
+    let program = Program::start(&Plan::new(&upstream).starting_now().tables(full)).await;
     let clock = std::sync::Arc::new(tollgate::domain::clock::ManualClock::starting_at(
         tollgate::domain::clock::Clock::now(&tollgate::domain::clock::SystemClock),
     ));
@@ -360,7 +360,7 @@ async fn who_did_what_from_where_stands_in_the_audit_log() {
 async fn a_signal_opens_the_files_anew_and_they_are_nobody_elses_to_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let (folder, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().await);
-    let program = Program::start(&Plan::new(&upstream).with(&kept(folder.path(), "json"))).await;
+    let program = Program::start(&Plan::new(&upstream).tables(&kept(folder.path(), "json"))).await;
     let path = folder.path().join("access.log");
     std::fs::rename(&path, folder.path().join("old.log")).unwrap();
     program.signal("HUP");

@@ -9,6 +9,8 @@
     reason = "a panic is how a test fails"
 )]
 
+mod acme;
+mod acme_challenges;
 mod api_session;
 mod api_v1;
 mod applications;

@@ -36,7 +36,7 @@ async fn only_those_are_believed_whom_the_operator_names() {
         ("[trace]\ntrust = \"any\"", &passed, &passed),
         ("[trace]\ntrust = \"none\"", &nothing, &nothing),
     ] {
-        let plan = Plan::new(&upstream).with(trust);
+        let plan = Plan::new(&upstream).tables(trust);
         let gateway = plan.clone().start().await;
         assert_eq!(&told(&gateway, &upstream, &both).await, by_stranger, "{trust}");
         assert_eq!(told(&gateway, &upstream, &[]).await, nothing, "{trust}: none is made up");
@@ -48,7 +48,7 @@ async fn only_those_are_believed_whom_the_operator_names() {
 #[tokio::test]
 async fn what_is_malformed_or_there_twice_goes_no_further() {
     let upstream = FakeUpstream::start().await;
-    let gateway = Plan::new(&upstream).with("[trace]\ntrust = \"any\"").start().await;
+    let gateway = Plan::new(&upstream).tables("[trace]\ntrust = \"any\"").start().await;
     let many = (0..33).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
     let state = ("tracestate", "a=1");
     let nothing = [vec![], vec![]];
@@ -78,7 +78,7 @@ impl Observed {
     async fn start(more: &str, change: impl FnOnce(Plan) -> Plan) -> Self {
         let (collector, upstream) = (FakeUpstream::start().await, FakeUpstream::start().await);
         let plan = Plan::new(&upstream)
-            .with(&format!("[trace]\nendpoint = \"http://{}/otlp/\"\n{more}", collector.address()));
+            .tables(&format!("[trace]\nendpoint = \"http://{}/otlp/\"\n{more}", collector.address()));
         collector.answers(Answer::Page { status: 200, headers: Vec::new(), body: Vec::new() });
         Self { collector, upstream, gateway: change(plan).start().await }
     }
@@ -236,7 +236,7 @@ async fn a_trace_is_named_in_the_access_log() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let log = format!("[log]\naccess_file = {:?}\n", file.display().to_string());
-    let observed = Observed::start("sample = 0", |plan| plan.with(&log)).await;
+    let observed = Observed::start("sample = 0", |plan| plan.tables(&log)).await;
     let [parent, _] = told(&observed.gateway, &observed.upstream, &[]).await;
     observed.gateway.stop().await;
     let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -315,7 +315,7 @@ async fn a_collector_over_tls_has_to_be_the_one_that_is_meant() {
             "[trace]\nendpoint = \"https://127.0.0.1:{port}\"\nsample = 1\nca = {:?}",
             authority.root_file().display().to_string()
         );
-        let gateway = Plan::new(&upstream).with(&trace).start().await;
+        let gateway = Plan::new(&upstream).tables(&trace).start().await;
         told(&gateway, &upstream, &[]).await;
         let heard = tokio::time::timeout(HANG, heard).await.unwrap().unwrap();
         assert_eq!(heard.starts_with("POST /v1/traces HTTP/1.1\r\n"), is_trusted, "{heard:?}");

@@ -16,6 +16,7 @@ use crate::config::{ApiKey, PermissionLevel};
 use crate::domain::opaque::LoginToken;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::token::TokenKind;
+use crate::http::code::Code;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::{Request, Response, reply};
 use crate::sso::{RedeemError, Redemption};
@@ -112,7 +113,7 @@ impl Api {
 
 fn missing_authentication() -> Response {
     let message = "Send a valid API key as `Authorization: Bearer KEY`.";
-    refused(StatusCode::UNAUTHORIZED, "missing_authentication", message)
+    refused(StatusCode::UNAUTHORIZED, ErrorCode::MissingAuthentication.as_str(), message)
 }
 
 fn refusal(why: Refused) -> Response {
@@ -127,7 +128,8 @@ fn refusal(why: Refused) -> Response {
         }
         Refused::SlowDown(wait) => {
             let message = "Too many wrong keys came from this address.";
-            reply::retry_after(refused(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message), wait)
+            let code = Code::TooManyRequests;
+            reply::retry_after(refused(code.status(), code.as_str(), message), wait)
         }
         Refused::Unavailable => crate::api::unavailable(),
     }

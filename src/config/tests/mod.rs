@@ -124,6 +124,43 @@ fn what_is_written_down_and_told_is_read() {
 }
 
 #[test]
+fn what_certificates_are_asked_for_is_read() {
+    let settings = read(FULL).unwrap();
+    let acme = settings.acme.as_ref().unwrap();
+    assert_eq!((acme.directory.as_str(), acme.contact.len()), ("https://ca.example.com:14000/dir", 1));
+    let folder = PathBuf::from("/var/lib/tollgate/certificates/ca.example.com_14000_dir");
+    assert_eq!((&acme.folder, acme.challenge), (&folder, ChallengeKind::TlsAlpn01));
+    assert_eq!(acme.root_ca.as_ref().map(|ca| ca.certificates.len()), Some(1));
+    let account = acme.external_account.as_ref().unwrap();
+    assert_eq!(
+        (account.key_id.as_str(), account.key_bytes().as_slice()),
+        ("kid-1", &b"key-of-the-account"[..])
+    );
+    assert_eq!(acme.renew_before, Some(Duration::from_hours(20 * 24)));
+    let [wanted] = acme.certificates.as_slice() else { panic!("{:?}", acme.certificates) };
+    assert_eq!(wanted.names, ["www.intranet.example.com", "wiki.example.com"]);
+    assert_eq!(wanted.file, folder.join("www.intranet.example.com.pem"));
+    // It is not there yet, and that is no fault.
+    assert_eq!(settings.server.certificates.len(), 1);
+}
+
+#[test]
+fn to_ask_for_certificates_takes_little() {
+    let certificate = "[server]\nhttps = [\"127.0.0.1:0\"]\n[[server.certificate]]\nacme = [\"A.example\"]\n";
+    let least = format!("{certificate}[acme]\nterms_of_service_agreed = true\n");
+    let acme = read(&format!("{least}{SITE}")).unwrap().acme.unwrap();
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(acme.certificates[0].names, ["a.example"]);
+    assert_eq!((acme.challenge, acme.renew_before), (ChallengeKind::Http01, None));
+    // It is kept with all else that is.
+    assert_eq!(acme.folder, PathBuf::from("data/acme/acme-v02.api.letsencrypt.org_directory"));
+    let elsewhere = format!("{least}[store]\nkind = \"memory\"\n{SITE}");
+    let acme = read(&elsewhere).unwrap().acme.unwrap();
+    assert_eq!(acme.folder, PathBuf::from("acme/acme-v02.api.letsencrypt.org_directory"));
+    assert_eq!(read(SITE).unwrap().acme, None);
+}
+
+#[test]
 fn the_keys_are_read() {
     let settings = read(FULL).unwrap();
     let [login_page, old_client] = settings.api_keys.as_slice() else { panic!("{:?}", settings.api_keys) };
@@ -361,8 +398,8 @@ fn the_documentations_examples_are_valid_and_name_every_key() {
     let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let complete = examples.next().unwrap();
     assert!(read(complete).is_ok(), "{complete}");
-    // The second shows single lines; the others together are one file.
-    let file: String = examples.skip(1).collect();
+    // The others together are one file.
+    let file: String = examples.collect();
     let secrets = ["OLD_CLIENT_CONSUMER_SECRET", "OLD_CLIENT_ACCESS_SECRET"];
     let environment = Environment::new(secrets.map(|name| (name.to_owned(), SECRET.to_owned())));
     let file = file.replace("\"certs/", &format!("\"{}/", CERTIFICATES.as_str()));

@@ -7,7 +7,7 @@
 
 use http::header::{HOST, HeaderName, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri};
+use http::{Method, Uri};
 
 use super::PATH;
 use crate::config::Site;
@@ -15,6 +15,7 @@ use crate::gateway::paused::X_TOLLGATE_PARK;
 use crate::http::Request;
 use crate::http::body::Incoming;
 use crate::http::client::names_client;
+use crate::http::code::Code;
 use crate::http::forged::is_attempt;
 use crate::http::forwarded::X_FORWARDED_HOST;
 use crate::http::lines::{Several, only};
@@ -49,16 +50,14 @@ pub(in crate::gateway) enum Unanswerable {
 }
 
 impl Unanswerable {
-    /// The status and the stable code.
-    pub(in crate::gateway) const fn status_and_code(self) -> (StatusCode, &'static str) {
+    /// The stable code.
+    pub(in crate::gateway) const fn code(self) -> Code {
         match self {
-            Self::Stranger => (StatusCode::FORBIDDEN, "untrusted_proxy"),
-            Self::NoClient | Self::Target | Self::Method | Self::Host => {
-                (StatusCode::BAD_REQUEST, "unclear_inquiry")
-            }
-            Self::OwnPath => (StatusCode::NOT_FOUND, "own_path"),
-            Self::Forged => (StatusCode::BAD_REQUEST, "forged_header"),
-            Self::Tunnel => (StatusCode::BAD_REQUEST, "unknown_upgrade"),
+            Self::Stranger => Code::UntrustedProxy,
+            Self::NoClient | Self::Target | Self::Method | Self::Host => Code::UnclearInquiry,
+            Self::OwnPath => Code::OwnPath,
+            Self::Forged => Code::ForgedHeader,
+            Self::Tunnel => Code::UnknownUpgrade,
         }
     }
 }

@@ -7,28 +7,50 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::Certificate;
+use crate::config::{AcmeCertificate, Certificate, CertificateFiles};
 use crate::domain::host::HostPattern;
 
 /// The certificates of a listener, the default first. They may be replaced while it serves: who
 /// is connected stays so, and who comes next sees the new ones.
-pub struct Certificates(RwLock<Arc<[Certificate]>>);
+pub struct Certificates {
+    shown: RwLock<Arc<[Certificate]>>,
+    /// Those that are asked for, whether they are there yet or not.
+    awaited: RwLock<Arc<[AcmeCertificate]>>,
+}
 
 impl Certificates {
-    /// Shows `certificates`.
-    pub fn new(certificates: Vec<Certificate>) -> Self {
-        Self(RwLock::new(certificates.into()))
+    /// Shows `certificates`, and those that are `awaited` when they are there.
+    pub fn new(certificates: Vec<Certificate>, awaited: Vec<AcmeCertificate>) -> Self {
+        Self { shown: RwLock::new(certificates.into()), awaited: RwLock::new(awaited.into()) }
+    }
+
+    /// The files of what is shown or to come; and whether they have to be there.
+    pub(super) fn files(&self) -> Vec<(CertificateFiles, bool)> {
+        let awaited: Vec<_> = self.awaited().iter().map(AcmeCertificate::files).collect();
+        let current = self.current();
+        let own = current.iter().map(|certificate| &certificate.files);
+        let own = own.filter(|files| !awaited.contains(files)).map(|files| (files.clone(), true));
+        own.chain(awaited.iter().map(|files| (files.clone(), false))).collect()
     }
 
     /// What is shown now.
     pub(in crate::server) fn current(&self) -> Arc<[Certificate]> {
         // Only handshakes come here, and nothing that holds the lock can panic.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn awaited(&self) -> Arc<[AcmeCertificate]> {
+        Arc::clone(&self.awaited.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Expects these from now on.
+    pub fn expect(&self, awaited: Vec<AcmeCertificate>) {
+        *self.awaited.write().unwrap_or_else(PoisonError::into_inner) = awaited.into();
     }
 
     /// Shows `certificates` from now on.
     pub fn replace(&self, certificates: Vec<Certificate>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificates.into();
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = certificates.into();
     }
 }
 
@@ -42,16 +64,17 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let current = self.current();
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        let chosen = choose(&current, name.as_deref(), hello.signature_schemes())?;
+        let chosen = choose(&current, &self.awaited(), name.as_deref(), hello.signature_schemes())?;
         Some(Arc::clone(&chosen.key))
     }
 }
 
 /// The certificate for `name`: one that names it exactly, or else with a `*`, or else the first of
-/// all. Where several would do, such as one of ECDSA and one of RSA, the first that the client can
+/// all; but for a name whose own is `awaited` none, as no other would do. Where several would do, such as one of ECDSA and one of RSA, the first that the client can
 /// verify.
 fn choose<'a>(
     certificates: &'a [Certificate],
+    awaited: &[AcmeCertificate],
     name: Option<&str>,
     schemes: &[SignatureScheme],
 ) -> Option<&'a Certificate> {
@@ -65,7 +88,9 @@ fn choose<'a>(
         })
     };
     let best = |exactly| naming(exactly).find(verifiable).or_else(|| naming(exactly).next());
-    best(true).or_else(|| best(false)).or_else(|| certificates.first())
+    let is_awaited =
+        || name.is_some_and(|name| awaited.iter().any(|own| own.names.iter().any(|own| own == name)));
+    best(true).or_else(|| best(false)).or_else(|| certificates.first().filter(|_| !is_awaited()))
 }
 
 #[cfg(test)]
@@ -117,9 +142,26 @@ mod tests {
             (Some("both.test"), &[ECDSA], "classic"),
             (Some("shop.site.test"), &[ED25519], "wildcard"),
         ] {
-            let chosen = choose(&certificates, name, schemes).unwrap();
+            let chosen = choose(&certificates, &[], name, schemes).unwrap();
             assert_eq!(chosen.files.cert.to_str(), Some(label), "{name:?} {schemes:?}");
         }
-        assert!(choose(&[], None, &[ECDSA]).is_none());
+        assert!(choose(&[], &[], None, &[ECDSA]).is_none());
+    }
+
+    #[test]
+    fn a_name_that_waits_for_its_certificate_is_shown_no_other() {
+        let certificates =
+            [certificate("default", &["default.test", "*.wild.test"], &rcgen::PKCS_ECDSA_P256_SHA256)];
+        let names = ["new.test", "new.wild.test"].map(str::to_owned).to_vec();
+        let awaited = [AcmeCertificate { names, file: "new.pem".into() }];
+        for (name, is_shown) in [
+            (Some("new.test"), false),
+            (Some("new.wild.test"), true),
+            (Some("other.test"), true),
+            (None, true),
+        ] {
+            let chosen = choose(&certificates, &awaited, name, &[ECDSA]);
+            assert_eq!(chosen.is_some(), is_shown, "{name:?}");
+        }
     }
 }

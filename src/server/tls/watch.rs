@@ -1,11 +1,12 @@
 //! Certificates that are renewed: their files are looked at now and then, and read again when
 //! they have changed. Those that cannot be used leave the old ones in place.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Certificates;
-use crate::config::{Certificate, CertificateFiles};
+use crate::config::{Certificate, CertificateFault, CertificateFiles};
 use crate::domain::clock::Timestamp;
 
 /// What tells that a file has been written or replaced, without reading it. Of the several signs
@@ -15,7 +16,8 @@ type Print = Option<(i64, i64, u64, u64)>;
 /// Looks after the files of the certificates of one listener.
 pub struct CertificateWatch {
     shown: Arc<Certificates>,
-    files: Vec<CertificateFiles>,
+    /// With whether they have to be there.
+    files: Vec<(CertificateFiles, bool)>,
     seen: Vec<Print>,
     /// What was last said about files that could not be used: it is said once.
     complaint: Option<String>,
@@ -24,9 +26,10 @@ pub struct CertificateWatch {
 impl CertificateWatch {
     /// Watches the files of what is `shown`, which have just been read.
     pub fn new(shown: Arc<Certificates>) -> Self {
-        let files: Vec<CertificateFiles> =
-            shown.current().iter().map(|certificate| certificate.files.clone()).collect();
-        let seen = prints(&files);
+        let files = shown.files();
+        // What is asked for may have come since the configuration was read: that is looked at once more.
+        let is_settled = files.iter().all(|(_, needed)| *needed);
+        let seen = if is_settled { prints(&files) } else { Vec::new() };
         Self { shown, files, seen, complaint: None }
     }
 
@@ -43,7 +46,7 @@ impl CertificateWatch {
 
     /// Reads the files again; `time` is now.
     pub fn reload(&mut self, time: Timestamp) {
-        let read: Result<Vec<Certificate>, String> = self.files.iter().map(read).collect();
+        let read: Result<Vec<Certificate>, String> = self.files.iter().filter_map(read).collect();
         match read {
             Ok(certificates) => {
                 for warning in certificates.iter().filter_map(|certificate| certificate.warning(time)) {
@@ -66,12 +69,20 @@ impl CertificateWatch {
     }
 }
 
-fn read(files: &CertificateFiles) -> Result<Certificate, String> {
-    Certificate::read(files.clone()).map_err(|fault| format!("{} {fault}", fault.file(files).display()))
+/// What is in `files`; nothing if they are not there and need not be.
+fn read((files, needed): &(CertificateFiles, bool)) -> Option<Result<Certificate, String>> {
+    match Certificate::read(files.clone()) {
+        Err(CertificateFault::CertUnreadable(error))
+            if !needed && error.kind() == io::ErrorKind::NotFound =>
+        {
+            None
+        }
+        read => Some(read.map_err(|fault| format!("{} {fault}", fault.file(files).display()))),
+    }
 }
 
-fn prints(files: &[CertificateFiles]) -> Vec<Print> {
-    files.iter().flat_map(|files| [print(&files.cert), print(&files.key)]).collect()
+fn prints(files: &[(CertificateFiles, bool)]) -> Vec<Print> {
+    files.iter().flat_map(|(files, _)| [print(&files.cert), print(&files.key)]).collect()
 }
 
 fn print(path: &Path) -> Print {

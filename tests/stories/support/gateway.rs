@@ -175,13 +175,13 @@ pub(crate) struct Plan {
     server: Table,
     control: Table,
     store: Table,
-    /// Tables that few stories have.
-    more: String,
     /// Another gateway's, for two that share one time.
     clock: Option<Arc<ManualClock>>,
     certificates: Vec<CertificateFiles>,
     keys: Vec<String>,
     sites: Vec<SitePlan>,
+    /// Tables as they are written.
+    others: String,
 }
 
 impl Plan {
@@ -202,9 +202,19 @@ impl Plan {
         // Most stories end with their gateway.
         let mut store = Table::default();
         store.set("kind", "\"memory\"");
-        let (certificates, keys, more) = (Vec::new(), Vec::new(), String::new());
+        let (certificates, keys) = (Vec::new(), Vec::new());
         let sites = vec![site];
-        let plan = Self { start, server, control, store, more, clock: None, certificates, keys, sites };
+        let plan = Self {
+            start,
+            server,
+            control,
+            store,
+            clock: None,
+            certificates,
+            keys,
+            sites,
+            others: String::new(),
+        };
         plan.key(&format!(
             "name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]\npermission = \"super\""
         ))
@@ -234,13 +244,6 @@ impl Plan {
         self
     }
 
-    /// Adds tables as the configuration has them.
-    pub(crate) fn with(mut self, toml: &str) -> Self {
-        self.more.push_str(toml);
-        self.more.push('\n');
-        self
-    }
-
     /// Goes by the clock of `other`.
     pub(crate) fn beside(mut self, other: &TestGateway) -> Self {
         self.clock = Some(Arc::clone(&other.clock));
@@ -263,6 +266,13 @@ impl Plan {
     /// Adds an `[[api_key]]` with these lines.
     pub(crate) fn key(mut self, lines: &str) -> Self {
         self.keys.push(lines.to_owned());
+        self
+    }
+
+    /// Adds tables as they are written.
+    pub(crate) fn tables(mut self, toml: &str) -> Self {
+        self.others.push_str(toml);
+        self.others.push('\n');
         self
     }
 
@@ -301,13 +311,13 @@ impl Plan {
         }
         self.control.write("[control]", &mut toml);
         self.store.write("[store]", &mut toml);
-        toml.push_str(&self.more);
         for key in &self.keys {
             let _infallible = writeln!(toml, "[[api_key]]\n{key}");
         }
         for site in &self.sites {
             site.write(&mut toml);
         }
+        toml.push_str(&self.others);
         toml
     }
 

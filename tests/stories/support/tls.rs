@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -73,14 +77,7 @@ impl Authority {
 
     /// A client of these versions of TLS.
     pub(crate) fn client_of(&self, versions: &[&'static SupportedProtocolVersion]) -> Client {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.der().clone()).expect("a root");
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Client(config)
+        Client::trusting(self.root.der().clone(), versions)
     }
 }
 
@@ -89,6 +86,34 @@ impl Authority {
 pub(crate) struct Client(ClientConfig);
 
 impl Client {
+    /// Trusts whoever has a certificate that leads to `root`.
+    pub(crate) fn trusting(
+        root: CertificateDer<'static>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(root).expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self(config)
+    }
+
+    /// Trusts everybody.
+    pub(crate) fn blind() -> Self {
+        let provider = Arc::new(default_provider());
+        let verifier = Arc::new(Blind(provider.signature_verification_algorithms.supported_schemes()));
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Self(config)
+    }
+
     /// Offers these protocols.
     pub(crate) fn offering(mut self, protocols: &[&str]) -> Self {
         self.0.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -135,4 +160,43 @@ pub(crate) fn session(stream: &TlsStream<TcpStream>) -> &ClientConnection {
 /// Whether a connection went on where another ended.
 pub(crate) fn is_resumed(stream: &TlsStream<TcpStream>) -> bool {
     session(stream).handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+/// Finds every certificate good. It knows these kinds of signatures.
+#[derive(Debug)]
+struct Blind(Vec<SignatureScheme>);
+
+impl ServerCertVerifier for Blind {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.clone()
+    }
 }

@@ -45,6 +45,8 @@ pub struct SiteCard {
 pub enum ErrorCode {
     /// The signature or the key is wrong.
     InvalidSignature,
+    /// The same, and that there is none, as version 2 calls it.
+    MissingAuthentication,
     /// The key has ended.
     KeyExpired,
     /// The caller's level does not suffice.
@@ -62,6 +64,7 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidSignature => "invalid_signature",
+            Self::MissingAuthentication => "missing_authentication",
             Self::KeyExpired => "key_expired",
             Self::PermissionDenied => "permission_denied",
             Self::InvalidInput => "invalid_input",

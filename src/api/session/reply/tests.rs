@@ -121,3 +121,20 @@ fn an_echo_has_every_parameter_and_cannot_pretend() {
          \"foo\":\"bar\",\"a b\":\"\\u003c\",\"endpoint\":\"/api/echo\"}",
     );
 }
+
+#[test]
+fn the_documents_explain_every_error() {
+    let known = [
+        ErrorCode::InvalidInput,
+        ErrorCode::InvalidSignature,
+        ErrorCode::KeyExpired,
+        ErrorCode::MissingAuthentication,
+        ErrorCode::NoSuchUser,
+        ErrorCode::PermissionDenied,
+        ErrorCode::TokenRequired,
+    ];
+    let document = include_str!("../../../../docs/errors.md");
+    let part = document.split("\n## ").find(|part| part.starts_with("The 23-compatible API\n")).unwrap();
+    let explained = part.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(explained.collect::<Vec<_>>(), known.map(ErrorCode::as_str));
+}

@@ -1,0 +1,175 @@
+//! One certificate, from the order to the file.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use instant_acme::{
+    Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use zeroize::Zeroizing;
+
+use super::challenges::{Challenges, Shown};
+use super::folder::Draft;
+use super::trouble::Trouble;
+use super::validation;
+use crate::config::{AcmeCertificate, Certificate, CertificateFiles, ChallengeKind};
+use crate::domain::host::HostPattern;
+
+/// How often the authority is asked whether it is done, and for how long.
+const POLLING: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(500)).timeout(Duration::from_mins(3));
+
+/// Bytes in the token of a challenge. They have some forty.
+const MAX_TOKEN: usize = 256;
+
+/// Gets the certificate that is `wanted` and puts it in its place.
+pub(super) async fn obtain(
+    account: &Account,
+    kind: ChallengeKind,
+    challenges: &Arc<Challenges>,
+    wanted: &AcmeCertificate,
+) -> Result<Certificate, Trouble> {
+    let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
+    let mut order = account.new_order(&NewOrder::new(&names)).await?;
+    prove(&mut order, kind, challenges, wanted).await?;
+    let key = KeyPair::generate().map_err(own)?;
+    let mut params = CertificateParams::new(wanted.names.clone()).map_err(own)?;
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key).map_err(own)?;
+    order.finalize_csr(request.der()).await?;
+    let chain = order.poll_certificate(&POLLING).await?;
+    let key = Zeroizing::new(key.serialize_pem());
+    publish(wanted, &chain, &key)
+}
+
+/// Shows the authority that the names are this gateway's.
+async fn prove(
+    order: &mut Order,
+    kind: ChallengeKind,
+    challenges: &Arc<Challenges>,
+    wanted: &AcmeCertificate,
+) -> Result<(), Trouble> {
+    // Until it has decided: authorities look from several places.
+    let mut shown = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        match authorization.status {
+            AuthorizationStatus::Valid => continue,
+            AuthorizationStatus::Pending => {}
+            _ => return Err(Trouble::Strange("an order that cannot be fulfilled")),
+        }
+        let Identifier::Dns(name) = authorization.identifier().identifier else {
+            return Err(Trouble::Strange("an order for something else"));
+        };
+        let name = name.to_ascii_lowercase();
+        if authorization.wildcard || !wanted.names.contains(&name) {
+            return Err(Trouble::Strange("an order for something else"));
+        }
+        let asked = match kind {
+            ChallengeKind::Http01 => ChallengeType::Http01,
+            ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        };
+        let challenge = authorization.challenge(asked);
+        let mut challenge = challenge.ok_or_else(|| Trouble::NoChallenge(name.clone()))?;
+        if !is_token(&challenge.token) {
+            return Err(Trouble::Strange("a challenge with a token that is none"));
+        }
+        let proof = challenge.key_authorization();
+        shown.push(show(kind, challenges, &name, &challenge.token, proof.as_str(), proof.digest().as_ref())?);
+        challenge.set_ready().await?;
+    }
+    if order.state().status == OrderStatus::Ready {
+        return Ok(());
+    }
+    match order.poll_ready(&POLLING).await {
+        Ok(OrderStatus::Ready) => Ok(()),
+        // What the order itself says is less than what stands with the challenge.
+        Ok(_) => Err(refusal(order).await.unwrap_or(Trouble::Strange("no reason why it refuses"))),
+        Err(error) => match refusal(order).await {
+            Some(trouble) => Err(trouble),
+            None => Err(error.into()),
+        },
+    }
+}
+
+fn show(
+    kind: ChallengeKind,
+    challenges: &Arc<Challenges>,
+    name: &str,
+    token: &str,
+    text: &str,
+    digest: &[u8],
+) -> Result<Shown, Trouble> {
+    Ok(match kind {
+        ChallengeKind::Http01 => challenges.show_file(name, token, Bytes::copy_from_slice(text.as_bytes())),
+        ChallengeKind::TlsAlpn01 => {
+            let handshake = validation::handshake(name, digest).map_err(Trouble::Own)?;
+            challenges.show_handshake(name, handshake)
+        }
+    })
+}
+
+/// Whether `token` is one (RFC 8555 §8.1): it becomes part of a path.
+fn is_token(token: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(known)
+}
+
+/// What the authority says of the first challenge that it found wanting.
+async fn refusal(order: &mut Order) -> Option<Trouble> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.ok()?;
+        let state = authorization.refresh().await.ok()?;
+        let problem = state.challenges.iter().find_map(|challenge| challenge.error.clone());
+        if let Some(problem) = problem {
+            let name = state.identifier().to_string();
+            return Some(Trouble::refused(Some(&name), &problem));
+        }
+    }
+    None
+}
+
+/// Puts the certificate in its place, if it is one to serve with.
+fn publish(wanted: &AcmeCertificate, chain: &str, key: &str) -> Result<Certificate, Trouble> {
+    let text = Zeroizing::new(format!("{}\n{key}", chain.trim_end()));
+    let draft = Draft::write(&wanted.file, text.as_bytes())?;
+    let files = |path: &Path| CertificateFiles { cert: path.to_owned(), key: path.to_owned() };
+    let certificate = Certificate::read(files(draft.path())).map_err(Trouble::Useless)?;
+    let is_wanted = |name: &HostPattern| wanted.names.iter().any(|own| name.to_string() == *own);
+    if !certificate.covers(&wanted.names) || !certificate.names.iter().all(is_wanted) {
+        return Err(Trouble::Strange("a certificate for something else"));
+    }
+    draft.publish()?;
+    Ok(Certificate { files: files(&wanted.file), ..certificate })
+}
+
+fn own(error: rcgen::Error) -> Trouble {
+    Trouble::Own(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_a_name_in_a_path_and_no_way_out_of_it() {
+        for (token, expected) in [
+            ("evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA", true),
+            ("a_-0", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+            ("a%2fb", false),
+            ("a b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_token(token), expected, "{token}");
+        }
+        assert!(is_token(&"a".repeat(MAX_TOKEN)) && !is_token(&"a".repeat(MAX_TOKEN + 1)));
+    }
+}
