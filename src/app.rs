@@ -81,6 +81,11 @@ impl Running {
         self.reload_asked.store(true, Ordering::Relaxed);
     }
 
+    /// Opens the log files anew, as after somebody has moved them away.
+    pub fn reopen_logs(&self) {
+        self.generation.journal.reopen();
+    }
+
     /// Refuses new connections, lets running requests finish within `drain_timeout`, and returns
     /// when all is quiet. The control listener answers to the end, so that it can be seen what is
     /// going on, and sessions can still be ended.
@@ -94,6 +99,14 @@ impl Running {
         if generation.sso.close().await.is_err() {
             tracing::warn!(target: "tollgate::store", "what was used last may not have been written down");
         }
+        let Generation { journal, exporter, .. } = generation;
+        let closing = tokio::task::spawn_blocking(move || {
+            journal.close();
+            if let Some(exporter) = exporter {
+                exporter.close();
+            }
+        });
+        let _has_had_its_time = closing.await;
     }
 }
 
@@ -154,6 +167,7 @@ async fn run(
         at: &at,
     };
     let generation = Generation::first(settings, stores, &premises)?;
+    generation.sso.keep_audit_log_at(generation.journal.audit.clone());
     // So that the first visitors need not wait; if the store does not answer, they have to.
     generation.sso.look_after_keys().await;
 

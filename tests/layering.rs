@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each group may import from itself and from those above it.
-const GROUPS: [&str; 16] = [
-    "domain", "metrics", "config", "acme", "store", "sso", "http", "pages", "proxy", "api", "gateway",
-    "server", "admin", "app", "demo", "cli",
+const GROUPS: [&str; 18] = [
+    "domain", "metrics", "config", "journal", "acme", "store", "sso", "http", "trace", "pages", "proxy",
+    "api", "gateway", "server", "admin", "app", "demo", "cli",
 ];
 
 /// What the domain has no business with; time and randomness come in as arguments.

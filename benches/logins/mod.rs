@@ -6,7 +6,7 @@ use tollgate::config::Site;
 use tollgate::domain::email::Email;
 use tollgate::domain::identity::Details;
 use tollgate::domain::user::PersonName;
-use tollgate::sso::{Member, Redemption, Sso, TokenOrder};
+use tollgate::sso::{Cause, Member, Redemption, Sso, TokenOrder};
 
 /// One site, and nothing else that would not have its default.
 pub(crate) const CONFIG: &str = r#"
@@ -24,7 +24,7 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
         name: PersonName::from_parts("Jane", &format!("Doe{number}")),
         details: Details::default(),
     };
-    let issued = sso.issue_for_member(site, member, TokenOrder::default(), "login-page").await.unwrap();
+    let issued = sso.issue_for_member(site, member, TokenOrder::default(), &Cause::GATEWAY).await.unwrap();
     let attempt = Redemption {
         site: Arc::clone(site),
         token: issued.token,
@@ -32,6 +32,7 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, site: &Arc<Site>, number: u64) {
         browser: None,
         current: None,
         bound: false,
+        cause: Cause::GATEWAY,
     };
     sso.redeem(attempt).await.unwrap();
 }

@@ -96,7 +96,7 @@ impl Visit<'_> {
         let shown = email.as_str().to_owned();
         let member = Member { email, name, details: Details::default() };
         let order = TokenOrder { return_url: return_url.clone(), ..TokenOrder::default() };
-        let issued = self.scene.sso.issue_for_member(site, member, order, &self.operator.key).await;
+        let issued = self.scene.sso.issue_for_member(site, member, order, &self.cause).await;
         let issued = issued?;
         let url = self.scene.api.redeem_link(site, return_url.as_deref(), &issued.token);
         let nowhere =

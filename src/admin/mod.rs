@@ -43,9 +43,10 @@ use crate::domain::host::{HostPattern, Origin};
 use crate::domain::site::SiteName;
 use crate::gateway::{Front, RequestFigures};
 use crate::http::client::Client;
+use crate::http::request_id::RequestId;
 use crate::http::{Request, Response};
 use crate::server::Certificates;
-use crate::sso::Sso;
+use crate::sso::{Actor, Cause, Sso};
 use answer::{Answer, Trouble};
 use operators::{Operator, Operators};
 use query::Query;
@@ -136,6 +137,8 @@ struct Visit<'a> {
     scene: &'a Scene,
     admin: &'a Admin,
     operator: Rc<Operator>,
+    /// What the audit log says of whatever is done.
+    cause: Cause,
     query: Query,
     now: Timestamp,
 }
@@ -155,10 +158,16 @@ impl Admin {
     }
 
     /// Answers a request.
-    pub async fn handle(&self, scene: &Scene, request: Request, client: Client) -> Response {
+    pub async fn handle(
+        &self,
+        scene: &Scene,
+        request: Request,
+        client: Client,
+        request_id: &RequestId,
+    ) -> Response {
         let is_head = *request.method() == Method::HEAD;
         let answered = match guard::origin(request.headers(), &client, scene) {
-            Some(origin) => self.answer(scene, request, client, &origin).await,
+            Some(origin) => self.answer(scene, request, (client, request_id), &origin).await,
             None => Err(Trouble::ForeignHost),
         };
         let mut response = guard::dress(answered.unwrap_or_else(|trouble| trouble.into_response(scene)));
@@ -168,7 +177,14 @@ impl Admin {
         response
     }
 
-    async fn answer(&self, scene: &Scene, request: Request, client: Client, origin: &Origin) -> Answer {
+    async fn answer(
+        &self,
+        scene: &Scene,
+        request: Request,
+        (client, request_id): (Client, &RequestId),
+        origin: &Origin,
+    ) -> Answer {
+        let circumstances = || request_id.circumstances(&client);
         let path = request.uri().path().to_owned();
         let Some(place) = path.strip_prefix(ROOT) else { return Ok(answer::go(ROOT)) };
         if let Some(name) = place.strip_prefix("assets/") {
@@ -178,7 +194,7 @@ impl Admin {
             guard::check_page(request.headers(), origin)?;
         }
         if place == "sign-in" && *request.method() == Method::POST {
-            return self.sign_in(scene, request, client).await;
+            return self.sign_in(scene, request, client, circumstances()).await;
         }
         let is_glance = request.headers().contains_key(guard::GLANCE);
         let found = self.operators.find(scene, request.headers(), client.scheme, is_glance);
@@ -186,7 +202,9 @@ impl Admin {
             return Ok(sign_in::closed(scene, request.method(), request.uri(), is_glance));
         };
         let query = Query::of(request.uri().query());
-        let visit = Visit { scene, admin: self, operator, query, now: scene.now() };
+        let actor = Actor::ApiKey(operator.key.as_str().into());
+        let cause = Cause::new(actor, circumstances());
+        let visit = Visit { scene, admin: self, operator, cause, query, now: scene.now() };
         visit.answer(place, request, client).await.map_err(|trouble| trouble.by(&visit))
     }
 }

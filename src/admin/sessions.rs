@@ -205,7 +205,7 @@ impl Visit<'_> {
         if guard::is_posted(&request)? {
             self.posted(request).await?;
             let live = self.session(id).await?;
-            let ended = self.scene.sso.revoke_session(live.session.id).await;
+            let ended = self.scene.sso.revoke_session(live.session.id, &self.cause).await;
             let was_there = ended?;
             let how = if was_there { "has ended" } else { "was over already" };
             return Ok(self.go_and_say("/admin/sessions", format!("The session of {} {how}.", who(&live))));
@@ -273,10 +273,11 @@ impl Visit<'_> {
     }
 
     async fn end_all(&self, email: &Email, sites: Option<Vec<SiteName>>) -> Result<Response, Trouble> {
-        let (sso, email_key) = (Arc::clone(&self.scene.sso), Some(email.key().into()));
+        let (sso, cause) = (Arc::clone(&self.scene.sso), self.cause.clone());
+        let email_key = Some(email.key().into());
         let filter = SessionFilter { email_key, sites };
         // An operator who leaves does not stop it half-way.
-        let ending = tokio::spawn(async move { sso.revoke_sessions(filter).await });
+        let ending = tokio::spawn(async move { sso.revoke_sessions(filter, &cause).await });
         let ended = ending.await.map_err(|_| Trouble::Unavailable)?;
         let ended = ended?;
         let notice = match ended {

@@ -15,7 +15,7 @@ use crate::domain::secret::SecretHash;
 use crate::http::client::Client;
 use crate::http::cookies::set_operator;
 use crate::http::{Request, Response, reply};
-use crate::sso::Event;
+use crate::sso::{Cause, Circumstances, Event};
 
 /// Where to go afterwards is no longer than this.
 const MAX_PATH: usize = 1024;
@@ -66,18 +66,24 @@ fn own_page(path: &str) -> &str {
 
 impl Admin {
     /// Takes a key, and gives the browser something of its own for it.
-    pub(super) async fn sign_in(&self, scene: &Scene, request: Request, client: Client) -> Answer {
+    pub(super) async fn sign_in(
+        &self,
+        scene: &Scene,
+        request: Request,
+        client: Client,
+        from: Circumstances,
+    ) -> Answer {
         let posted = Posted::read(request).await?;
         let next = own_page(posted.text("next"));
         let refuse = |why| Ok(page(scene, StatusCode::FORBIDDEN, next, Some(why)));
         let presented = posted.text("key").as_bytes();
-        let key = match scene.api.holder(presented, client.address) {
+        let key = match scene.api.holder(presented, || from.clone()) {
             Some(Holder::Good(key)) => key,
             Some(Holder::Ended(_)) => {
                 return refuse("This key has ended: its place was taken by another one.");
             }
             None => {
-                return match scene.api.wrong_key(client.address) {
+                return match scene.api.wrong_key(from) {
                     Some(wait) => Err(Trouble::SlowDown(wait)),
                     None => refuse("There is no such key."),
                 };
@@ -92,7 +98,7 @@ impl Admin {
         }
         let cookie =
             self.operators.admit(&key.name, SecretHash::of(presented), scene.now(), scene.sso.entropy());
-        scene.sso.note(Event::OperatorSignedIn { by: &key.name, client: client.address });
+        scene.sso.note(Event::OperatorSignedIn, &Cause::of_key(&key, from));
         let mut response = go(next);
         response.headers_mut().insert(SET_COOKIE, set_operator(client.scheme, cookie.expose()));
         Ok(response)
@@ -107,7 +113,7 @@ impl Visit<'_> {
         }
         self.posted(request).await?;
         self.admin.operators.dismiss(&self.operator);
-        self.scene.sso.note(Event::OperatorSignedOut { by: &self.operator.key });
+        self.scene.sso.note(Event::OperatorSignedOut, &self.cause);
         let mut response = go(ROOT);
         response.headers_mut().insert(SET_COOKIE, set_operator(client.scheme, String::new()));
         Ok(response)

@@ -182,9 +182,9 @@ impl Visit<'_> {
     }
 
     async fn apply(&self, user: &User, change: UserChange, notice: String) -> Result<Response, Trouble> {
-        let (sso, id, by) = (Arc::clone(&self.scene.sso), user.id, self.operator.key.clone());
+        let (sso, id, cause) = (Arc::clone(&self.scene.sso), user.id, self.cause.clone());
         // An operator who leaves does not stop it half-way: sessions follow what was changed.
-        let changing = tokio::spawn(async move { sso.update_user(id, change, &by).await });
+        let changing = tokio::spawn(async move { sso.update_user(id, change, &cause).await });
         let changed = changing.await.map_err(|_| Trouble::Unavailable)?;
         let changed = changed?;
         changed.ok_or(Trouble::NotFound("user"))?;
@@ -192,8 +192,8 @@ impl Visit<'_> {
     }
 
     async fn delete_user(&self, user: &User) -> Answer {
-        let (sso, id, by) = (Arc::clone(&self.scene.sso), user.id, self.operator.key.clone());
-        let deleting = tokio::spawn(async move { sso.delete_user(id, &by).await });
+        let (sso, id, cause) = (Arc::clone(&self.scene.sso), user.id, self.cause.clone());
+        let deleting = tokio::spawn(async move { sso.delete_user(id, &cause).await });
         let deleted = deleting.await.map_err(|_| Trouble::Unavailable)?;
         deleted?;
         Ok(self.go_and_say("/admin/users", format!("{} is deleted.", user.email.as_str())))

@@ -1,6 +1,5 @@
 //! Who calls: API keys, and holding back whoever tries wrong ones.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::secret::SecretHash;
 use crate::http::Request;
 use crate::http::lines::only;
-use crate::sso::Event;
+use crate::sso::{Actor, Cause, Circumstances, Event};
 
 /// The keys that are good now. All generations of the settings have the same: a call may be begun with a key,
 /// and its body be held back until the key has been taken away.
@@ -116,11 +115,11 @@ impl Api {
         scope: Scope,
     ) -> Result<Arc<ApiKey>, ApiError> {
         let Bearer::Key(presented) = Bearer::of(headers) else { return Err(ApiError::missing_token()) };
-        let key = match self.holder(presented, via.client.address) {
+        let key = match self.holder(presented, || via.circumstances()) {
             Some(Holder::Good(key)) => key,
             Some(Holder::Ended(at)) => return Err(ApiError::key_expired(at)),
             None => {
-                let wait = self.wrong_key(via.client.address);
+                let wait = self.wrong_key(via.circumstances());
                 return Err(wait.map_or_else(ApiError::missing_token, ApiError::slow_down));
             }
         };
@@ -154,8 +153,8 @@ impl Api {
     }
 
     /// Who has the secret `presented`.
-    pub fn holder(&self, presented: &[u8], client: IpAddr) -> Option<Holder> {
-        Some(self.recognised(self.proof(presented)?, client))
+    pub fn holder(&self, presented: &[u8], from: impl FnOnce() -> Circumstances) -> Option<Holder> {
+        Some(self.recognised(self.proof(presented)?, from))
     }
 
     /// The key that has the secret with this hash, and counts at `now`: for whoever showed it before.
@@ -213,10 +212,10 @@ impl Api {
         }
         let nonce = outcome?;
         let found = found.ok_or_else(|| presented.mismatch())?;
-        Ok((self.recognised(found, via.client.address), nonce))
+        Ok((self.recognised(found, || via.circumstances()), nonce))
     }
 
-    fn recognised(&self, found: Found, client: IpAddr) -> Holder {
+    fn recognised(&self, found: Found, from: impl FnOnce() -> Circumstances) -> Holder {
         let now = self.sso.now();
         match found.expires_at.filter(|end| *end <= now) {
             None => {
@@ -224,7 +223,7 @@ impl Api {
                 Holder::Good(found.key)
             }
             Some(end) => {
-                self.sso.note(Event::ExpiredKey { by: &found.key.name, client });
+                self.sso.note(Event::ExpiredKey, &Cause::of_key(&found.key, from()));
                 Holder::Ended(end)
             }
         }
@@ -234,11 +233,11 @@ impl Api {
     ///
     /// A right key is never held back: callers share addresses, and one with an old key must not
     /// shut the others out. Keys are too long to be guessed at any rate at which they are tried.
-    pub fn wrong_key(&self, address: IpAddr) -> Option<Duration> {
-        if let Err(wait) = self.sso.note_wrong_key(address) {
+    pub fn wrong_key(&self, from: Circumstances) -> Option<Duration> {
+        if let Err(wait) = self.sso.note_wrong_key(from.client) {
             return Some(wait);
         }
-        self.sso.note(Event::WrongKey { client: address });
+        self.sso.note(Event::WrongKey, &Cause::new(Actor::Stranger, from));
         None
     }
 }

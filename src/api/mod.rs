@@ -26,8 +26,9 @@ use crate::domain::site::SiteName;
 use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::lines::only;
+use crate::http::request_id::RequestId;
 use crate::http::{Request, Response, reply};
-use crate::sso::Sso;
+use crate::sso::{Cause, Circumstances, Sso};
 use error::ApiError;
 pub use keys::{Holder, Keys};
 pub use metrics::Figures;
@@ -40,10 +41,23 @@ pub use v1::{describe_key, signed_order};
 pub struct Via {
     /// The client.
     pub client: Client,
+    /// The request's name.
+    pub request_id: RequestId,
     /// The origin that the client asked.
     pub origin: Origin,
     /// The site on whose host it was; `None` for the control listener.
     pub site: Option<Arc<Site>>,
+}
+
+impl Via {
+    /// That the holder of `key` does something.
+    fn cause(&self, key: &ApiKey) -> Cause {
+        Cause::of_key(key, self.circumstances())
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        self.request_id.circumstances(&self.client)
+    }
 }
 
 /// The APIs.
@@ -94,7 +108,7 @@ impl Api {
     }
 
     /// Answers a request to the control listener.
-    pub async fn handle_control(&self, request: Request, client: Client) -> Response {
+    pub async fn handle_control(&self, request: Request, client: Client, request_id: RequestId) -> Response {
         // Health is asked for by balancers that know of no Host.
         if let Some(response) = self.control_page(&request, &client).await {
             return response;
@@ -102,7 +116,7 @@ impl Api {
         let Some(origin) = control_origin(request.headers(), client.scheme) else {
             return ApiError::new(Code::BadRequest, "The request needs one valid Host.").into_response();
         };
-        let via = Via { client, origin, site: None };
+        let via = Via { client, request_id, origin, site: None };
         self.handle(request, via).await
     }
 

@@ -13,13 +13,14 @@ use super::keeping::Keeping;
 use crate::acme::Keeper;
 use crate::admin::{Admin, Scene};
 use crate::api::Api;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Scheme;
-use crate::http::access_log::AccessLine;
+use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
 use crate::http::{Request, Response};
+use crate::journal::Journal;
 use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Certificates};
 use crate::sso::Sso;
@@ -51,6 +52,7 @@ struct InForce {
     trusted_proxies: Vec<IpNet>,
     watches: RefCell<Vec<CertificateWatch>>,
     checkups: Checkups,
+    log: Option<AccessLog>,
     keeping: RefCell<Option<Keeping>>,
 }
 
@@ -64,6 +66,7 @@ pub(super) struct ToCome {
     fleets: Vec<Arc<Fleet>>,
     keeper: Option<Keeper>,
     clock: Arc<dyn Clock>,
+    journal: Journal,
 }
 
 impl ToCome {
@@ -78,18 +81,20 @@ impl ToCome {
             fleets: generation.fleets(),
             keeper: generation.keeper(),
             clock: Arc::clone(&generation.shared.clock),
+            journal: generation.journal.clone(),
         }
     }
 
     /// In the place of what was in force `before`.
     fn come(self, before: Option<&InForce>) -> InForce {
-        let Self { api, scene, sso, trusted_proxies, shown, fleets, keeper, clock } = self;
+        let Self { api, scene, sso, trusted_proxies, shown, fleets, keeper, clock, journal } = self;
         let before = before.and_then(|before| before.keeping.take());
         let keeping = RefCell::new(keeper.map(|keeper| Keeping::in_place_of(before, keeper)));
         let watches = RefCell::new(shown.into_iter().map(CertificateWatch::new).collect());
         let checkups = Checkups::new(&fleets, clock, sso.entropy());
         scene.come_into_force();
-        InForce { api, scene, sso, trusted_proxies, watches, checkups, keeping }
+        let log = AccessLog::of(&journal);
+        InForce { api, scene, sso, trusted_proxies, watches, checkups, log, keeping }
     }
 }
 
@@ -126,10 +131,13 @@ impl ControlSurface {
     }
 
     pub(super) fn look_after(&self) {
-        let InForce { scene, sso, watches, checkups, .. } = &*self.in_force();
+        let InForce { scene, sso, watches, checkups, log, .. } = &*self.in_force();
         let ticks = self.watch.tick(|_| Verdict::GoesOn);
         checkups.tick();
         self.admin.look_after(scene);
+        if let Some(log) = log {
+            log.hand_in();
+        }
         if self.reload_due.swap(false, Ordering::Relaxed) {
             watches.borrow_mut().iter_mut().for_each(|watch| watch.reload(sso.now()));
         } else if ticks.is_multiple_of(CERTIFICATE_TICKS) {
@@ -169,20 +177,51 @@ impl Answer for ControlSurface {
     }
 
     async fn answer(&self, request: Request, peer: &Peer) -> Response {
-        let InForce { api, scene, trusted_proxies, .. } = &*self.in_force();
-        let began = self.now();
+        let InForce { api, scene, trusted_proxies, log, .. } = &*self.in_force();
         // Whom it trusts may be others now than when the connection began.
         let mut peer = peer.clone();
         peer.judge_by(trusted_proxies);
         let client = Client::of(&peer, request.headers(), trusted_proxies);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let mut line = AccessLine::of(&request, &client, &request_id, began);
-        let response = if Admin::answers_at(request.uri().path()) {
-            self.admin.handle(scene, request, client).await
+        let clock = &*self.clock;
+        let line = log.as_ref().map(|log| Line::begin(log, Head::of(&request, &client, &request_id), clock));
+        let mut response = if Admin::answers_at(request.uri().path()) {
+            self.admin.handle(scene, request, client, &request_id).await
         } else {
-            api.handle_control(request, client).await
+            api.handle_control(request, client, request_id.clone()).await
         };
-        line.write(&response, self.now());
+        request_id.name_on_error(&mut response);
+        if let Some(line) = line {
+            line.end(&response);
+        }
         response
+    }
+}
+
+/// The line of a request, which is written in any case, even if the client leaves.
+struct Line<'a> {
+    log: &'a AccessLog,
+    head: Option<Head>,
+    clock: &'a dyn Clock,
+    began: Moment,
+}
+
+impl<'a> Line<'a> {
+    fn begin(log: &'a AccessLog, head: Head, clock: &'a dyn Clock) -> Self {
+        Self { log, head: Some(head), clock, began: clock.moment() }
+    }
+
+    fn end(mut self, response: &Response) {
+        if let Some(head) = self.head.take() {
+            self.log.note(&head, &Outcome::answered(response, self.began, self.clock.moment()));
+        }
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.log.note(&head, &Outcome::abandoned(self.began, self.clock.moment()));
+        }
     }
 }

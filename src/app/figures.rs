@@ -11,10 +11,12 @@ use crate::api::Figures;
 use crate::config::Server;
 use crate::domain::clock::Timestamp;
 use crate::gateway::{Front, Homeless, RequestFigures};
+use crate::journal::Journal;
 use crate::proxy::UpstreamFigures;
 use crate::server::{Certificates, Entrance, Traffic, TrafficFigures};
 use crate::sso::Sso;
 use crate::store::StoreTimes;
+use crate::trace::{Exporter, SpanFigures};
 
 /// What is counted for as long as the program runs.
 pub(super) struct Counted {
@@ -47,14 +49,15 @@ impl Crowd {
 }
 
 impl Counted {
-    /// All figures under the settings of `server`: of these sites, in the order of the configuration, and of
-    /// these `listeners`.
+    /// All figures under the settings of `server`: of these sites, in the order of the configuration, of
+    /// these `listeners`, and of the logs and spans that are kept.
     pub(super) fn figures(
         &self,
         sso: Arc<Sso>,
         fronts: Vec<Arc<Front>>,
         listeners: &Listeners,
         server: &Server,
+        (journal, exporter): (Journal, Option<Arc<Exporter>>),
     ) -> Figures {
         let fleets = fronts.iter().map(|front| Arc::clone(front.fleet())).collect();
         let entrances = vec![
@@ -68,6 +71,8 @@ impl Counted {
                 Box::new(sso),
                 Box::new(Arc::clone(&self.store)),
                 Box::new(TrafficFigures(entrances)),
+                Box::new(journal),
+                Box::new(SpanFigures(exporter)),
             ],
             self.since,
         )

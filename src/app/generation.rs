@@ -19,12 +19,14 @@ use crate::domain::clock::Timestamp;
 use crate::domain::entropy::Entropy;
 use crate::domain::identity::Edition;
 use crate::domain::site::SiteName;
-use crate::gateway::{Front, RequestFigures, Shared};
+use crate::gateway::{Front, RequestFigures, Shared, Traces};
+use crate::journal::Journal;
 use crate::proxy::Fleet;
 use crate::server::Limits;
 use crate::sso::sites::Sites;
 use crate::sso::{Consequences, Sso};
 use crate::store::Stores;
+use crate::trace::Exporter;
 
 /// One edition of the settings, and what was made of it.
 pub(super) struct Generation {
@@ -32,6 +34,8 @@ pub(super) struct Generation {
     pub(super) sso: Arc<Sso>,
     pub(super) api: Arc<Api>,
     pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
+    pub(super) exporter: Option<Arc<Exporter>>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -106,7 +110,10 @@ impl Generation {
         let homes = homes.filter_map(|site| Some((site.name.clone(), home_of(site, &at.http, &at.https)?)));
         let fronts = fronts(&settings.sites, before)?;
         let in_order = settings.sites.iter().filter_map(|site| fronts.get(&site.name).cloned()).collect();
-        let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server);
+        let journal = Journal::open(&settings.log, before.map(|before| &before.journal))?;
+        let exporter = exporter(&settings, before)?;
+        let kept = (journal.clone(), exporter.clone());
+        let figures = counted.figures(Arc::clone(&sso), in_order, listeners, server, kept);
         let keys = Arc::clone(keys);
         let api = Api::new(Arc::clone(&sso), keys, homes.collect(), figures, Arc::clone(is_draining));
         let api = Arc::new(api);
@@ -118,12 +125,14 @@ impl Generation {
             body_time: server.body_idle_timeout,
             trusted_proxies: server.trusted_proxies.clone(),
             fronts,
+            journal: journal.clone(),
+            traces: Traces { trust: settings.trace.trust, exporter: exporter.clone() },
             homeless: counted.homeless.clone(),
             challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
         let entropy = Arc::clone(&ambient.entropy);
-        Ok(Self { settings, sso, api, shared: Arc::new(shared), entropy })
+        Ok(Self { settings, sso, api, shared: Arc::new(shared), journal, exporter, entropy })
     }
 
     /// What looks after certificates that are asked for, if any are.
@@ -154,6 +163,16 @@ impl Generation {
     pub(super) fn fleets(&self) -> Vec<Arc<Fleet>> {
         self.shared.fronts.values().map(|front| Arc::clone(front.fleet())).collect()
     }
+}
+
+/// Where spans go. If the settings before said the same, it is there already.
+fn exporter(settings: &Settings, before: Option<&Generation>) -> io::Result<Option<Arc<Exporter>>> {
+    let Some(export) = &settings.trace.export else { return Ok(None) };
+    let known = before.and_then(|before| before.exporter.as_ref());
+    if let Some(known) = known.filter(|known| known.settings() == export) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    Exporter::start(export.clone()).map(Arc::new).map(Some)
 }
 
 /// What a connection of this `crowd` may take.

@@ -10,6 +10,7 @@ use super::{Running, control};
 use crate::config::Settings;
 use crate::domain::host::Scheme;
 use crate::server::{Change, Door};
+use crate::sso::{Cause, Event};
 
 /// Why other settings did not come into force. Everything is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +76,14 @@ impl Running {
         // From here on nothing fails.
         self.keys.replace(&next.settings.api_keys);
         next.sso.come_into_force();
+        next.sso.keep_audit_log_at(next.journal.audit.clone());
         let mut listeners = listeners;
         listeners.show_certificates();
         public.go().await;
         control.go().await;
         next.sso.supersede_others();
+        // Those who listened until now may not be among those who may hear of it.
+        next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
         self.crew.drain_within(server.drain_timeout);
@@ -101,6 +105,7 @@ pub fn fixed(now: &Settings, next: &Settings) -> Vec<&'static str> {
         ("[store]", now.store != next.store),
         ("server.workers", now.server.workers != next.server.workers),
         ("control.listen", now.control.listen != next.control.listen),
+        ("log.format", now.log.format != next.log.format),
         ("whether [control] has a certificate", speaks_tls(now) != speaks_tls(next)),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

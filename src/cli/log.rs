@@ -5,6 +5,8 @@
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::config::LogFormat;
+
 /// Under which the options of the log stand in the help of each command.
 pub(super) const HEADING: &str = "Log";
 
@@ -22,17 +24,39 @@ pub(super) fn filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Starts logging; `filter` is one that [`filter`] has taken.
-pub(super) fn start(format: Format, filter: &str, colours: bool) {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(colours)
-        .with_writer(std::io::stderr);
-    // A second subscriber in one process cannot be: the first goes on then.
-    let _first_wins = match format {
-        Format::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+/// How the command line wants the log to be.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// How lines are written, if it says so.
+    pub(super) format: Option<Format>,
+    /// A filter that [`filter`] has taken.
+    pub(super) filter: String,
+    /// Whether text has colours.
+    pub(super) colours: bool,
+}
+
+impl Manner {
+    /// How lines are written: as the command line says, or else as `configured`.
+    pub(super) fn format(&self, configured: Option<LogFormat>) -> LogFormat {
+        match self.format {
+            Some(Format::Json) => LogFormat::Json,
+            Some(Format::Text) => LogFormat::Text,
+            None => configured.unwrap_or(LogFormat::Json),
         }
-        Format::Text => lines.try_init(),
-    };
+    }
+
+    /// Starts logging.
+    pub(super) fn start(&self, configured: Option<LogFormat>) {
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(&self.filter))
+            .with_ansi(self.colours)
+            .with_writer(std::io::stderr);
+        // A second subscriber in one process cannot be: the first goes on then.
+        let _first_wins = match self.format(configured) {
+            LogFormat::Json => {
+                lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            }
+            LogFormat::Text => lines.try_init(),
+        };
+    }
 }

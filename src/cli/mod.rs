@@ -40,10 +40,10 @@ Exit status: 0 if all went well, 1 if not, 64 for a command line that makes no s
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, after_help = FIRST_STEPS, max_term_width = 100)]
 struct Cli {
-    /// How log lines are written to stderr.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = log::Format::Json)]
+    /// How log lines are written to stderr; json, unless the configuration says otherwise.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     #[arg(help_heading = log::HEADING)]
-    log_format: log::Format,
+    log_format: Option<log::Format>,
     /// What is logged: error, warn, info, debug, or a filter such as `info,tollgate::access=off`.
     #[arg(long, global = true, value_name = "FILTER", default_value = "info", value_parser = log::filter)]
     #[arg(help_heading = log::HEADING)]
@@ -118,9 +118,17 @@ pub fn run() -> ExitCode {
     };
     let environment = environment();
     let plain = environment.lookup("NO_COLOR").is_some_and(|value| !value.is_empty());
-    log::start(cli.log_format, &cli.log, !plain && io::stderr().is_terminal());
+    let log = log::Manner {
+        format: cli.log_format,
+        filter: cli.log,
+        colours: !plain && io::stderr().is_terminal(),
+    };
+    // What the gateway is to do with its log it says itself.
+    if !matches!(cli.command, Command::Serve(_)) {
+        log.start(None);
+    }
     status(match cli.command {
-        Command::Serve(file) => serve::run(&file.config, environment),
+        Command::Serve(file) => serve::run(&file.config, environment, log),
         Command::Check { file, diff, explain } => {
             check::run(&file.config, diff.as_deref(), &explain, &environment)
         }

@@ -7,21 +7,23 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
+use super::log::Manner;
 use super::source::{LOOK_EVERY, Source};
 use super::{check, service};
 use crate::app::{self, Ambient, Running};
 use crate::config::Environment;
 
 /// Runs the gateway until SIGTERM or SIGINT. On SIGHUP, and when the file has changed, it is read again.
-pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitCode> {
-    let mut source = Source::new(file, environment);
-    let settings = match check::read(file, &source.environment)? {
+pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow::Result<ExitCode> {
+    let mut source = Source::new(file, environment, log);
+    let settings = match source.read()? {
         Ok(settings) => settings,
         Err(faults) => {
             check::print(&faults);
             return Ok(ExitCode::FAILURE);
         }
     };
+    source.log.start(settings.log.format);
     let inherited = service::inherited(&source.environment)?;
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
@@ -35,6 +37,7 @@ pub(super) fn run(file: &Path, environment: Environment) -> anyhow::Result<ExitC
             tokio::select! {
                 () = signals.next() => break,
                 _ = reload.recv() => {
+                    running.reopen_logs();
                     running.reload_certificates();
                     source.speak_up();
                     source.apply(&mut running).await;

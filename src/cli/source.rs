@@ -4,9 +4,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::log::Manner;
 use super::{check, serve};
 use crate::app::Running;
-use crate::config::Environment;
+use crate::config::{Environment, Faults, Settings};
 
 /// How often the file is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ type Print = Option<(i64, i64, u64, u64)>;
 pub(super) struct Source {
     path: PathBuf,
     pub(super) environment: Environment,
+    /// How the command line wants the log to be, whatever the file says.
+    pub(super) log: Manner,
     /// As it was when it was looked at last.
     seen: Print,
     /// As it was when it was read last, whatever came of it.
@@ -33,9 +36,18 @@ pub(super) struct Source {
 
 impl Source {
     /// The file at `path`, which is about to be read, with these variables in it.
-    pub(super) fn new(path: &Path, environment: Environment) -> Self {
+    pub(super) fn new(path: &Path, environment: Environment, log: Manner) -> Self {
         let seen = print(path);
-        Self { path: path.to_owned(), environment, seen, read: seen, complaint: None, looks: 0 }
+        Self { path: path.to_owned(), environment, log, seen, read: seen, complaint: None, looks: 0 }
+    }
+
+    /// Reads the file, and what the command line says besides.
+    pub(super) fn read(&self) -> anyhow::Result<Result<Settings, Faults>> {
+        let mut read = check::read(&self.path, &self.environment)?;
+        if let Ok(settings) = &mut read {
+            settings.log.format = Some(self.log.format(settings.log.format));
+        }
+        Ok(read)
     }
 
     /// Whether the file is another one than was read, and nobody writes to it: the first half of a file
@@ -58,7 +70,7 @@ impl Source {
     /// so.
     pub(super) async fn apply(&mut self, running: &mut Running) {
         let before = print(&self.path);
-        let settings = match check::read(&self.path, &self.environment) {
+        let settings = match self.read() {
             // It is written to just now: it is read when that is over.
             _ if print(&self.path) != before => return,
             Ok(Ok(settings)) => settings,

@@ -81,7 +81,7 @@ fn shown(key: &str, value: &Value) -> String {
     let is_secret = SECRETS.contains(&last) || key == "store.url";
     match value {
         Value::String(text) if is_one_variable(text) || secret_file::is_named(text) => format!("{text:?}"),
-        _ if is_secret => "…".to_owned(),
+        _ if is_secret || key.starts_with("trace.headers.") => "…".to_owned(),
         // What a header says of everybody may well be a password.
         Value::String(text) if key.contains(".identity.headers.") => format!("{:?}", fields(text)),
         Value::String(text) if text.contains("://") => {
@@ -169,6 +169,7 @@ mod tests {
                 "[[site]]\nname = \"s\"\n[site.identity.headers]\nX-Key = \"two {email}, {id}\"",
                 "\"…{email}, {id}\"",
             ),
+            ("[trace.headers]\nX-Key = \"one\"", "[trace.headers]\nX-Key = \"two\"", "…"),
             (
                 "[[site]]\nname = \"s\"\nlogin_url = \"https://l/?key=one\"",
                 "[[site]]\nname = \"s\"\nlogin_url = \"https://l/?key=two\"",

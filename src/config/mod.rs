@@ -21,6 +21,7 @@ mod faults;
 mod group;
 mod identity;
 mod listeners;
+mod log;
 mod login_key;
 mod preset;
 mod proof;
@@ -37,6 +38,7 @@ mod site;
 mod spelling;
 mod store;
 mod text;
+mod trace;
 mod units;
 mod upstream;
 mod upstream_tls;
@@ -51,10 +53,12 @@ pub use certificate::{Certificate, CertificateFault, CertificateFiles};
 pub use difference::{Difference, differences};
 pub use environment::Environment;
 pub use faults::{Fault, Faults};
+pub use log::{AccessFormat, AccessLines, LogFormat, LogSettings};
 pub use proof::{Means, Proof};
 pub use redis::{RedisAddress, RedisPlace, RedisSettings};
 pub use rotation::{FreshSecrets, Rotated, RotationFault, rotate};
 pub use settings::*;
+pub use trace::{Endpoint, SpanExport, TraceSettings, TraceTrust};
 pub use units::duration;
 pub use upstream::{HealthCheck, Upstream, UpstreamAddress, UpstreamScheme, Upstreams};
 pub use upstream_tls::{Authorities, UpstreamTls};
@@ -80,6 +84,8 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let server = root.section("server").and_then(|section| server::read(section, &mut own, &mut wanted));
     let control = root.section("control").and_then(|section| control::read(section, &mut own));
     let store = root.section("store").and_then(store::read);
+    let log = root.section("log").and_then(log::read);
+    let trace = root.section("trace").and_then(trace::read);
     let acme = acme::read(&mut root, &wanted, &own, &store);
     // Keys name sites, so the sites come first.
     let mut sites_taken = site::SiteClaims::new();
@@ -97,7 +103,8 @@ fn read(mut root: Section<'_>) -> Read<Settings> {
     let (mut server, acme) = (server?, acme?);
     server.certificates.extend(acme::kept(acme.as_ref()));
     let (control, store, api_keys, sites) = (control?, store?, api_keys?, sites?);
-    Ok(Settings { server, acme, control, store, api_keys, sites, remarks: Vec::new() })
+    let (log, trace) = (log?, trace?);
+    Ok(Settings { server, acme, control, store, log, trace, api_keys, sites, remarks: Vec::new() })
 }
 
 /// Whether the store can keep the keys with which `signer` signs, if any site does. Whoever reads those can

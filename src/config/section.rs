@@ -131,6 +131,19 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn fraction(&mut self, name: &'static str, default: f64) -> Read<f64> {
+        let Some((place, value)) = self.value(name) else { return Ok(default) };
+        let remedy = "write a number from 0 to 1, without quotes";
+        let number = match value {
+            DeValue::Float(float) => float.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(integer) => integer.as_str().parse::<f64>().ok(),
+            _ => return Err(mistyped(&place, "a number from 0 to 1", remedy, value)),
+        };
+        let within = number.filter(|number| (0.0..=1.0).contains(number));
+        within.ok_or_else(|| place.fault("is out of range", remedy))
+    }
+
     /// A duration, if it is there.
     pub(super) fn duration(
         &mut self,

@@ -11,8 +11,10 @@ use ipnet::IpNet;
 
 use super::acme::AcmeSettings;
 use super::certificate::Certificate;
+use super::log::LogSettings;
 use super::proof::Proof;
 use super::redis::RedisSettings;
+use super::trace::TraceSettings;
 use super::upstream::Upstreams;
 use crate::domain::access::Rules;
 use crate::domain::clock::Timestamp;
@@ -35,6 +37,10 @@ pub struct Settings {
     pub control: Control,
     /// `[store]`: where tokens, sessions and users are kept.
     pub store: StoreSettings,
+    /// `[log]`: what is written down.
+    pub log: LogSettings,
+    /// `[trace]`: what is told of requests to whoever follows them over several services.
+    pub trace: TraceSettings,
     /// `[[api_key]]`.
     pub api_keys: Vec<ApiKey>,
     /// `[[site]]`, at least one.

@@ -64,6 +64,11 @@ impl Moment {
         Timestamp(self.0 / 1000)
     }
 
+    /// Nanoseconds since the Unix epoch.
+    pub const fn as_nanos(self) -> u64 {
+        self.0.saturating_mul(1000)
+    }
+
     /// Microseconds from this moment until `later`; zero if `later` is not later.
     pub const fn micros_until(self, later: Self) -> u64 {
         later.0.saturating_sub(self.0)

@@ -105,7 +105,8 @@ impl Gateway {
 fn evicted(visit: &Visit<'_>) -> Response {
     let retry_url = login_path(&visit.clean_url());
     let page = Page::SignInFailed { reason: SignInFailure::Evicted, retry_url: &retry_url };
-    let mut response = reply::page(page.status(), page.render(None), page.content_security_policy());
+    let html = page.render(Some(visit.request_id.as_str()));
+    let mut response = reply::page(page.status(), html, page.content_security_policy());
     let forget = cookies::forget_session(visit.cookie_names, &visit.front.site.cookie, visit.origin.scheme());
     response.headers_mut().append(SET_COOKIE, forget);
     response

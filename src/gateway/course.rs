@@ -11,9 +11,14 @@ use http::StatusCode;
 
 use super::address::Address;
 use super::front::Front;
+use super::told::Told;
 use crate::domain::clock::{Moment, Timestamp};
+use crate::domain::session::LiveSession;
+use crate::http::Response;
+use crate::http::access_log::Outcome;
 use crate::metrics::{Counter, Distribution, Histogram, Kind, Muster, Page, Short, Source};
 use crate::proxy::Stopwatch;
+use crate::trace::Traced;
 
 /// What the gateway made of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,7 @@ impl Decision {
         Self::Abandoned,
     ];
 
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
             Self::Challenged => "challenged",
@@ -97,17 +102,28 @@ pub(super) struct Course<'a> {
     address: OnceCell<Rc<Address>>,
     decision: Cell<Decision>,
     is_over: Cell<bool>,
+    /// What there is to say of it elsewhere, if anybody wants to hear it.
+    told: Option<Box<Told<'a>>>,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<Traced>,
     /// Where requests are counted that are for no site.
     homeless: &'a Tally,
 }
 
 impl<'a> Course<'a> {
-    pub(super) fn begin(now: Moment, homeless: &'a Tally) -> Self {
+    pub(super) fn begin(
+        now: Moment,
+        homeless: &'a Tally,
+        told: Option<Box<Told<'a>>>,
+        trace: Option<Traced>,
+    ) -> Self {
         Self {
             stopwatch: Stopwatch::begin(now),
             address: OnceCell::new(),
             decision: Cell::new(Decision::Own),
             is_over: Cell::new(false),
+            told,
+            trace,
             homeless,
         }
     }
@@ -127,16 +143,36 @@ impl<'a> Course<'a> {
         self.address.get().map(Rc::as_ref)
     }
 
+    /// What was made of it.
+    pub(super) fn decision(&self) -> Decision {
+        self.decision.get()
+    }
+
     /// What is made of it.
     pub(super) fn decide(&self, decision: Decision) {
         self.decision.set(decision);
     }
 
+    /// Whether the gateway itself has to answer, as far as it has come.
+    pub(super) fn is_own_answer(&self) -> bool {
+        self.decision.get() != Decision::Allowed
+    }
+
+    /// Who made it.
+    pub(super) fn recognise(&self, visitor: &LiveSession) {
+        if let Some(told) = &self.told {
+            told.session.set(Some((visitor.session.id, visitor.session.identity.user)));
+        }
+    }
+
     /// There is an answer.
-    pub(super) fn finish(&self, status: StatusCode, now: Moment) {
+    pub(super) fn finish(&mut self, response: &Response, now: Moment) {
         self.is_over.set(true);
+        if let Some(told) = self.told.take() {
+            told.tell(self, Outcome::answered(response, self.stopwatch.began, now));
+        }
         let tally = self.tally();
-        tally.count(self.decision.get(), class_of(status));
+        tally.count(self.decision.get(), class_of(response.status()));
         if let Some((sent, answered)) = self.stopwatch.laps() {
             let delay = self.stopwatch.began.micros_until(sent);
             tally.delay.observe_alone(delay);
@@ -152,6 +188,11 @@ impl<'a> Course<'a> {
 impl Drop for Course<'_> {
     fn drop(&mut self) {
         if !self.is_over.get() {
+            self.decide(Decision::Abandoned);
+            if let Some(told) = self.told.take() {
+                let now = told.clock.moment();
+                told.tell(self, Outcome::abandoned(self.stopwatch.began, now));
+            }
             self.tally().count(Decision::Abandoned, ABANDONED);
         }
     }

@@ -155,7 +155,7 @@ impl Gateway {
             return Ok(None);
         }
         let Some(live) = self.visitor(visit).await? else { return Ok(None) };
-        Ok(self.shared.sso.hand_on(&live, &visit.front.site, site, state).await?)
+        Ok(self.shared.sso.hand_on(&live, &visit.front.site, site, state, &visit.cause()).await?)
     }
 }
 

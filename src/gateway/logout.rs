@@ -58,7 +58,7 @@ impl Gateway {
     pub(super) async fn leave(&self, visit: &Visit<'_>) -> Result<(), Fault> {
         let (sso, site) = (&self.shared.sso, &visit.front.site);
         for hash in visit.session_hashes() {
-            sso.log_out(site, hash).await?;
+            sso.log_out(site, hash, &visit.cause()).await?;
         }
         if site.resume_posts
             && let Some(browser) = visit.browser()

@@ -26,6 +26,7 @@ mod redeem;
 mod reserved;
 mod revocation;
 mod signed_login;
+mod told;
 mod upgrade;
 mod validation;
 mod visit;
@@ -49,21 +50,24 @@ use ipnet::IpNet;
 
 use crate::acme::Challenges;
 use crate::api::{Api, Via, answers_at};
+use crate::config::{Site, TraceTrust};
 use crate::domain::access::{Access, AccessLevel, decide};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::host::Scheme;
 use crate::domain::identity::Edition;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
-use crate::http::access_log::AccessLine;
+use crate::http::access_log::{AccessLog, Head};
 use crate::http::client::{Client, Peer};
 use crate::http::connection::forwards;
 use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
+use crate::journal::Journal;
 use crate::proxy::{Errand, Forwarded, Pool, forward};
 use crate::sso::Sso;
+use crate::trace::{Exporter, Traced, Tracer};
 use address::Pins;
 use assertions::Assertions;
 use course::{Course, Decision, Tally};
@@ -73,7 +77,17 @@ use forbidden::Refusal;
 use paused::Arrivals;
 use reserved::Endpoint;
 use revocation::Revocation;
+use told::{Heralds, Told};
 use visit::{Audience, Target, Visit};
+
+/// Whose traces are believed, and where spans go.
+#[derive(Clone)]
+pub struct Traces {
+    /// Whose `traceparent` is.
+    pub trust: TraceTrust,
+    /// Where they go, if there are any.
+    pub exporter: Option<Arc<Exporter>>,
+}
 
 /// What all workers share, as it follows from one edition of the settings.
 pub struct Shared {
@@ -91,6 +105,10 @@ pub struct Shared {
     pub trusted_proxies: Vec<IpNet>,
     /// Each site with what is made of it once.
     pub fronts: HashMap<SiteName, Arc<Front>>,
+    /// The logs that are kept.
+    pub journal: Journal,
+    /// Whose traces are believed, and where spans go.
+    pub traces: Traces,
     /// What authorities are shown who look whose the names are.
     pub challenges: Arc<Challenges>,
     /// What is counted of requests that are for no site.
@@ -104,6 +122,13 @@ impl Shared {
     fn pool(&self, front: &Front) -> Pool {
         Pool::new(&front.fleet, &self.clock, self.sso.entropy())
     }
+
+    /// A worker's access log, and its part in traces.
+    fn heralds(&self) -> Rc<Heralds> {
+        let Traces { trust, exporter } = &self.traces;
+        let tracer = Tracer::new(*trust, exporter.as_ref(), self.sso.entropy());
+        Rc::new(Heralds { log: AccessLog::of(&self.journal), tracer })
+    }
 }
 
 /// The gateway, as one worker has it. What belongs to the worker and not to the settings, it shares with
@@ -113,6 +138,7 @@ pub struct Gateway {
     /// Connections to each site's upstreams, and what is counted of the site.
     pools: HashMap<SiteName, (Rc<Pool>, Arc<Tally>)>,
     homeless: Arc<Tally>,
+    heralds: Rc<Heralds>,
     request_ids: Rc<RequestIds>,
     watch: Rc<Watch>,
     revocation: Rc<Revocation>,
@@ -132,6 +158,7 @@ impl Gateway {
         let request_ids = Rc::new(RequestIds::new(shared.sso.entropy()));
         Self {
             homeless: shared.homeless.0.enlist(),
+            heralds: shared.heralds(),
             shared,
             pools,
             request_ids,
@@ -173,6 +200,7 @@ impl Gateway {
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
         self.pins.sweep();
+        self.heralds.hand_in();
         self.pools.values().for_each(|(pool, _)| pool.publish());
         if self.watch.is_draining() {
             self.pools.values().for_each(|(pool, _)| pool.close_idle());
@@ -185,13 +213,19 @@ impl Gateway {
     /// Answers one request: the one place where faults become responses, and where the access log
     /// is written.
     pub async fn handle(&self, request: Request, connection: &Connection) -> Response {
-        let course = Course::begin(self.shared.clock.moment(), &self.homeless);
+        let began = self.shared.clock.moment();
         let trusted = &self.shared.trusted_proxies;
         connection.go_by(&self.shared);
         let client = Client::of(&connection.peer(), request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
         let opening = opening(request.headers());
-        let mut line = AccessLine::of(&request, &client, &request_id, course.began());
+        let trace = self.heralds.tracer.take_up(request.headers(), &client);
+        let is_recorded = trace.as_ref().is_some_and(Traced::is_recorded);
+        let told = (self.heralds.log.is_some() || is_recorded).then(|| {
+            let head = Head::of(&request, &client, &request_id);
+            Box::new(Told::new(&self.heralds, head, &client, &self.shared.clock))
+        });
+        let mut course = Course::begin(began, &self.homeless, told, trace);
         let answered = self.answer(request, connection, &client, &request_id, &course).await;
         let found = course.address();
         let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
@@ -211,9 +245,10 @@ impl Gateway {
         if let Some(ancestors) = ancestors {
             ancestors.allow_on(&mut response);
         }
-        let now = self.shared.clock.moment();
-        course.finish(response.status(), now);
-        line.write(&response, now.timestamp());
+        if course.is_own_answer() {
+            request_id.name_on_error(&mut response);
+        }
+        course.finish(&response, self.shared.clock.moment());
         response
     }
 
@@ -253,7 +288,7 @@ impl Gateway {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), address, client, &target, now)?;
+        let visit = Visit::of(request.headers(), address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             let answer = self.reserved(endpoint, request, &visit).await;
@@ -263,8 +298,7 @@ impl Gateway {
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
-            let via = Via { client: *client, origin: address.origin.clone(), site: Some(Arc::clone(site)) };
-            return Ok(self.shared.api.handle(request, via).await);
+            return Ok(self.shared.api.handle(request, via(&visit, site)).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
         if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
@@ -277,7 +311,7 @@ impl Gateway {
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
         let destination = Destination::of(request.headers(), &visit, &address.host)?;
-        let permit = match self.judge(&visit, request.method(), destination.as_ref()).await? {
+        let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => {
                 course.decide(Decision::Challenged);
@@ -318,6 +352,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             chromeless: chromeless::is_on(&visit),
             request_id,
+            trace: course.trace.as_ref(),
             assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
             destination: destination.as_ref().map(Destination::target),
@@ -355,6 +390,7 @@ impl Gateway {
         visit: &Visit<'a>,
         method: &Method,
         destination: Option<&Destination>,
+        course: &Course<'_>,
     ) -> Result<Access<'a>, Fault> {
         let rules = &visit.front.site.rules;
         let demand = match destination {
@@ -366,6 +402,9 @@ impl Gateway {
             AccessLevel::Off => None,
             AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
         };
+        if let Some(visitor) = &visitor {
+            course.recognise(visitor);
+        }
         Ok(decide(&demand, visitor, visit.client.address))
     }
 
@@ -381,5 +420,15 @@ impl Gateway {
         let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
         visit.presented.recognised.replace(found.clone());
         Ok(found)
+    }
+}
+
+/// How a call of the APIs on the host of `site` comes there.
+fn via(visit: &Visit<'_>, site: &Arc<Site>) -> Via {
+    Via {
+        client: *visit.client,
+        request_id: visit.request_id.clone(),
+        origin: visit.origin.clone(),
+        site: Some(Arc::clone(site)),
     }
 }

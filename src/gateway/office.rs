@@ -64,6 +64,7 @@ impl Gateway {
         });
         Self {
             homeless: Arc::clone(&self.homeless),
+            heralds: shared.heralds(),
             pools: pools.collect(),
             request_ids: Rc::clone(&self.request_ids),
             watch: Rc::clone(&self.watch),

@@ -69,6 +69,7 @@ impl Gateway {
             browser: visit.browser().cloned(),
             current: visit.session_hash(),
             bound: visit.framed,
+            cause: visit.cause(),
         };
         let redeemed = match token {
             BroughtToken::Issued(token) => sso.redeem(attempt(token.clone())).await,
@@ -109,7 +110,8 @@ impl Gateway {
         if sso.is_bouncing(visit.browser(), visit.client.address) {
             let retry_url = login_path(target);
             let page = Page::SignInFailed { reason: SignInFailure::TooMany, retry_url: &retry_url };
-            let answer = reply::page(page.status(), page.render(None), page.content_security_policy());
+            let html = page.render(Some(visit.request_id.as_str()));
+            let answer = reply::page(page.status(), html, page.content_security_policy());
             return Ok(reply::retry_after(answer, Duration::from_mins(1)));
         }
         Ok(self.to_login_page(status, visit, target, Some("token_invalid")))

@@ -9,7 +9,7 @@ use crate::api::signed_order;
 use crate::domain::opaque::LoginToken;
 use crate::domain::signed_login::{LoginKey, SignedLogin, Unproven};
 use crate::domain::token::Refusal;
-use crate::sso::{Event, SignedOrder};
+use crate::sso::{Actor, Event, SignedOrder};
 
 /// How long a token that was brought twice at the same time may take to be kept by whoever is first.
 const MAY_BE_UNDER_WAY: Duration = Duration::from_millis(100);
@@ -24,7 +24,8 @@ impl Gateway {
     ) -> Result<Result<LoginToken, Refusal>, Fault> {
         let site = &visit.front.site;
         let refused = |reason: &str, refusal: Refusal| {
-            self.shared.sso.note(Event::SignedTokenRefused { site: &site.name, refusal, reason });
+            let event = Event::SignedTokenRefused { site: &site.name, refusal, reason };
+            self.shared.sso.note(event, &visit.cause());
             Ok(Err(refusal))
         };
         let proven = match LoginKey::prove(&site.login_keys, signed, &site.name, visit.now) {
@@ -38,10 +39,10 @@ impl Gateway {
             Err(fault) => return refused(&fault, Refusal::Unknown),
         };
         let stand_in = signed.stand_in();
-        let by = proven.key_id.as_deref().unwrap_or("login_key");
+        let by = visit.cause_by(Actor::LoginKey(proven.key_id.as_deref().unwrap_or("login_key").into()));
         let once =
             SignedOrder { stand_in: stand_in.clone(), nonce: proven.nonce, expires_at: proven.expires_at };
-        if !self.shared.sso.accept_signed(site, once, member, order, by).await? {
+        if !self.shared.sso.accept_signed(site, once, member, order, &by).await? {
             tokio::time::sleep(MAY_BE_UNDER_WAY).await;
         }
         Ok(Ok(stand_in))

@@ -24,7 +24,9 @@ use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
 use crate::http::lines::only;
 use crate::http::navigation::{Opening, began_here, is_navigation, opening};
+use crate::http::request_id::RequestId;
 use crate::proxy::{ShownCookies, origin_form};
+use crate::sso::{Actor, Cause};
 
 /// For whom an answer is: a person gets pages, a program gets JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,7 @@ impl Target {
 pub(super) struct Visit<'a> {
     pub(super) front: &'a Front,
     pub(super) client: &'a Client,
+    pub(super) request_id: &'a RequestId,
     pub(super) now: Timestamp,
     /// Where the visitor finds the site.
     pub(super) origin: &'a Origin,
@@ -111,7 +114,7 @@ impl<'a> Visit<'a> {
     pub(super) fn of(
         headers: &HeaderMap,
         address: &'a Address,
-        client: &'a Client,
+        (client, request_id): (&'a Client, &'a RequestId),
         target: &'a Target,
         now: Timestamp,
     ) -> Result<Self, Fault> {
@@ -120,6 +123,7 @@ impl<'a> Visit<'a> {
         Ok(Self {
             front: &address.front,
             client,
+            request_id,
             now,
             origin: &address.origin,
             path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
@@ -133,6 +137,16 @@ impl<'a> Visit<'a> {
             is_parked: Cell::new(false),
             has_redeemed: Cell::new(false),
         })
+    }
+
+    /// Who brings about what comes of it, unless a key says otherwise.
+    pub(super) fn cause(&self) -> Cause {
+        self.cause_by(Actor::Visitor)
+    }
+
+    /// The same by `actor`.
+    pub(super) fn cause_by(&self, actor: Actor) -> Cause {
+        Cause::new(actor, self.request_id.circumstances(self.client))
     }
 
     /// Whether a person goes to a page, in a frame as well where that is meant to be.

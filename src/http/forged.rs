@@ -18,6 +18,9 @@ const REROUTING: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
 /// What some upstreams take for the request's real method.
 const METHOD_OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 
+/// What says to which trace a request belongs: told anew, or again, by whoever is believed.
+const TRACING: [&[u8]; 2] = [b"traceparent", b"tracestate"];
+
 /// What some upstreams may take for the framing of a request, if it is not quite spelled so.
 const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 
@@ -28,7 +31,11 @@ const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 /// site whose rules know methods, or read another length than was read here.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
-    site.identity.reserves(bytes) || misleads(bytes, site) || forwards(bytes) || frames(bytes)
+    site.identity.reserves(bytes)
+        || misleads(bytes, site)
+        || forwards(bytes)
+        || frames(bytes)
+        || traces(bytes)
 }
 
 /// Whether a client that sends `name` is up to something, where another proxy carries the request and
@@ -55,4 +62,8 @@ fn forwards(name: &[u8]) -> bool {
 
 fn frames(name: &[u8]) -> bool {
     matches!(name.first(), Some(b'c' | b't')) && FRAMING.iter().any(|own| reads_like(name, own))
+}
+
+fn traces(name: &[u8]) -> bool {
+    name.first() == Some(&b't') && TRACING.contains(&name)
 }

@@ -5,9 +5,11 @@ use std::cell::Cell;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
+use super::Response;
 use super::client::Client;
 use crate::domain::entropy::Entropy;
 use crate::domain::secret::hex;
+use crate::sso::Circumstances;
 
 /// `X-Request-Id`.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -86,6 +88,18 @@ impl RequestId {
             Name::Made(digits) => digits,
             Name::Given(value) => value.as_bytes(),
         }
+    }
+
+    /// Has an error of our own tell it, so that whoever reports it can say which one it was.
+    pub fn name_on_error(&self, response: &mut Response) {
+        if response.status().as_u16() >= 400 && !response.headers().contains_key(X_REQUEST_ID) {
+            response.headers_mut().insert(X_REQUEST_ID, self.to_value());
+        }
+    }
+
+    /// What there is to say of whence this request of `client` comes.
+    pub fn circumstances(&self, client: &Client) -> Circumstances {
+        Circumstances { client: client.address, request_id: self.as_str().into() }
     }
 
     /// The name as text.

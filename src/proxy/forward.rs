@@ -39,6 +39,7 @@ use crate::http::request_id::RequestId;
 use crate::http::watch::Watch;
 use crate::http::websocket;
 use crate::http::{Request, Response};
+use crate::trace::Traced;
 
 /// Which of a request's cookies the upstream may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +61,19 @@ pub struct Stopwatch {
     pub(super) sent: Cell<Option<Moment>>,
     /// When there was the head of an answer.
     pub(super) answered: Cell<Option<Moment>>,
+    /// Which upstream had it last.
+    pub(super) upstream: Cell<usize>,
 }
 
 impl Stopwatch {
     /// Begins now.
     pub fn begin(now: Moment) -> Self {
-        Self { began: now, sent: Cell::new(None), answered: Cell::new(None) }
+        Self { began: now, sent: Cell::new(None), answered: Cell::new(None), upstream: Cell::new(0) }
+    }
+
+    /// Which upstream it was sent to, when, and when that answered, if it did.
+    pub fn asked(&self) -> Option<(usize, Moment, Option<Moment>)> {
+        Some((self.upstream.get(), self.sent.get()?, self.answered.get()))
     }
 
     /// When it was sent, and when it was answered, if it was.
@@ -98,6 +106,8 @@ pub struct Errand<'a> {
     pub chromeless: bool,
     /// The request's name.
     pub request_id: &'a RequestId,
+    /// The trace that it belongs to, if it does to any.
+    pub trace: Option<&'a Traced>,
     /// The signed word about the visitor, if the site wants one.
     pub assertion: Option<&'a HeaderValue>,
     /// The target in origin-form, less the token.
@@ -162,6 +172,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     let sent = errand.clock.moment();
     let now = sent.timestamp();
     errand.stopwatch.sent.set(Some(sent));
+    errand.stopwatch.upstream.set(first);
     let answered = {
         let mut exchange =
             pin!(exchange(message, &came.method, &errand, (&under_way, backend, manner, now), &progress));
@@ -302,6 +313,7 @@ async fn exchange(
         let Some((next, another)) = errand.pool.choose(&tried, now) else { return Err(failure) };
         errand.pool.failed(under_way.get(), now);
         under_way.set(next);
+        errand.stopwatch.upstream.set(next);
         backend = another;
         backend.address(&mut message, errand);
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::{Authority, Scheme};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -42,6 +43,12 @@ impl Pool {
     /// The upstream `index`.
     pub(super) fn backend(&self, index: usize) -> Option<&Rc<Backend>> {
         self.backends.get(index)
+    }
+
+    /// The host and port of the upstream `index`, and what the port is if none is named.
+    pub fn whereabouts(&self, index: usize) -> Option<(Authority, u16)> {
+        let member = &self.backends.get(index)?.member;
+        Some((member.authority.clone(), if member.scheme == Scheme::HTTPS { 443 } else { 80 }))
     }
 
     /// Which upstream a request goes to that has been to those in `tried` in vain; `None` if it has

@@ -79,6 +79,9 @@ pub(super) fn to_upstream(
     }
     errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
+    if let Some(trace) = errand.trace {
+        trace.tell(came, fields);
+    }
     if errand.chromeless {
         fields.put_text(&X_TOLLGATE_CHROMELESS, b"1");
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing, Urgency};
 use crate::domain::clock::Timestamp;
@@ -146,13 +146,13 @@ impl Sso {
         self.signers.is_busy.store(false, Ordering::Release);
     }
 
-    /// Gives `site`, which signs, another key, for the holder of the API key `by`. Where the next one is on
+    /// Gives `site`, which signs, another key, because somebody asked for it. Where the next one is on
     /// its way already, it is left to come when it was to.
     pub async fn rotate_signing_keys(
         &self,
         site: &SiteName,
         urgency: Urgency,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Arc<KeyRing>> {
         let signer = self.signers.by_site.get(site).ok_or(Unavailable)?;
         let now = self.now();
@@ -167,7 +167,7 @@ impl Sso {
                 return signer.known().ok_or(Unavailable);
             };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
-                self.note_change(site, &next, Some((urgency, by)));
+                self.note_change(site, &next, urgency, cause);
                 self.signers.keep(signer, next, now);
                 return signer.known().ok_or(Unavailable);
             }
@@ -175,11 +175,10 @@ impl Sso {
         Err(Unavailable)
     }
 
-    fn note_change(&self, site: &SiteName, ring: &KeyRing, asked: Option<(Urgency, &str)>) {
+    fn note_change(&self, site: &SiteName, ring: &KeyRing, urgency: Urgency, cause: &Cause) {
         let keys: Vec<&str> = ring.keys().map(|key| key.id()).collect();
-        let by = asked.map(|(_, by)| by);
-        let is_compromised = asked.is_some_and(|(urgency, _)| urgency == Urgency::Compromised);
-        self.note(Event::SigningKeysChanged { site, keys: &keys, by, is_compromised });
+        let is_compromised = urgency == Urgency::Compromised;
+        self.note(Event::SigningKeysChanged { site, keys: &keys, is_compromised }, cause);
     }
 
     /// How often keys were withdrawn before their time. What was signed before the last of these is not to
@@ -201,7 +200,7 @@ impl Sso {
             }
             let Some(next) = next else { return Ok(()) };
             if self.stores.keys.replace(site.clone(), next.clone()).await? {
-                self.note_change(site, &next, None);
+                self.note_change(site, &next, Urgency::Planned, &Cause::GATEWAY);
                 self.signers.keep(signer, next, now);
                 return Ok(());
             }

@@ -3,16 +3,18 @@
 //! All three come from the same [`Event`], so that none of them can forget one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
+use super::cause::Cause;
 use super::event::Event;
 use super::recent::Recent;
 use crate::domain::clock::Timestamp;
 use crate::domain::session::End;
 use crate::domain::site::SiteName;
 use crate::domain::token::Refusal;
+use crate::journal::{Full, Outlet};
 use crate::metrics::{Kind, Page};
 
 /// An event as it is told to those who listen.
@@ -37,6 +39,8 @@ pub(super) struct Chronicle {
     pub(super) recent: Recent,
     listeners: Mutex<broadcast::Sender<Arc<Told>>>,
     figures: Mutex<Figures>,
+    /// Where the audit log is kept, if not with everything else on stderr.
+    kept_at: RwLock<Option<Arc<Outlet>>>,
 }
 
 /// How often what happened since the program runs, everywhere together.
@@ -68,25 +72,39 @@ struct SiteFigures {
 
 impl Default for Chronicle {
     fn default() -> Self {
-        let listeners = Mutex::new(broadcast::Sender::new(KEPT));
-        Self { recent: Recent::default(), listeners, figures: Mutex::default() }
+        Self {
+            recent: Recent::default(),
+            listeners: Mutex::new(broadcast::Sender::new(KEPT)),
+            figures: Mutex::default(),
+            kept_at: RwLock::default(),
+        }
     }
 }
 
 impl Chronicle {
     /// Tells of what has happened at `now`.
-    pub(super) fn note(&self, event: Event<'_>, now: Timestamp) {
+    pub(super) fn note(&self, event: Event<'_>, cause: &Cause, now: Timestamp) {
         self.count(event);
         let is_heard = self.listeners().receiver_count() > 0 || self.recent.is_on();
-        let is_alarming = matches!(event, Event::WrongKey { .. } | Event::ExpiredKey { .. });
-        if !is_heard && !is_alarming && !tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO) {
+        let is_alarming = matches!(event, Event::WrongKey | Event::ExpiredKey);
+        let kept_at = self.kept_at.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_shown = || is_alarming || tracing::enabled!(target: "tollgate::audit", tracing::Level::INFO);
+        if !is_heard && kept_at.is_none() && !is_shown() {
             return;
         }
-        let details = event.details(now);
-        details.write_line(is_alarming);
+        let details = event.details(cause, now);
+        match kept_at {
+            None => details.write_line(is_alarming),
+            Some(outlet) => {
+                // What a log that is kept apart cannot take must be somewhere, and be seen.
+                if let Err(Full(_)) = outlet.put(details.to_line(is_alarming), 1) {
+                    details.write_line(true);
+                }
+            }
+        }
         if is_heard && let Ok(json) = serde_json::to_string(&details) {
             let of_one_site = event.other_site().and_then(|from| {
-                let details = event.of_one_site().details(now);
+                let details = event.of_one_site().details(cause, now);
                 Some((from.clone(), serde_json::to_string(&details).ok()?))
             });
             let told = Told { event: event.name(), site: event.site().cloned(), json, of_one_site };
@@ -94,6 +112,11 @@ impl Chronicle {
             self.recent.keep(&told);
             let _nobody_listens_any_more = self.listeners().send(told);
         }
+    }
+
+    /// Keeps the audit log at `outlet` from now on, or on stderr.
+    pub(super) fn keep_at(&self, outlet: Option<Arc<Outlet>>) {
+        *self.kept_at.write().unwrap_or_else(PoisonError::into_inner) = outlet;
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.
@@ -115,7 +138,7 @@ impl Chronicle {
         let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::UserCreated { .. } => figures.users_created += 1,
-            Event::WrongKey { .. } => figures.wrong_keys += 1,
+            Event::WrongKey => figures.wrong_keys += 1,
             _ => {}
         }
         let Some(site) = event.site() else { return };
@@ -136,10 +159,12 @@ impl Chronicle {
             | Event::UserCreated { .. }
             | Event::UserChanged { .. }
             | Event::UserDeleted { .. }
-            | Event::WrongKey { .. }
-            | Event::OperatorSignedIn { .. }
-            | Event::OperatorSignedOut { .. }
-            | Event::ExpiredKey { .. }
+            | Event::WrongKey
+            | Event::SettingsChanged
+            | Event::SessionChanged { .. }
+            | Event::ExpiredKey
+            | Event::OperatorSignedIn
+            | Event::OperatorSignedOut
             | Event::SigningKeysChanged { .. }
             | Event::RequestParked { .. }
             | Event::RequestResumed { .. } => {}

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use super::sessions::BATCH;
 use super::sites::Sites;
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::session::{End, LiveSession};
@@ -128,7 +128,7 @@ impl Sso {
             for ended in join_all(ends).await {
                 if let Some(live) = ended? {
                     let (site, session) = (&live.session.site, live.session.id);
-                    self.note(Event::SessionEnded { site, session, end: End::Revoked });
+                    self.note(Event::SessionEnded { site, session, end: End::Revoked }, &Cause::GATEWAY);
                 }
             }
             after = page.next;
@@ -157,7 +157,7 @@ impl Sso {
                 if let Some(id) = user
                     && let Some(user) = self.stores.directory.find(id).await?
                 {
-                    self.refresh_session(&live, &user).await?;
+                    self.refresh_session(&live, &user, &Cause::GATEWAY).await?;
                 }
             }
             after = page.next;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::redeem::RedeemError;
 use super::sessions::SessionChange;
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::{RedeemMode, Site};
 use crate::domain::email::Email;
 use crate::domain::identity::Identity;
@@ -50,6 +50,7 @@ impl Sso {
         from: &Site,
         site: &Site,
         state: LoginState,
+        cause: &Cause,
     ) -> StoreResult<Option<LoginToken>> {
         let session = &live.session;
         let ttl = match site.redeem {
@@ -82,7 +83,7 @@ impl Sso {
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
         let from = Some((&from.name, session.id));
-        self.note(Event::TokenIssued { site: &site.name, user, by: "sso_group", from });
+        self.note(Event::TokenIssued { site: &site.name, user, from }, cause);
         Ok(Some(token))
     }
 
@@ -121,11 +122,12 @@ impl Sso {
         &self,
         live: &LiveSession,
         source: Option<SessionId>,
+        cause: &Cause,
     ) -> Result<(), RedeemError> {
         let Some(source) = source else { return Ok(()) };
         let outcome = self.source_of_token(source).await;
         if matches!(outcome, Err(RedeemError::Refused(_))) {
-            self.revoke_session(live.session.id).await?;
+            self.revoke_session(live.session.id, &cause.left_to_gateway()).await?;
         }
         outcome.map(drop)
     }
@@ -145,19 +147,20 @@ impl Sso {
         self: &Arc<Self>,
         live: Arc<LiveSession>,
         filter: SessionFilter,
+        cause: Cause,
     ) -> StoreResult<()> {
         let sso = Arc::clone(self);
         let logout = tokio::spawn(async move {
-            sso.end_kin(&live, &filter).await?;
-            sso.end_by_visitor(live.session.id).await?;
+            sso.end_kin(&live, &filter, &cause).await?;
+            sso.end_by_visitor(live.session.id, &cause).await?;
             // Of those that were just beginning.
-            sso.end_kin(&live, &filter).await
+            sso.end_kin(&live, &filter, &cause).await
         });
         logout.await.map_err(|_| Unavailable)?
     }
 
     /// Ends the kin of `live`, until there are none: any of them may be the source of another.
-    async fn end_kin(&self, live: &LiveSession, filter: &SessionFilter) -> StoreResult<()> {
+    async fn end_kin(&self, live: &LiveSession, filter: &SessionFilter, cause: &Cause) -> StoreResult<()> {
         let id = live.session.id;
         loop {
             let (mut ended, mut after) = (false, None);
@@ -165,7 +168,7 @@ impl Sso {
                 let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
                 let names = page.entries.iter().map(|other| other.session.id);
                 for kin in names.filter(|other| *other != id && other.is_kin_of(id)) {
-                    ended |= self.end_by_visitor(kin).await?;
+                    ended |= self.end_by_visitor(kin, cause).await?;
                 }
                 after = page.next;
                 if after.is_none() {
@@ -180,7 +183,12 @@ impl Sso {
 
     /// Changes the kin of a session that was `changed`: they tell the same, and where its times have
     /// become shorter, theirs do.
-    pub(super) async fn change_kin(&self, changed: &LiveSession, change: &SessionChange) -> StoreResult<()> {
+    pub(super) async fn change_kin(
+        &self,
+        changed: &LiveSession,
+        change: &SessionChange,
+        cause: &Cause,
+    ) -> StoreResult<()> {
         let (id, site) = (changed.session.id, self.sites.by_name(&changed.session.site));
         let Some(filter) = site.and_then(|site| self.among_whom_kin(changed, site)) else { return Ok(()) };
         let mut after = None;
@@ -199,7 +207,7 @@ impl Sso {
                 if change.max.is_some() {
                     session.expires_at = session.expires_at.min(changed.session.expires_at);
                 }
-                self.put_in_place_of(kin, session).await?;
+                self.put_in_place_of(kin, session, cause).await?;
             }
             after = page.next;
             if after.is_none() {
@@ -208,10 +216,11 @@ impl Sso {
         }
     }
 
-    async fn end_by_visitor(&self, id: SessionId) -> StoreResult<bool> {
+    async fn end_by_visitor(&self, id: SessionId, cause: &Cause) -> StoreResult<bool> {
         let ended = self.stores.sessions.remove_by_id(id, End::LoggedOut).await?;
         if let Some(live) = &ended {
-            self.note(Event::SessionEnded { site: &live.session.site, session: id, end: End::LoggedOut });
+            let site = &live.session.site;
+            self.note(Event::SessionEnded { site, session: id, end: End::LoggedOut }, cause);
         }
         Ok(ended.is_some())
     }

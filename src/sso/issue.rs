@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -88,16 +88,16 @@ impl Sso {
         signed: SignedOrder,
         member: Member,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<bool> {
-        let (sso, site, by) = (Arc::clone(self), Arc::clone(site), by.to_owned());
+        let (sso, site, cause) = (Arc::clone(self), Arc::clone(site), cause.clone());
         let acceptance = tokio::spawn(async move {
             if !sso.stores.nonces.remember(signed.nonce, signed.expires_at).await? {
                 return Ok(false);
             }
             let expires_in = Some(sso.now().until(signed.expires_at));
             let order = TokenOrder { expires_in, ..order };
-            sso.issue_to_member(&site, signed.stand_in, member, order, &by).await?;
+            sso.issue_to_member(&site, signed.stand_in, member, order, &cause).await?;
             Ok(true)
         });
         acceptance.await.map_err(|_| Unavailable)?
@@ -109,9 +109,9 @@ impl Sso {
         site: &Arc<Site>,
         member: Member,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Issued> {
-        self.issue_to_member(site, LoginToken::mint(self.entropy()), member, order, by).await
+        self.issue_to_member(site, LoginToken::mint(self.entropy()), member, order, cause).await
     }
 
     async fn issue_to_member(
@@ -120,13 +120,13 @@ impl Sso {
         token: LoginToken,
         member: Member,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Issued> {
         let provisioned =
             self.stores.directory.provision(member.email, member.name, site.name.clone(), self.now()).await?;
         let user = provisioned.user;
         if provisioned.created {
-            self.note(Event::UserCreated { user: user.id, site: &site.name, by });
+            self.note(Event::UserCreated { user: user.id, site: &site.name }, cause);
         }
         let identity = Identity {
             user: Some(user.id),
@@ -137,7 +137,7 @@ impl Sso {
         };
         let ttl = order.expires_in.or(site.token_ttl).unwrap_or(PLAIN_TTL);
         let blank = Blank { token, kind: TokenKind::Session, role_policy: RolePolicy::Always, ttl };
-        let mut issued = self.issue(site, blank, identity, order, by).await?;
+        let mut issued = self.issue(site, blank, identity, order, cause).await?;
         issued.user_created = provisioned.created;
         Ok(issued)
     }
@@ -150,7 +150,7 @@ impl Sso {
         email: Option<Email>,
         name: Option<PersonName>,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Issued> {
         let user = match &email {
             Some(email) => self.stores.directory.find_by_email(email.key().into()).await?,
@@ -165,7 +165,7 @@ impl Sso {
             name: name.or(known_name),
             ..Identity::default()
         };
-        self.issue(site, self.compatible(site, TokenKind::Session), identity, order, by).await
+        self.issue(site, self.compatible(site, TokenKind::Session), identity, order, cause).await
     }
 
     /// Issues a login token of the 23-compatible API for a user with a full account.
@@ -174,7 +174,7 @@ impl Sso {
         site: &Arc<Site>,
         user: &User,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Issued> {
         let identity = Identity {
             user: Some(user.id),
@@ -182,7 +182,7 @@ impl Sso {
             name: Some(user.name.clone()),
             ..Identity::default()
         };
-        self.issue(site, self.compatible(site, TokenKind::Login), identity, order, by).await
+        self.issue(site, self.compatible(site, TokenKind::Login), identity, order, cause).await
     }
 
     /// A token of the 23-compatible API.
@@ -201,7 +201,7 @@ impl Sso {
         blank: Blank,
         identity: Identity,
         order: TokenOrder,
-        by: &str,
+        cause: &Cause,
     ) -> StoreResult<Issued> {
         let Blank { token, kind, role_policy, ttl } = blank;
         let expires_at = self.now().after(ttl);
@@ -219,7 +219,7 @@ impl Sso {
             source: None,
         };
         self.stores.tokens.insert(token.hash(), grant).await?;
-        self.note(Event::TokenIssued { site: &site.name, user, by, from: None });
+        self.note(Event::TokenIssued { site: &site.name, user, from: None }, cause);
         Ok(Issued { token, expires_at, user_created: false })
     }
 }

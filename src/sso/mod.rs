@@ -5,6 +5,7 @@
 
 mod assertions;
 mod authenticate;
+mod cause;
 mod chronicle;
 mod editions;
 mod event;
@@ -19,6 +20,7 @@ pub mod throttle;
 mod users;
 mod withdrawals;
 
+pub use cause::{Actor, Cause, Circumstances};
 pub use chronicle::{EventSums, Told};
 pub use editions::Consequences;
 pub use event::Event;
@@ -38,6 +40,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
 use crate::domain::site::SiteName;
 use crate::domain::state::BrowserKey;
+use crate::journal::Outlet;
 use crate::metrics::{Kind, Page, Source};
 use crate::store::{Health, Stores};
 use assertions::Signers;
@@ -108,9 +111,14 @@ impl Sso {
         self.entropy.as_ref()
     }
 
-    /// Tells the audit log, and whoever listens, what has happened.
-    pub fn note(&self, event: Event<'_>) {
-        self.chronicle.note(event, self.now());
+    /// Tells the audit log, and whoever listens, what has happened, and by whose doing.
+    pub fn note(&self, event: Event<'_>, cause: &Cause) {
+        self.chronicle.note(event, cause, self.now());
+    }
+
+    /// Keeps the audit log at `outlet` from now on, or on stderr.
+    pub fn keep_audit_log_at(&self, outlet: Option<Arc<Outlet>>) {
+        self.chronicle.keep_at(outlet);
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.

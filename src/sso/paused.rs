@@ -7,7 +7,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::domain::entropy::Entropy;
 use crate::domain::network::network_of;
 use crate::domain::paused::{Berth, Content, KEPT_FOR, Manner, Paused, Post, Sender};
@@ -25,13 +25,14 @@ impl Sso {
         page: &str,
         paused: &Paused,
         address: IpAddr,
+        cause: &Cause,
     ) -> StoreResult<()> {
         let berth = browser.berth(site, page);
         let sealed = seal(browser, &berth, paused, self.entropy()).ok_or(Unavailable)?;
         let until = self.now().after(KEPT_FOR);
         self.stores.parked.park(berth, Parcel { network: network_of(address), until, sealed }).await?;
         let bytes = if let Content::Whole(post) = &paused.content { post.body.len() } else { 0 };
-        self.note(Event::RequestParked { site, bytes });
+        self.note(Event::RequestParked { site, bytes }, cause);
         Ok(())
     }
 
@@ -46,12 +47,13 @@ impl Sso {
         browser: &BrowserKey,
         site: &SiteName,
         page: &str,
+        cause: &Cause,
     ) -> StoreResult<Option<Paused>> {
         let berth = browser.berth(site, page);
         let Some(sealed) = self.stores.parked.take(berth, self.now()).await? else { return Ok(None) };
         let paused = open(browser, &berth, sealed);
         if paused.is_some() {
-            self.note(Event::RequestResumed { site });
+            self.note(Event::RequestResumed { site }, cause);
         }
         Ok(paused)
     }

@@ -4,7 +4,7 @@ use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
@@ -29,6 +29,8 @@ pub struct Redemption {
     pub current: Option<SessionHash>,
     /// Whether the token has to have been issued for this browser, be the site content without.
     pub bound: bool,
+    /// Who makes it.
+    pub cause: Cause,
 }
 
 /// A new session.
@@ -72,7 +74,7 @@ impl Sso {
         let redemption = tokio::spawn(async move {
             let redeemed = sso.redeem_attached(&attempt).await;
             if let Err(RedeemError::Refused(refusal)) = redeemed {
-                sso.note(Event::TokenRefused { site: &attempt.site.name, refusal });
+                sso.note(Event::TokenRefused { site: &attempt.site.name, refusal }, &attempt.cause);
             }
             redeemed
         });
@@ -134,21 +136,21 @@ impl Sso {
         let live = Arc::new(live_session(key.hash(), session, site, now));
         let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, now };
         let Admission::Begun(ended) = self.stores.sessions.insert(Arc::clone(&live), beginning).await? else {
-            self.note(Event::SessionRefused { site: &site.name });
+            self.note(Event::SessionRefused { site: &site.name }, &attempt.cause);
             return Err(RedeemError::TooManySessions);
         };
         for (id, end) in ended {
-            self.note(Event::SessionEnded { site: &site.name, session: id, end });
+            self.note(Event::SessionEnded { site: &site.name, session: id, end }, &attempt.cause);
         }
         if self.withdrawals.meant(&live.session.identity, &site.name, withdrawn) {
-            self.revoke_session(live.session.id).await?;
+            self.revoke_session(live.session.id, &attempt.cause.left_to_gateway()).await?;
             return Err(Refusal::Revoked.into());
         }
-        self.confirm_source(&live, grant.source).await?;
-        self.confirm_rights(&live).await?;
+        self.confirm_source(&live, grant.source, &attempt.cause).await?;
+        self.confirm_rights(&live, &attempt.cause).await?;
         let (site, session, user) = (&site.name, live.session.id, live.session.identity.user);
-        self.note(Event::TokenRedeemed { site, session, user });
-        self.note(Event::SessionStarted { site, session, user });
+        self.note(Event::TokenRedeemed { site, session, user }, &attempt.cause);
+        self.note(Event::SessionStarted { site, session, user }, &attempt.cause);
         // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
         let was_asked_for = grant.state.is_some() && grant.source.is_none();
         Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
@@ -165,9 +167,9 @@ impl Sso {
         let key = browser.session_key(&attempt.token, &earlier.receipt);
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
-                self.confirm_source(&live, earlier.source).await?;
+                self.confirm_source(&live, earlier.source, &attempt.cause).await?;
                 let session = live.session.id;
-                self.note(Event::TokenRedeemedAgain { site: &attempt.site.name, session });
+                self.note(Event::TokenRedeemedAgain { site: &attempt.site.name, session }, &attempt.cause);
                 // Whether it came with the state is not remembered.
                 return Ok(Redeemed { key, live, return_url: earlier.return_url, was_asked_for: false });
             }
@@ -178,12 +180,12 @@ impl Sso {
 
     /// Looks the user of a session up again that was just written: who was changed or deleted between
     /// the first look and that was not found as it is now when that change went over the sessions.
-    pub(super) async fn confirm_rights(&self, live: &LiveSession) -> Result<(), RedeemError> {
+    pub(super) async fn confirm_rights(&self, live: &LiveSession, cause: &Cause) -> Result<(), RedeemError> {
         let Some(id) = live.session.identity.user else { return Ok(()) };
         let still_there = if let Some(user) = self.stores.directory.find(id).await? {
-            self.refresh_session(live, &user).await?
+            self.refresh_session(live, &user, &cause.left_to_gateway()).await?
         } else {
-            self.revoke_session(live.session.id).await?;
+            self.revoke_session(live.session.id, &cause.left_to_gateway()).await?;
             false
         };
         if still_there { Ok(()) } else { Err(Refusal::Revoked.into()) }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::redeem::{RedeemError, with_rights};
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Particulars;
 use crate::domain::opaque::SessionHash;
@@ -46,40 +46,46 @@ impl Sso {
     /// Ends the session behind a cookie at the visitor's wish, if it is one of `site`: a cookie of
     /// another site is none of this site's business. With it end its kin, on the sites with which
     /// this one shares a login. Says whether there was one.
-    pub async fn log_out(self: &Arc<Self>, site: &Site, hash: SessionHash) -> StoreResult<bool> {
+    pub async fn log_out(
+        self: &Arc<Self>,
+        site: &Site,
+        hash: SessionHash,
+        cause: &Cause,
+    ) -> StoreResult<bool> {
         let Some(live) = self.find_by_cookie(hash).await? else { return Ok(false) };
         if live.session.site != site.name {
             return Ok(false);
         }
         if let Some(filter) = self.among_whom_kin(&live, site) {
-            return self.log_out_with_kin(live, filter).await.map(|()| true);
+            return self.log_out_with_kin(live, filter, cause.clone()).await.map(|()| true);
         }
         if let Some(live) = self.stores.sessions.remove(hash, End::LoggedOut).await? {
             let session = live.session.id;
-            self.note(Event::SessionEnded { site: &site.name, session, end: End::LoggedOut });
+            self.note(Event::SessionEnded { site: &site.name, session, end: End::LoggedOut }, cause);
         }
         Ok(true)
     }
 
     /// Ends the session with this name; whether there was one.
-    pub async fn revoke_session(&self, id: SessionId) -> StoreResult<bool> {
+    pub async fn revoke_session(&self, id: SessionId, cause: &Cause) -> StoreResult<bool> {
         let ended = self.stores.sessions.remove_by_id(id, End::Revoked).await?;
         if let Some(live) = &ended {
-            self.note(Event::SessionEnded { site: &live.session.site, session: id, end: End::Revoked });
+            let site = &live.session.site;
+            self.note(Event::SessionEnded { site, session: id, end: End::Revoked }, cause);
         }
         Ok(ended.is_some())
     }
 
     /// Ends every session that `filter` means, and says how many there were. Open tokens for such
     /// sessions are withdrawn first, so that none comes after.
-    pub async fn revoke_sessions(&self, filter: SessionFilter) -> StoreResult<usize> {
+    pub async fn revoke_sessions(&self, filter: SessionFilter, cause: &Cause) -> StoreResult<usize> {
         self.withdrawals.note(filter.clone());
         self.stores.tokens.revoke(filter.clone()).await?;
         let mut revoked = 0;
         loop {
             let page = self.stores.sessions.list(filter.clone(), None, BATCH, self.now()).await?;
             for live in &page.entries {
-                revoked += usize::from(self.revoke_session(live.session.id).await?);
+                revoked += usize::from(self.revoke_session(live.session.id, cause).await?);
             }
             if page.next.is_none() {
                 return Ok(revoked);
@@ -109,6 +115,7 @@ impl Sso {
         &self,
         live: &LiveSession,
         change: SessionChange,
+        cause: &Cause,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let mut session = live.session.clone();
         change.tell(&mut session);
@@ -116,9 +123,9 @@ impl Sso {
         if let Some(max) = change.max {
             session.expires_at = session.created_at().after(max);
         }
-        let changed = self.put_in_place_of(live, session).await?;
+        let changed = self.put_in_place_of(live, session, cause).await?;
         if let Some(changed) = &changed {
-            self.change_kin(changed, &change).await?;
+            self.change_kin(changed, &change, cause).await?;
         }
         Ok(changed)
     }
@@ -128,6 +135,7 @@ impl Sso {
         &self,
         live: &LiveSession,
         session: Session,
+        cause: &Cause,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let Some(site) = self.sites.by_name(&session.site) else {
             return Ok(None);
@@ -136,8 +144,10 @@ impl Sso {
         if !self.stores.sessions.replace(Arc::clone(&changed)).await? {
             return Ok(None);
         }
+        let (own, id) = (&site.name, changed.session.id);
+        self.note(Event::SessionChanged { site: own, session: id }, cause);
         // What was read before may have been changed meanwhile, together with the user.
-        match self.confirm_rights(&changed).await {
+        match self.confirm_rights(&changed, cause).await {
             Ok(()) => Ok(Some(changed)),
             Err(RedeemError::Unavailable(unavailable)) => Err(unavailable),
             Err(RedeemError::Refused(_) | RedeemError::TooManySessions) => Ok(None),
@@ -146,13 +156,18 @@ impl Sso {
 
     /// Brings one of a user's sessions in line with what the directory says of the user now;
     /// whether it goes on.
-    pub(super) async fn refresh_session(&self, live: &LiveSession, user: &User) -> StoreResult<bool> {
+    pub(super) async fn refresh_session(
+        &self,
+        live: &LiveSession,
+        user: &User,
+        cause: &Cause,
+    ) -> StoreResult<bool> {
         let session = &live.session;
         let Some(site) = self.sites.by_name(&session.site) else { return Ok(false) };
         let Some((identity, backend)) =
             with_rights(session.identity.clone(), user, site, session.role_policy)
         else {
-            self.revoke_session(session.id).await?;
+            self.revoke_session(session.id, cause).await?;
             return Ok(false);
         };
         // What runs on the strength of a session that is changed does not go on: only what changes
@@ -166,13 +181,13 @@ impl Sso {
     }
 
     /// Brings a user's sessions in line with what the directory says of the user now.
-    pub(super) async fn refresh_sessions(&self, user: &User) -> StoreResult<()> {
+    pub(super) async fn refresh_sessions(&self, user: &User, cause: &Cause) -> StoreResult<()> {
         let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
         let mut after = None;
         loop {
             let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
             for live in page.entries.iter().filter(|live| live.session.identity.user == Some(user.id)) {
-                self.refresh_session(live, user).await?;
+                self.refresh_session(live, user, cause).await?;
             }
             after = page.next;
             if after.is_none() {

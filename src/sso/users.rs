@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Event, Sso};
+use super::{Cause, Event, Sso};
 use crate::domain::site::SiteName;
 use crate::domain::user::{User, UserId};
 use crate::store::{Page, SessionFilter, StoreResult, UserChange, UserFilter};
@@ -31,29 +31,34 @@ impl Sso {
     /// Changes a user, and with it what the upstream is told in the user's sessions from the next
     /// request on; `None` if there is no such user. A membership that ends takes the sessions on
     /// that site with it.
-    pub async fn update_user(&self, id: UserId, change: UserChange, by: &str) -> StoreResult<Option<User>> {
+    pub async fn update_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        cause: &Cause,
+    ) -> StoreResult<Option<User>> {
         let left: Vec<SiteName> =
             change.roles.iter().filter(|(_, role)| role.is_none()).map(|(site, _)| site.clone()).collect();
         let Some(user) = self.stores.directory.update(id, change).await? else {
             return Ok(None);
         };
-        self.note(Event::UserChanged { user: id, by });
+        self.note(Event::UserChanged { user: id }, cause);
         if !left.is_empty() {
             let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: Some(left) };
-            self.revoke_sessions(filter).await?;
+            self.revoke_sessions(filter, cause).await?;
         }
-        self.refresh_sessions(&user).await?;
+        self.refresh_sessions(&user, cause).await?;
         Ok(Some(user))
     }
 
     /// Deletes a user and ends the user's sessions; whether there was one.
-    pub async fn delete_user(&self, id: UserId, by: &str) -> StoreResult<bool> {
+    pub async fn delete_user(&self, id: UserId, cause: &Cause) -> StoreResult<bool> {
         let Some(user) = self.stores.directory.remove(id).await? else {
             return Ok(false);
         };
-        self.note(Event::UserDeleted { user: id, by });
+        self.note(Event::UserDeleted { user: id }, cause);
         let filter = SessionFilter { email_key: Some(user.email.key().into()), sites: None };
-        self.revoke_sessions(filter).await?;
+        self.revoke_sessions(filter, cause).await?;
         Ok(true)
     }
 }

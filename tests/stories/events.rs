@@ -93,7 +93,10 @@ async fn who_listens_hears_of_a_login_from_the_token_to_the_end() {
     let session = heard[3]["session"].clone();
     assert_eq!(
         heard[1],
-        json!({ "event": "token_issued", "at": heard[1]["at"], "site": "intranet", "user": 1, "by": "master" })
+        json!({
+            "event": "token_issued", "at": heard[1]["at"], "site": "intranet", "user": 1, "actor": "api_key",
+            "by": "master", "client": "127.0.0.1", "request_id": heard[1]["request_id"],
+        })
     );
     assert_eq!((&heard[4]["reason"], &heard[5]["reason"]), (&json!("used"), &json!("logout")));
     assert_eq!((&heard[2]["session"], &heard[5]["session"]), (&session, &session));

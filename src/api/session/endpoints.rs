@@ -185,10 +185,10 @@ impl Api {
         let now = self.sso.now();
         let invalid = |message: String| Refused::Because(ErrorCode::InvalidSignature, message);
         let wrong = |message: String| {
-            self.wrong_key(via.client.address).map_or_else(|| invalid(message), Refused::SlowDown)
+            self.wrong_key(via.circumstances()).map_or_else(|| invalid(message), Refused::SlowDown)
         };
         if let Bearer::Key(presented) = Bearer::of(&call.head.headers) {
-            let holder = self.holder(presented, via.client.address);
+            let holder = self.holder(presented, || via.circumstances());
             return Caller::of(holder.ok_or_else(|| wrong("The API key is not valid.".to_owned()))?);
         }
         let authorization: Vec<&[u8]> =
@@ -225,7 +225,7 @@ impl Api {
     ) -> Result<Reply, Refused> {
         let key = caller.with_level(PermissionLevel::Super)?;
         let site = self.site_of_call(key, parameters, via)?;
-        let (token, return_url) = self.order_session_token(key, &site, parameters).await?;
+        let (token, return_url) = self.order_session_token(key, &site, parameters, via).await?;
         Ok(Reply::session_token(caller.level(), &token, &return_url).about(self.card(&site, via)))
     }
 
@@ -235,6 +235,7 @@ impl Api {
         key: &ApiKey,
         site: &Arc<Site>,
         parameters: &Parameters,
+        via: &Via,
     ) -> Result<(LoginToken, String), Refused> {
         let given = |name| parameters.first(name).map(str::trim).filter(|text| !text.is_empty());
         let email = given("email")
@@ -248,8 +249,10 @@ impl Api {
             given("state").map(|text| LoginState::parse(text).ok_or_else(|| Refused::input("state is none")));
         let state = state.transpose()?;
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
-        let issued =
-            self.sso.issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &key.name).await?;
+        let issued = self
+            .sso
+            .issue_for_visitor(site, email.transpose()?, name.transpose()?, order, &via.cause(key))
+            .await?;
         Ok((issued.token, return_url))
     }
 
@@ -272,7 +275,7 @@ impl Api {
         }
         let return_url = return_url(parameters)?;
         let order = TokenOrder { return_url: Some(return_url.clone()), ..TokenOrder::default() };
-        let issued = self.sso.issue_for_user(&site, &user, order, &key.name).await?;
+        let issued = self.sso.issue_for_user(&site, &user, order, &via.cause(key)).await?;
         let answer = Reply::login_token(caller.level(), &issued.token, &return_url, user.id);
         Ok(answer.about(self.card(&site, via)))
     }

@@ -65,7 +65,7 @@ impl Api {
 
     async fn token_v2(&self, key: &ApiKey, parameters: &Parameters, via: &Via) -> Result<Response, Refused> {
         let site = self.site_of_call(key, parameters, via)?;
-        let (token, return_url) = self.order_session_token(key, &site, parameters).await?;
+        let (token, return_url) = self.order_session_token(key, &site, parameters, via).await?;
         let data = json!({ "access_token": token.expose(), "return_url": return_url });
         Ok(reply::with_body(StatusCode::OK, CONTENT_TYPE, ok(GET_TOKEN, &data)))
     }
@@ -86,6 +86,7 @@ impl Api {
             browser: None,
             bound: false,
             current: None,
+            cause: via.cause(key),
         };
         let redeemed = self.sso.redeem(attempt).await.map_err(|error| match error {
             RedeemError::Refused(refusal) => {

@@ -50,7 +50,7 @@ impl Api {
         let named = fields.text("site", 64)?;
         let mut keys = Vec::new();
         for site in self.signing_sites(&caller, named)? {
-            let ring = self.sso.rotate_signing_keys(&site.name, urgency, &caller.name).await?;
+            let ring = self.sso.rotate_signing_keys(&site.name, urgency, &via.cause(&caller)).await?;
             keys.extend(self.shown_ring(&site, &ring));
         }
         Ok(reply::json(StatusCode::OK, &json!({ "signing_keys": keys })))

@@ -61,7 +61,7 @@ impl Api {
         if idle > max {
             return Err(ApiError::parameter_invalid("idle", "it is longer than max"));
         }
-        let changed = self.sso.change_session(&live, change).await?;
+        let changed = self.sso.change_session(&live, change, &via.cause(&key)).await?;
         let changed = changed.ok_or_else(|| ApiError::not_found("session"))?;
         Ok(reply::json(StatusCode::OK, &shown(&changed)))
     }
@@ -74,7 +74,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         let live = self.covered_session(&key, id).await?;
-        let revoked = self.sso.revoke_session(live.session.id).await?;
+        let revoked = self.sso.revoke_session(live.session.id, &via.cause(&key)).await?;
         Ok(reply::json(StatusCode::OK, &json!({ "revoked": u8::from(revoked) })))
     }
 
@@ -90,7 +90,7 @@ impl Api {
         let email = Email::parse(email).ok_or_else(invalid)?;
         let sites = self.listed_sites(&list, &key)?;
         let filter = SessionFilter { email_key: Some(email.key().into()), sites };
-        let revoked = self.sso.revoke_sessions(filter).await?;
+        let revoked = self.sso.revoke_sessions(filter, &via.cause(&key)).await?;
         Ok(reply::json(StatusCode::OK, &json!({ "revoked": revoked })))
     }
 

@@ -32,7 +32,7 @@ impl Api {
         })?;
         let order = order(&fields)?;
         let return_url = order.return_url.clone();
-        let issued = self.sso.issue_for_member(&site, member, order, &key.name).await?;
+        let issued = self.sso.issue_for_member(&site, member, order, &via.cause(&key)).await?;
         let token = issued.token.expose();
         let redeem_url = self.redeem_url(&site, via, return_url.as_deref(), &token);
         let document = json!({

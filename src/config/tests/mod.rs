@@ -91,6 +91,41 @@ fn the_listeners_and_the_store_are_read() {
 }
 
 #[test]
+fn what_is_written_down_and_told_is_read() {
+    let settings = read(FULL).unwrap();
+    assert_eq!(
+        settings.log,
+        LogSettings {
+            format: Some(LogFormat::Text),
+            access: Some(AccessFormat::Combined),
+            access_file: Some("/var/log/tollgate/access.log".into()),
+            audit_file: Some("/var/log/tollgate/audit.log".into()),
+        }
+    );
+    assert_eq!(settings.trace.trust, TraceTrust::Any);
+    let export = settings.trace.export.as_ref().unwrap();
+    assert_eq!((export.sample, export.service.as_str()), (0.25, "gate"));
+    assert_eq!((export.endpoint.host.as_str(), export.endpoint.is_https), ("otel.example.com", true));
+    assert!(export.ca.is_some());
+    let [(name, value)] = export.headers.as_slice() else { panic!("{:?}", export.headers) };
+    assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Bearer hunter2"[..]));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+
+    let settings = read(SITE).unwrap();
+    assert_eq!((settings.log.lines(), settings.log.audit_file), (Some(AccessLines::Json), None));
+    assert_eq!(settings.trace, TraceSettings { trust: TraceTrust::Proxies, export: None });
+    for (lines, expected) in [
+        ("format = \"text\"", Some(AccessLines::Text)),
+        ("format = \"text\"\naccess = \"json\"", Some(AccessLines::Json)),
+        ("format = \"text\"\naccess_file = \"a\"", Some(AccessLines::Json)),
+        ("access = \"combined\"", Some(AccessLines::Combined)),
+        ("access = \"off\"", None),
+    ] {
+        assert_eq!(read(&format!("[log]\n{lines}\n{SITE}")).unwrap().log.lines(), expected, "{lines}");
+    }
+}
+
+#[test]
 fn what_certificates_are_asked_for_is_read() {
     let settings = read(FULL).unwrap();
     let acme = settings.acme.as_ref().unwrap();

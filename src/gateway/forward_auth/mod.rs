@@ -180,7 +180,7 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let visit = Visit::of(meant.headers(), address, client, &target, now)?;
+        let visit = Visit::of(meant.headers(), address, (client, request_id), &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }
@@ -188,7 +188,7 @@ impl Gateway {
             return to_redemption(&meant, &visit);
         }
         let destination = Destination::of(meant.headers(), &visit, &address.host)?;
-        let access = self.judge(&visit, meant.method(), destination.as_ref()).await?;
+        let access = self.judge(&visit, meant.method(), destination.as_ref(), course).await?;
         course.decide(match access {
             Access::Allow(_) => Decision::Allowed,
             Access::Challenge => Decision::Challenged,

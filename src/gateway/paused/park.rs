@@ -54,7 +54,8 @@ impl Gateway {
         let sso = &self.shared.sso;
         let browser = visit.browser_or_new(sso.entropy());
         let paused = Paused { content, sender: sender(visit) };
-        let parked = sso.park(&browser, &site.name, &page, &paused, visit.client.address).await;
+        let parked =
+            sso.park(&browser, &site.name, &page, &paused, visit.client.address, &visit.cause()).await;
         visit.is_parked.set(parked.is_ok());
     }
 }

@@ -41,7 +41,8 @@ impl Gateway {
         if !was_asked_for && !is_good(false) {
             return Ok(None);
         }
-        let Some(paused) = self.shared.sso.take_parked(browser, &site.name, &page).await? else {
+        let Some(paused) = self.shared.sso.take_parked(browser, &site.name, &page, &visit.cause()).await?
+        else {
             return Ok(None);
         };
         let by_itself = goes_by_itself(&paused.sender, was_asked_for, browser, &live);

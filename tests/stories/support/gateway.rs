@@ -272,6 +272,7 @@ impl Plan {
     /// Adds tables as they are written.
     pub(crate) fn tables(mut self, toml: &str) -> Self {
         self.others.push_str(toml);
+        self.others.push('\n');
         self
     }
 
@@ -369,6 +370,11 @@ impl TestGateway {
     /// The public listener for https.
     pub(crate) fn https(&self) -> SocketAddr {
         self.https.expect("listens for https")
+    }
+
+    /// Opens the log files anew, as SIGHUP does.
+    pub(crate) fn reopen_logs(&self) {
+        self.running.reopen_logs();
     }
 
     /// Has the certificates read again, as SIGHUP does.

@@ -1,0 +1,81 @@
+//! What is said of a request that is over, to whoever wants to hear it: a line in the access log, and spans.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::course::Course;
+use crate::domain::clock::Clock;
+use crate::domain::host::Scheme;
+use crate::domain::session::SessionId;
+use crate::domain::user::UserId;
+use crate::http::access_log::{AccessLog, Head, Outcome};
+use crate::http::client::Client;
+use crate::trace::{Asked, Finished, Traced, Tracer};
+
+/// One worker's access log and part in traces.
+pub(super) struct Heralds {
+    pub(super) log: Option<AccessLog>,
+    pub(super) tracer: Tracer,
+}
+
+impl Heralds {
+    /// Has what was noted written and sent.
+    pub(super) fn hand_in(&self) {
+        if let Some(log) = &self.log {
+            log.hand_in();
+        }
+        self.tracer.hand_in();
+    }
+}
+
+/// What is known of a request from its beginning. It is made only if somebody is to hear it.
+pub(super) struct Told<'a> {
+    heralds: &'a Rc<Heralds>,
+    head: Box<Head>,
+    scheme: Scheme,
+    /// The session that it came with, once that is known.
+    pub(super) session: Cell<Option<(SessionId, Option<UserId>)>>,
+    pub(super) clock: &'a Arc<dyn Clock>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(
+        heralds: &'a Rc<Heralds>,
+        head: Head,
+        client: &Client,
+        clock: &'a Arc<dyn Clock>,
+    ) -> Self {
+        let scheme = client.scheme;
+        Self { heralds, head: Box::new(head), scheme, session: Cell::new(None), clock }
+    }
+
+    /// Says what became of it.
+    pub(super) fn tell(self, course: &Course<'_>, outcome: Outcome<'_>) {
+        let address = course.address();
+        let site = address.map(|address| &address.front.site.name);
+        let decision = course.decision().as_str();
+        if let Some(log) = &self.heralds.log {
+            let trace = course.trace.as_ref().map(Traced::id);
+            let (session, decision) = (self.session.get(), Some(decision));
+            log.note(&self.head, &Outcome { site, decision, session, trace, ..outcome });
+        }
+        let Some(traced) = course.trace.filter(Traced::is_recorded) else { return };
+        let asked = course.stopwatch.asked().zip(address);
+        let upstream = asked.and_then(|((index, sent, answered), address)| {
+            let (authority, default_port) = address.pool.whereabouts(index)?;
+            Some(Asked { authority, default_port, sent, answered })
+        });
+        self.heralds.tracer.finish(Finished {
+            traced,
+            scheme: self.scheme,
+            head: self.head,
+            site: site.cloned(),
+            decision,
+            status: outcome.status,
+            began: outcome.began,
+            ended: outcome.ended,
+            upstream,
+        });
+    }
+}
