@@ -35,6 +35,17 @@ pub(super) fn origin(headers: &HeaderMap, client: &Client, scene: &Scene) -> Opt
     is_ours(authority.host(), scene).then(|| Origin::new(client.scheme, &authority))
 }
 
+impl Scene {
+    /// Whether a page that reads what is open to everybody on the control listener can be nobody else's: it
+    /// would pass for us under a name of its own. Programs may ask without any.
+    pub fn is_asked_by_its_own_name(&self, headers: &HeaderMap) -> bool {
+        let ours = |host: &HeaderValue| {
+            host.to_str().ok().and_then(Authority::parse).is_some_and(|own| is_ours(own.host(), self))
+        };
+        headers.get_all(HOST).iter().all(ours)
+    }
+}
+
 /// Whether nobody else can have a page at `host`: an address is what it is, `localhost` is this machine
 /// to every browser, and the other names are the operator's word.
 fn is_ours(host: &str, scene: &Scene) -> bool {

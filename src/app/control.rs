@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::StatusCode;
 use ipnet::IpNet;
 
 use super::generation::Generation;
@@ -19,7 +20,7 @@ use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::{Client, Peer};
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, reply};
 use crate::journal::Journal;
 use crate::proxy::{Checkups, Fleet};
 use crate::server::{Answer, CertificateWatch, Certificates};
@@ -33,6 +34,10 @@ const CERTIFICATE_TICKS: u64 = 10;
 
 /// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
 const SLICES_IN_A_ROW: usize = 8;
+
+/// What is told without a key, and is worth reading for pages of other sites that an operator has open. Whether
+/// it is well is not, and balancers ask that under any name.
+const OPEN: [&str; 3] = ["/metrics", "/docs", "/v1/openapi.json"];
 
 /// What answers on the control listener.
 pub(super) struct ControlSurface {
@@ -187,6 +192,9 @@ impl Answer for ControlSurface {
         let line = log.as_ref().map(|log| Line::begin(log, Head::of(&request, &client, &request_id), clock));
         let mut response = if Admin::answers_at(request.uri().path()) {
             self.admin.handle(scene, request, client, &request_id).await
+        } else if OPEN.contains(&request.uri().path()) && !scene.is_asked_by_its_own_name(request.headers()) {
+            let told = "This is not shown under a name that could be anybody's: see hosts under [control].\n";
+            reply::text(StatusCode::MISDIRECTED_REQUEST, told)
         } else {
             api.handle_control(request, client, request_id.clone()).await
         };

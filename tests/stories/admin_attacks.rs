@@ -297,6 +297,19 @@ async fn a_name_that_leads_here_all_of_a_sudden_gets_nothing() {
     for host in ["localhost", "LOCALHOST", "127.0.0.1", "[::1]", "gate.example.com"] {
         assert_eq!(ask(format!("{host}:{port}")).await.status, 200, "{host}");
     }
+    // What needs no key is not read either; and whether it is well, balancers ask under any name.
+    for (path, host, status) in [
+        ("/metrics", "evil.example", 421),
+        ("/docs", "evil.example:8081", 421),
+        ("/v1/openapi.json", "evil.example", 421),
+        ("/metrics", "localhost:8081", 200),
+        ("/metrics", "gate.example.com", 200),
+        ("/healthz", "evil.example", 200),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = gateway.api().send_raw(request.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status, status, "{path} {host}");
+    }
     // With the right key as well, and from a page of its own by then.
     let body = format!("key={MASTER_KEY}");
     let sign_in = format!(
