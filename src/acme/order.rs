@@ -37,7 +37,7 @@ pub(super) async fn obtain(
 ) -> Result<Certificate, Trouble> {
     // Before anything is asked for that could not be kept, and would be asked for again and again: authorities
     // count certificates for a name, and give no more for a week.
-    Draft::write(&wanted.file, &[b'\n'; ROOM])?;
+    Draft::write(&wanted.file, &vec![b'\n'; ROOM])?;
     let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await?;
     prove(&mut order, kind, challenges, wanted).await?;

@@ -370,7 +370,7 @@ async fn every_node_signs_with_the_new_key_within_a_minute() {
 /// Keys of which somebody reads so slowly that they are others when they are there.
 struct Slow {
     inner: Arc<dyn KeyStore>,
-    is_slow: AtomicBool,
+    waits: AtomicBool,
     was_read: Notify,
     goes_on: Notify,
 }
@@ -379,7 +379,7 @@ impl KeyStore for Slow {
     fn load(&self, site: SiteName) -> StoreFuture<'_, Option<KeyRing>> {
         Box::pin(async move {
             let found = self.inner.load(site).await;
-            if self.is_slow.swap(false, Ordering::Relaxed) {
+            if self.waits.swap(false, Ordering::Relaxed) {
                 self.was_read.notify_one();
                 self.goes_on.notified().await;
             }
@@ -396,12 +396,12 @@ impl KeyStore for Slow {
 async fn a_signing_key_that_leaked_is_not_brought_back_by_who_read_it_before() {
     let upstream = FakeUpstream::start().await;
     let sound = Stores::in_memory();
-    let (inner, is_slow) = (Arc::clone(&sound.keys), AtomicBool::new(false));
-    let slow = Arc::new(Slow { inner, is_slow, was_read: Notify::new(), goes_on: Notify::new() });
+    let (inner, waits) = (Arc::clone(&sound.keys), AtomicBool::new(false));
+    let slow = Arc::new(Slow { inner, waits, was_read: Notify::new(), goes_on: Notify::new() });
     let stores = Stores { keys: Arc::clone(&slow) as _, ..sound };
     let gateway = Plan::new(&upstream).site(signing).start_over(stores).await;
     let first = published(&gateway).await;
-    slow.is_slow.store(true, Ordering::Relaxed);
+    slow.waits.store(true, Ordering::Relaxed);
     gateway.advance(seconds(61));
     tokio::time::timeout(HANG, slow.was_read.notified()).await.expect("the keys are looked at");
     let api = gateway.api();
