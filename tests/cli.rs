@@ -453,6 +453,29 @@ fn a_key_is_rotated_in_the_file_and_the_old_one_still_counts() {
 }
 
 #[test]
+fn of_a_key_that_leaked_no_secret_is_left() {
+    let (_folder, file, text) = configuration();
+    // Somebody was too slow to think of the overlap.
+    for overlap in ["24h", "0s"] {
+        assert!(
+            key_command(&["rotate", "login-page", "--write", "--overlap", overlap], &file).status.success()
+        );
+    }
+    let listed = run(tollgate(&["key", "list", "--config"]).arg(&file));
+    let told = String::from_utf8(listed.stdout).expect("text");
+    assert!(told.lines().count() == 1 && told.contains("\tcurrent\t"), "{told}");
+
+    // What is over by itself is not begun anew without a word.
+    let over = text
+        .replace("scopes = [\"write:sso\"]", "scopes = [\"write:sso\"]\nexpires_at = 2026-01-01T00:00:00Z");
+    std::fs::write(&file, &over).expect("the file is written");
+    let output = key_command(&["rotate", "login-page", "--write"], &file);
+    let (status, said) = said(&output);
+    assert!(status == Some(1) && said.contains("has ended on 2026-01-01T00:00:00Z"), "{said}");
+    assert!(output.stdout.is_empty() && std::fs::read_to_string(&file).expect("text") == over);
+}
+
+#[test]
 fn a_file_that_cannot_be_changed_rightly_is_not_changed() {
     let (folder, file, text) = configuration();
     for (words, about) in [

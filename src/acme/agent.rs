@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::header::{HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::schedule::MOST_PATIENCE;
 use crate::config::Authorities;
 use crate::domain::clock::{Clock, Timestamp};
 
@@ -84,10 +85,11 @@ impl Agent {
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok::<_, Failed>(Response::from_parts(head, Full::new(body)))
         });
-        let answer = match select(answer, pin!(connection)).await {
+        let mut answer = match select(answer, pin!(connection)).await {
             Either::Left((answer, _)) => answer?,
             Either::Right((_, answer)) => answer.await?,
         };
+        bound(answer.headers_mut(), self.clock.now());
         self.note(&answer);
         Ok(answer)
     }
@@ -130,10 +132,18 @@ impl HttpClient for Agent {
     }
 }
 
+/// Bounds what a `Retry-After` asks for: the library counts with it, and who counts to the end of time panics.
+fn bound(headers: &mut HeaderMap, now: Timestamp) {
+    let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    if text.and_then(|text| seconds(text, now)).is_some_and(|asked| asked > MOST_PATIENCE.as_secs()) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(MOST_PATIENCE.as_secs()));
+    }
+}
+
 /// What a `Retry-After` asks for: seconds, or a date.
 fn seconds(text: &str, now: Timestamp) -> Option<u64> {
-    text.parse().ok().or_else(|| {
-        let then = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    text.trim().parse().ok().or_else(|| {
+        let then = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
         let then = Timestamp::from_millis(u64::try_from(then.as_millis()).ok()?);
         Some(now.until(then).as_secs())
     })

@@ -25,6 +25,9 @@ const POLLING: RetryPolicy =
 /// Bytes in the token of a challenge. They have some forty.
 const MAX_TOKEN: usize = 256;
 
+/// Bytes that a certificate takes on the disk with its chain and its key, and more.
+const ROOM: usize = 64 * 1024;
+
 /// Gets the certificate that is `wanted` and puts it in its place.
 pub(super) async fn obtain(
     account: &Account,
@@ -32,6 +35,9 @@ pub(super) async fn obtain(
     challenges: &Arc<Challenges>,
     wanted: &AcmeCertificate,
 ) -> Result<Certificate, Trouble> {
+    // Before anything is asked for that could not be kept, and would be asked for again and again: authorities
+    // count certificates for a name, and give no more for a week.
+    Draft::write(&wanted.file, &vec![b'\n'; ROOM])?;
     let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await?;
     prove(&mut order, kind, challenges, wanted).await?;

@@ -7,7 +7,7 @@ use crate::domain::entropy::Entropy;
 
 /// What an authority that says how long to wait can ask for at most: it should not be able to let a
 /// certificate run out.
-const MOST_PATIENCE: Duration = Duration::from_hours(24);
+pub(super) const MOST_PATIENCE: Duration = Duration::from_hours(24);
 
 /// When a certificate that is good `from` and `until` is to be renewed: when a third of its life is left,
 /// or so long before its end as the operator wishes. Of its life two thirds count at most, or one of short

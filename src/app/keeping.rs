@@ -18,7 +18,11 @@ impl Keeping {
     pub(super) fn in_place_of(before: Option<Self>, keeper: Keeper) -> Self {
         match before {
             Some(before) if before.settings == keeper.settings => before,
-            _ => Self { settings: keeper.settings.clone(), task: tokio::spawn(keeper.keep()) },
+            before => {
+                // First of all: what it was about lets go of the folder before the next one needs it.
+                drop(before);
+                Self { settings: keeper.settings.clone(), task: tokio::spawn(keeper.keep()) }
+            }
         }
     }
 }

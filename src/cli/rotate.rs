@@ -92,6 +92,11 @@ impl Rotate {
         let index = index.with_context(|| format!("there is no [[api_key]] with name = {name:?}"))?;
         let key = settings.api_keys.get(index).context("there is no such key")?;
         let now = SystemClock.now();
+        let end =
+            key.proofs.iter().filter(|proof| !proof.is_previous).filter_map(|proof| proof.expires_at).min();
+        if let Some(end) = end.filter(|end| *end <= now) {
+            bail!("the key has ended on {}: give it another expires_at, or none, first", end.to_rfc3339());
+        }
         let until = Some(self.overlap).filter(|overlap| !overlap.is_zero()).map(|overlap| now.after(overlap));
         let fresh = fresh();
         let rotated = config::rotate(&before, index, key, &fresh, until)?;
@@ -109,10 +114,16 @@ impl Rotate {
             ))?;
             return Ok(ExitCode::SUCCESS);
         }
-        replace(&path, &before, &rotated.file)?;
+        replace(&path, &before, &rotated.file)
+            .context("the file is as it was, and what is printed above is good for nothing")?;
         let until = until.map_or_else(
-            || "the old secret counts no more from then on".to_owned(),
-            |until| format!("the old secret counts until {}", until.to_rfc3339()),
+            || "no secret that the key had counts from then on".to_owned(),
+            |until| {
+                format!(
+                    "the old secret counts until {}",
+                    end.map_or(until, |end| end.min(until)).to_rfc3339()
+                )
+            },
         );
         say(format_args!(
             "\n{} is changed, and a running gateway notices within seconds; {until}",

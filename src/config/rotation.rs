@@ -50,7 +50,8 @@ pub enum RotationFault {
 }
 
 /// Gives `key`, the one with the number `index` in the valid file `text`, the secrets that it needs out of
-/// `fresh`. What it has now counts until `until`, or no more at all.
+/// `fresh`. What it has now counts until `until`. Without that nothing that it had counts any more, what it had
+/// before included: of a key that has leaked nobody knows which of its secrets it was.
 pub fn rotate(
     text: &str,
     index: usize,
@@ -91,18 +92,17 @@ pub fn rotate(
             }
         }
     }
-    if let Some(until) = until {
-        before.push(format!("expires_at = {}", until.to_rfc3339()));
-        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-        let lead =
-            if text.get(..table.end).is_some_and(|before| before.ends_with('\n')) { "" } else { newline };
-        let lines = before.join(newline);
-        let block = format!("{lead}[[api_key.previous]]{newline}{lines}{newline}");
-        edits.push((table.end..table.end, block));
-    }
-    let (file, end) = edited(text, table.end, edits);
-    let entry = file.get(table.start..end).unwrap_or_default().to_owned();
-    Ok(Rotated { file, entry, bearer: bearer.is_some(), oauth1 })
+    let Some(until) = until else {
+        edits.extend(table.previous.iter().map(|place| (place.clone(), String::new())));
+        return Ok(table.rotated(text, edits, bearer.is_some(), oauth1));
+    };
+    before.push(format!("expires_at = {}", until.to_rfc3339()));
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let lead = if text.get(..table.end).is_some_and(|before| before.ends_with('\n')) { "" } else { newline };
+    let lines = before.join(newline);
+    let block = format!("{lead}[[api_key.previous]]{newline}{lines}{newline}");
+    edits.push((table.end..table.end, block));
+    Ok(table.rotated(text, edits, bearer.is_some(), oauth1))
 }
 
 /// One `[[api_key]]` as it stands in the text.
@@ -111,16 +111,30 @@ struct Table<'a> {
     start: usize,
     /// Behind the last line that belongs to it.
     end: usize,
+    /// The lines of what it had before.
+    previous: Vec<Range<usize>>,
 }
 
 impl<'a> Table<'a> {
     /// `None` if it is no table with a line of its own above it, or something in it is none.
     fn of(text: &str, entry: &'a Spanned<DeValue<'a>>) -> Option<Self> {
         let members = entry.get_ref().as_table()?;
-        let start = entry.span().start;
-        let last = end_of(text, entry)?;
-        let end = text.get(last..)?.find('\n').map_or(text.len(), |newline| last + newline + 1);
-        Some(Self { members, start, end })
+        let lines = |entry| {
+            let last = end_of(text, entry)?;
+            let end = text.get(last..)?.find('\n').map_or(text.len(), |newline| last + newline + 1);
+            Some(entry.span().start..end)
+        };
+        let previous = members.get("previous").and_then(|previous| previous.get_ref().as_array());
+        let previous = previous.into_iter().flat_map(|entries| entries.iter()).map(lines);
+        let Range { start, end } = lines(entry)?;
+        Some(Self { members, start, end, previous: previous.collect::<Option<_>>()? })
+    }
+
+    /// What comes of `edits` to it.
+    fn rotated(&self, text: &str, edits: Vec<(Range<usize>, String)>, bearer: bool, oauth1: bool) -> Rotated {
+        let (file, end) = edited(text, self.end, edits);
+        let entry = file.get(self.start..end).unwrap_or_default().to_owned();
+        Rotated { file, entry, bearer, oauth1 }
     }
 
     /// Where a member's name and value stand.
@@ -235,9 +249,31 @@ mod tests {
             assert!(rotated.entry.contains(&hash) && rotated.entry.contains("# long ago"));
             assert!(!rotated.entry.contains("[[site]]"));
         }
-        let now = rotated(&format!("{SITE}{key}\n{earlier}"), 0, None).unwrap();
-        let settings = load(&now.file, "config.toml", &environment()).unwrap();
-        assert_eq!(settings.api_keys[0].proofs.len(), 2, "without an overlap it counts no more");
+    }
+
+    #[test]
+    fn of_a_key_that_leaked_no_secret_counts_any_more() {
+        let key = "[[api_key]]\nname = \"a\"\nsecret = \"${KEY}\"\nscopes = [\"admin\"]\n";
+        let earlier = |secret: &str| {
+            format!(
+                "[[api_key.previous]] # why\nsecret = \"{secret}\"\nexpires_at = 2030-01-01T00:00:00Z # when\n"
+            )
+        };
+        let (one, two) = (earlier("an-older-key-of-a"), earlier("a-still-older-key"));
+        for (before, expected) in [
+            (format!("{key}{SITE}"), format!("{key}{SITE}")),
+            (format!("{SITE}{key}{one}"), format!("{SITE}{key}")),
+            (format!("{SITE}{key}{}", one.trim_end()), format!("{SITE}{key}")),
+            (format!("{key}{one}# kept\n{two}{SITE}"), format!("{key}# kept\n{SITE}")),
+            (format!("{key}[server]\n{one}[control]\n{SITE}"), format!("{key}[server]\n[control]\n{SITE}")),
+        ] {
+            let rotated = rotated(&before, 0, None).unwrap();
+            let hash = SecretHash::of(b"fresh-bearer-key").to_hex();
+            let expected = expected.replace("secret = \"${KEY}\"", &format!("secret_sha256 = \"{hash}\""));
+            assert_eq!(rotated.file, expected);
+            let settings = load(&rotated.file, "config.toml", &environment()).unwrap();
+            assert_eq!(settings.api_keys[0].proofs.len(), 1);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Mutex;
 
 use super::{Cause, Event, Sso};
 use crate::config::Site;
@@ -41,6 +42,9 @@ struct Signer {
     key_age: Duration,
     /// As they were read last. Requests come here only for a new assertion, once in minutes for a session.
     ring: RwLock<Option<Arc<KeyRing>>>,
+    /// Held from before the store is asked until its answer is kept: what was read first must not be kept
+    /// last, or keys that were withdrawn meanwhile would sign again.
+    turn: Mutex<()>,
     /// Whether it was said that there are none.
     is_missed: AtomicBool,
 }
@@ -63,7 +67,8 @@ impl Signers {
     pub(super) fn new(sites: &[Arc<Site>]) -> Self {
         let signer = |site: &Arc<Site>| {
             let key_age = site.assertions?.key_age;
-            let signer = Signer { key_age, ring: RwLock::default(), is_missed: AtomicBool::new(false) };
+            let (ring, turn) = (RwLock::default(), Mutex::default());
+            let signer = Signer { key_age, ring, turn, is_missed: AtomicBool::new(false) };
             Some((site.name.clone(), signer))
         };
         let by_site = sites.iter().filter_map(signer).collect();
@@ -131,6 +136,7 @@ impl Sso {
         // All at once: if the store is away nobody waits for it once for each site, and if the record of
         // one site is damaged the others have their keys.
         let looks = self.signers.by_site.iter().map(|(site, signer)| async move {
+            let _turn = signer.turn.lock().await;
             let is_well = self.look_after(site, signer, now).await.is_ok();
             if !is_well && signer.known().is_none() && !signer.is_missed.swap(true, Ordering::Relaxed) {
                 tracing::error!(
@@ -155,6 +161,7 @@ impl Sso {
         cause: &Cause,
     ) -> StoreResult<Arc<KeyRing>> {
         let signer = self.signers.by_site.get(site).ok_or(Unavailable)?;
+        let _turn = signer.turn.lock().await;
         let now = self.now();
         for _ in 0..ATTEMPTS {
             let Some(present) = self.stores.keys.load(site.clone()).await? else {

@@ -1,5 +1,7 @@
 //! Secrets that change while the gateway runs: an API key's old one beside its new one, and keys to sign with.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,7 +11,11 @@ use jsonwebtoken::decode_header;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha1::Sha1;
+use tokio::sync::Notify;
+use tollgate::domain::assertion::KeyRing;
 use tollgate::domain::clock::{Clock as _, Timestamp};
+use tollgate::domain::site::SiteName;
+use tollgate::store::{KeyStore, StoreFuture, Stores};
 
 use crate::redis::two;
 use crate::servers::redis::Server;
@@ -359,4 +365,54 @@ async fn every_node_signs_with_the_new_key_within_a_minute() {
     };
     tokio::time::timeout(HANG, waiting).await.expect("the other node has read it");
     assert_eq!(signer(&mut member, &upstream).await, new[0]);
+}
+
+/// Keys of which somebody reads so slowly that they are others when they are there.
+struct Slow {
+    inner: Arc<dyn KeyStore>,
+    waits: AtomicBool,
+    was_read: Notify,
+    goes_on: Notify,
+}
+
+impl KeyStore for Slow {
+    fn load(&self, site: SiteName) -> StoreFuture<'_, Option<KeyRing>> {
+        Box::pin(async move {
+            let found = self.inner.load(site).await;
+            if self.waits.swap(false, Ordering::Relaxed) {
+                self.was_read.notify_one();
+                self.goes_on.notified().await;
+            }
+            found
+        })
+    }
+
+    fn replace(&self, site: SiteName, ring: KeyRing) -> StoreFuture<'_, bool> {
+        self.inner.replace(site, ring)
+    }
+}
+
+#[tokio::test]
+async fn a_signing_key_that_leaked_is_not_brought_back_by_who_read_it_before() {
+    let upstream = FakeUpstream::start().await;
+    let sound = Stores::in_memory();
+    let (inner, waits) = (Arc::clone(&sound.keys), AtomicBool::new(false));
+    let slow = Arc::new(Slow { inner, waits, was_read: Notify::new(), goes_on: Notify::new() });
+    let stores = Stores { keys: Arc::clone(&slow) as _, ..sound };
+    let gateway = Plan::new(&upstream).site(signing).start_over(stores).await;
+    let first = published(&gateway).await;
+    slow.waits.store(true, Ordering::Relaxed);
+    gateway.advance(seconds(61));
+    tokio::time::timeout(HANG, slow.was_read.notified()).await.expect("the keys are looked at");
+    let api = gateway.api();
+    let withdrawn =
+        tokio::spawn(async move { api.post("/v1/signing_keys", &json!({ "compromised": true })).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    slow.goes_on.notify_one();
+    let answer = withdrawn.await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    settle().await;
+    let new = published(&gateway).await;
+    assert!(new.len() == 1 && new != first);
+    assert_eq!(answer.json()["signing_keys"][0]["id"].as_str(), Some(new[0].as_str()));
 }

@@ -10,6 +10,7 @@
 )]
 
 mod acme;
+mod acme_attacks;
 mod acme_challenges;
 mod admin;
 mod admin_attacks;

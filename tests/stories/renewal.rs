@@ -73,6 +73,23 @@ async fn a_certificate_that_cannot_be_used_leaves_the_old_one_until_it_can() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_in_no_others_way() {
+    let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
+    let first = authority.issue("first", &["first.test"]);
+    let plan =
+        Plan::new(&upstream).certificate(first.clone()).certificate(authority.issue("site", &["old.test"]));
+    let gateway = plan.start().await;
+    let client = authority.client();
+    std::fs::write(&first.key, "nonsense").unwrap();
+    gateway.reload_certificates();
+    authority.issue("site", &["new.test"]);
+    shows_soon(&gateway, &client, "new.test").await;
+    assert!(shows(&gateway, &client, "first.test").await);
+    authority.issue("first", &["first.test", "second.test"]);
+    shows_soon(&gateway, &client, "second.test").await;
+}
+
+#[tokio::test]
 async fn a_ticket_outlives_the_certificate_and_opens_nothing_more() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let gateway = Plan::new(&upstream).certificate(authority.issue("site", &["site.test"])).start().await;

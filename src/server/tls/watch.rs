@@ -1,5 +1,5 @@
 //! Certificates that are renewed: their files are looked at now and then, and read again when
-//! they have changed. Those that cannot be used leave the old ones in place.
+//! they have changed. One that cannot be used leaves the old one in place, and is in no other's way.
 
 use std::io;
 use std::path::Path;
@@ -46,31 +46,39 @@ impl CertificateWatch {
 
     /// Reads the files again; `time` is now.
     pub fn reload(&mut self, time: Timestamp) {
-        let read: Result<Vec<Certificate>, String> = self.files.iter().filter_map(read).collect();
-        match read {
-            Ok(certificates) => {
-                for warning in certificates.iter().filter_map(|certificate| certificate.warning(time)) {
-                    tracing::warn!(target: "tollgate::server", "{warning}");
+        let before = self.shown.current();
+        let (mut certificates, mut complaints) = (Vec::new(), Vec::new());
+        for (files, needed) in &self.files {
+            match read(files, *needed) {
+                Some(Ok(certificate)) => {
+                    if let Some(warning) = certificate.warning(time) {
+                        tracing::warn!(target: "tollgate::server", "{warning}");
+                    }
+                    certificates.push(certificate);
                 }
-                self.shown.replace(certificates);
-                self.complaint = None;
-                tracing::info!(target: "tollgate::server", "the certificates were read anew");
-            }
-            Err(complaint) => {
-                if self.complaint.as_ref() != Some(&complaint) {
-                    tracing::error!(
-                        target: "tollgate::server", error = complaint,
-                        "the new certificates cannot be used, those that were read before stay"
-                    );
+                Some(Err(complaint)) => {
+                    certificates.extend(before.iter().find(|own| own.files == *files).cloned());
+                    complaints.push(complaint);
                 }
-                self.complaint = Some(complaint);
+                None => {}
             }
         }
+        self.shown.replace(certificates);
+        let complaint = (!complaints.is_empty()).then(|| complaints.join("; "));
+        match &complaint {
+            None => tracing::info!(target: "tollgate::server", "the certificates were read anew"),
+            Some(error) if self.complaint != complaint => tracing::error!(
+                target: "tollgate::server", error,
+                "of the new certificates these cannot be used, those that were read before stay in their places"
+            ),
+            Some(_) => {}
+        }
+        self.complaint = complaint;
     }
 }
 
 /// What is in `files`; nothing if they are not there and need not be.
-fn read((files, needed): &(CertificateFiles, bool)) -> Option<Result<Certificate, String>> {
+fn read(files: &CertificateFiles, needed: bool) -> Option<Result<Certificate, String>> {
     match Certificate::read(files.clone()) {
         Err(CertificateFault::CertUnreadable(error))
             if !needed && error.kind() == io::ErrorKind::NotFound =>
