@@ -122,7 +122,7 @@ impl Trouble {
             Self::SlowDown(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many wrong keys",
-                "So many wrong keys came from your address that another one is not even looked at for a moment."
+                "So many wrong keys came from your address that you have to wait a moment. A right one opens at any time."
                     .to_owned(),
             ),
             Self::Unavailable => (

@@ -118,9 +118,10 @@ impl Operator {
         now < self.last_seen.get().after(IDLE).min(self.began.after(MAX))
     }
 
-    /// Whether the key by which the operator came in still opens.
+    /// Whether the key by which the operator came in still opens. Under another name it is somebody else's,
+    /// for all that the audit log knows.
     pub(super) fn is_admin(&self, scene: &Scene, now: Timestamp) -> bool {
-        scene.api.key_with(self.secret, now).is_some_and(|key| administers(&key))
+        scene.api.key_with(self.secret, now).is_some_and(|key| administers(&key) && key.name == self.key)
     }
 
     /// What the operator's forms have to send along.

@@ -11,7 +11,7 @@ use crate::domain::session::SessionId;
 use crate::domain::user::UserId;
 use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::Client;
-use crate::trace::{Asked, Finished, Traced, Tracer};
+use crate::trace::{Asked, Finished, Gist, Traced, Tracer};
 
 /// One worker's access log and part in traces.
 pub(super) struct Heralds {
@@ -69,7 +69,7 @@ impl<'a> Told<'a> {
         self.heralds.tracer.finish(Finished {
             traced,
             scheme: self.scheme,
-            head: self.head,
+            gist: Gist::of(&self.head, site),
             site: site.cloned(),
             decision,
             status: outcome.status,

@@ -3,7 +3,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Readable for the group, which is how logs are left to whoever looks after them.
@@ -23,6 +23,17 @@ impl Followed {
         let file = OpenOptions::new().append(true).create(true).mode(MODE).open(path)?;
         let identity = identity(&file.metadata()?);
         Ok(Self { path: path.to_owned(), file, identity })
+    }
+
+    /// Whether what is there ends in the middle of a line: a program that wrote to it before was stopped while
+    /// the disk was full. What cannot be read is taken to be whole.
+    pub(super) fn is_torn(&self) -> bool {
+        let mut last = [b'\n'];
+        let Some(end) = self.file.metadata().ok().and_then(|found| found.len().checked_sub(1)) else {
+            return false;
+        };
+        let read = File::open(&self.path).and_then(|file| file.read_at(&mut last, end));
+        read.is_ok() && last != [b'\n']
     }
 
     /// Goes after the name if the file has another one now, or none, and in any case if that is `asked`

@@ -50,7 +50,10 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(place: Place, kept: Kept, counts: Arc<Counts>, is_to_reopen: Arc<AtomicBool>) -> Self {
-        Self { place, kept, counts, is_to_reopen, cut: None, trouble: None, is_astray: false }
+        let is_torn = matches!(&place, Place::File(followed) if followed.is_torn());
+        // Nothing is to be taken for the rest of a line whose rest is lost.
+        let cut = is_torn.then(|| Cut { line: b"\n".to_vec(), there: 0 });
+        Self { place, kept, counts, is_to_reopen, cut, trouble: None, is_astray: false }
     }
 
     /// Follows the file to its name.
@@ -60,8 +63,9 @@ impl Writer {
             Ok(is_another) => {
                 self.is_astray = false;
                 // The other half would make no sense in another file: the line begins there anew.
-                if let Some(cut) = self.cut.as_mut().filter(|_| is_another) {
-                    cut.there = 0;
+                if is_another {
+                    self.cut = self.cut.take().filter(|cut| cut.line != b"\n");
+                    self.cut.iter_mut().for_each(|cut| cut.there = 0);
                 }
             }
             Err(error) => {
@@ -87,13 +91,16 @@ impl Writer {
             }
             Err((there, error)) => {
                 let rest = self.keep_cut(lines, there);
+                // The line that was cut comes with it, too: who stops the program before there is room again
+                // would have half of it.
+                let with_cut = lines.get(line_begin(lines, there)..).unwrap_or_default();
                 let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
                 self.counts.written.add(count.saturating_sub(lost));
                 self.counts.unwritable.add(lost);
                 self.say_trouble(lost, &error);
                 if self.kept == Kept::Audit {
                     // So that it is somewhere. Where stderr leads nowhere either, nobody can help.
-                    let _nowhere_left = io::stderr().lock().write_all(rest);
+                    let _nowhere_left = io::stderr().lock().write_all(with_cut);
                 }
             }
         }
@@ -130,8 +137,8 @@ impl Writer {
 
     /// Keeps the line of `lines` that was cut after `there` bytes, and returns the lines behind it.
     fn keep_cut<'a>(&mut self, lines: &'a [u8], there: usize) -> &'a [u8] {
-        let (written, rest) = lines.split_at_checked(there).unwrap_or((lines, &[]));
-        let begin = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let rest = lines.get(there..).unwrap_or_default();
+        let begin = line_begin(lines, there);
         if begin == there {
             return rest;
         }
@@ -159,6 +166,12 @@ impl Writer {
             tracing::warn!(target: "tollgate::log", log, missing, "a log is written again");
         }
     }
+}
+
+/// Where the line begins in which `there` is, or after which it stands.
+fn line_begin(lines: &[u8], there: usize) -> usize {
+    let written = lines.get(..there).unwrap_or(lines);
+    written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
 impl Drop for Writer {
@@ -220,6 +233,22 @@ mod tests {
         fs::rename(&path, folder.path().join("a.log.1")).unwrap();
         writer.write(b"six\n", 1);
         assert_eq!(fs::read_to_string(&path).unwrap(), "five\nsix\n");
+    }
+
+    #[test]
+    fn nothing_is_written_behind_half_a_line_of_a_program_that_is_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
+        for (before, after) in [("one\ntw", "one\ntw\nthree\n"), ("one\n", "one\nthree\n"), ("", "three\n")] {
+            fs::write(&path, before).unwrap();
+            writer(&path).write(b"three\n", 1);
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        }
+        fs::write(&path, "tw").unwrap();
+        let mut writer = writer(&path);
+        fs::rename(&path, &old).unwrap();
+        writer.write(b"three\n", 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
     }
 
     #[test]

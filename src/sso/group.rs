@@ -62,7 +62,7 @@ impl Sso {
         if session.expires_at <= expires_at || self.hand_overs.note_or_hold(session.id.into(), now).is_err() {
             return Ok(None);
         }
-        let Some(identity) = self.identity_at(site, live).await? else { return Ok(None) };
+        let Some(identity) = self.identity_at(site, live, cause).await? else { return Ok(None) };
         // Who got less time than the site gives, at a terminal that many use for instance, gets no more
         // by going elsewhere.
         let idle = Duration::from(session.idle);
@@ -89,7 +89,12 @@ impl Sso {
 
     /// Who the person of `live` is at `site`: as if the login page had asked for a token there in the
     /// way in which it did at first. What the person may do is the business of `site`.
-    async fn identity_at(&self, site: &Site, live: &LiveSession) -> StoreResult<Option<Identity>> {
+    async fn identity_at(
+        &self,
+        site: &Site,
+        live: &LiveSession,
+        cause: &Cause,
+    ) -> StoreResult<Option<Identity>> {
         let who = &live.session.identity;
         let Some(email) = who.email.clone() else { return Ok(None) };
         let details = who.details.clone();
@@ -99,7 +104,12 @@ impl Sso {
             RolePolicy::Always => {
                 // Somebody who is being deleted does not come back by this.
                 let Some(known) = known.filter(|known| Some(known.id) == who.user) else { return Ok(None) };
-                let user = directory.provision(email, known.name, site.name.clone(), self.now()).await?.user;
+                let provisioned =
+                    directory.provision(email, known.name, site.name.clone(), self.now()).await?;
+                let user = provisioned.user;
+                if provisioned.joined {
+                    self.note(Event::UserChanged { user: user.id }, cause);
+                }
                 let (user, email, name) = (Some(user.id), Some(user.email), Some(user.name));
                 Ok(Some(Identity { user, email, name, role: None, details }))
             }

@@ -127,6 +127,8 @@ impl Sso {
         let user = provisioned.user;
         if provisioned.created {
             self.note(Event::UserCreated { user: user.id, site: &site.name }, cause);
+        } else if provisioned.joined {
+            self.note(Event::UserChanged { user: user.id }, cause);
         }
         let identity = Identity {
             user: Some(user.id),

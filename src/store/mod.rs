@@ -236,6 +236,8 @@ pub struct Provisioned {
     pub user: User,
     /// Whether the address was seen for the first time.
     pub created: bool,
+    /// Whether somebody who was known became a member of the site only now.
+    pub joined: bool,
 }
 
 /// A change to a user: what is `None` stays.

@@ -10,7 +10,7 @@ mod span;
 
 pub use context::{Parent, TRACEPARENT, TRACESTATE};
 pub use exporter::{Exporter, SpanFigures};
-pub use span::{Asked, Finished};
+pub use span::{Asked, Finished, Gist};
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Names are those of `OpenTelemetry`'s semantic conventions for HTTP. Neither `url.query` nor `url.full` with
 //! one is told, and no header: they may hold tokens.
 
+use std::net::IpAddr;
+
 use http::Method;
 use http::uri::Authority;
 
@@ -18,7 +20,7 @@ pub struct Finished {
     /// Its trace.
     pub traced: Traced,
     /// What it was.
-    pub head: Box<Head>,
+    pub gist: Gist,
     /// How its client reached the site.
     pub scheme: Scheme,
     /// The site that it was for.
@@ -33,6 +35,38 @@ pub struct Finished {
     pub ended: Moment,
     /// What the upstream did, if it was asked.
     pub upstream: Option<Asked>,
+}
+
+/// What is kept of a request's head while its spans wait for a collector. These are copies: whatever shares
+/// the memory of a head keeps all of it, and thousands of those may wait.
+pub struct Gist {
+    /// The method; `None` if it is none of the [`KNOWN`].
+    method: Option<Method>,
+    path: String,
+    host: Option<Authority>,
+    version: &'static str,
+    client: IpAddr,
+    request_id: String,
+}
+
+/// As much of a path is told, in bytes: clients may send far longer ones.
+const MOST_PATH: usize = 1024;
+
+impl Gist {
+    /// Copies what there is to tell of `head`, for the site that it is for if it is for one.
+    pub fn of(head: &Head, site: Option<&SiteName>) -> Self {
+        let path = head.uri.path();
+        // Of a host that is no site's nobody needs to know: anybody could make any number up.
+        let host = head.host.as_ref().filter(|_| site.is_some());
+        Self {
+            method: Some(head.method.clone()).filter(|method| KNOWN.contains(method)),
+            path: path.get(..path.floor_char_boundary(MOST_PATH)).unwrap_or_default().to_owned(),
+            host: host.and_then(|host| Authority::try_from(host.as_bytes()).ok()),
+            version: head.protocol_version(),
+            client: head.client,
+            request_id: head.request_id.as_str().to_owned(),
+        }
+    }
 }
 
 /// An upstream that was asked.
@@ -68,8 +102,8 @@ impl Finished {
     }
 
     fn method(&self) -> (&str, &str) {
-        let method = &self.head.method;
-        if KNOWN.contains(method) { (method.as_str(), method.as_str()) } else { ("HTTP", "_OTHER") }
+        let method = self.gist.method.as_ref();
+        method.map_or(("HTTP", "_OTHER"), |method| (method.as_str(), method.as_str()))
     }
 
     fn span(&self, id: u64, parent: Option<u64>, kind: i32, times: (Moment, Moment)) -> Span {
@@ -95,18 +129,16 @@ impl Finished {
         let mut span = self.span(own, self.traced.caller, SERVER, (self.began, self.ended));
         let about = &mut span.attributes;
         about.push(KeyValue::text("url.scheme", self.scheme.as_str()));
-        about.push(KeyValue::text("url.path", self.head.uri.path()));
-        about.push(KeyValue::text("client.address", self.head.client.to_string()));
-        about.push(KeyValue::text("network.protocol.version", self.head.protocol_version()));
-        about.push(KeyValue::text("tollgate.request_id", self.head.request_id.as_str()));
+        about.push(KeyValue::text("url.path", self.gist.path.as_str()));
+        about.push(KeyValue::text("client.address", self.gist.client.to_string()));
+        about.push(KeyValue::text("network.protocol.version", self.gist.version));
+        about.push(KeyValue::text("tollgate.request_id", self.gist.request_id.as_str()));
         about.push(KeyValue::text("tollgate.decision", self.decision));
         if let Some(site) = &self.site {
             about.push(KeyValue::text("tollgate.site", site.as_str()));
         }
-        let host = self.head.host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        // Of a host that is no site's nobody needs to know: anybody could make any number up.
-        if let Some(host) = host.filter(|_| self.site.is_some()) {
-            place(about, &host, self.scheme.default_port());
+        if let Some(host) = &self.gist.host {
+            place(about, host, self.scheme.default_port());
         }
         match self.status {
             Some(status) => about.push(KeyValue::number("http.response.status_code", status)),
@@ -124,7 +156,7 @@ impl Finished {
         let ended = asked.answered.unwrap_or(self.ended);
         let mut span = self.span(self.traced.told.span, self.traced.own, CLIENT, (asked.sent, ended));
         place(&mut span.attributes, &asked.authority, asked.default_port);
-        span.attributes.push(KeyValue::text("url.path", self.head.uri.path()));
+        span.attributes.push(KeyValue::text("url.path", self.gist.path.as_str()));
         if let Some(status) = self.status.filter(|_| asked.answered.is_some()) {
             span.attributes.push(KeyValue::number("http.response.status_code", status));
         } else {

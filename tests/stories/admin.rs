@@ -242,6 +242,14 @@ async fn a_test_link_signs_somebody_in_once() {
     let again = Visitor::at(&gateway).get(&format!("{SITE}/.tollgate/{target}")).await;
     assert!(again.location().contains("token_invalid"), "{again:?}");
     assert!(!operator.page("links").await.contains("/.tollgate/redeem"), "it is shown once");
+    // Whoever was taken off the site is a member again by it, which does not go unsaid.
+    let changes = async || operator.page("events").await.matches("<th scope=\"row\">user changed").count();
+    operator.press("users/1/leave?site=intranet", &[]).await;
+    assert_eq!(changes().await, 1);
+    operator.press("links", &order).await;
+    assert_eq!(changes().await, 2);
+    operator.press("links", &order).await;
+    assert_eq!(changes().await, 2, "a member stays one");
     for (field, value) in
         [("site", "atlantis"), ("site", "strict"), ("email", "jane"), ("name", ""), ("return_url", "/\u{7}")]
     {

@@ -226,8 +226,9 @@ async fn who_came_in_by_a_key_goes_with_it() {
     let mut gateway = TestGateway::before(&upstream).await;
     let next = format!("name = \"next\"\nsecret = {NEXT:?}\nscopes = [\"admin\"]");
     for replaced in [
-        // Gone; of the same name and another secret; less than it was; for some sites.
+        // Gone; somebody else's; of the same name and another secret; less than it was; for some sites.
         vec![next.clone()],
+        vec![format!("name = \"other\"\nsecret = {MASTER_KEY:?}\nscopes = [\"admin\"]")],
         vec![format!("name = \"master\"\nsecret = {NEXT:?}\nscopes = [\"admin\"]")],
         vec![next.clone(), format!("name = \"master\"\nsecret = {MASTER_KEY:?}\nscopes = [\"write:sso\"]")],
         vec![

@@ -199,6 +199,17 @@ async fn nothing_that_opens_anything_is_told_to_a_collector() {
 }
 
 #[tokio::test]
+async fn nobody_fills_the_queue_to_a_collector_with_long_paths() {
+    let observed = Observed::start("sample = 1", |plan| plan).await;
+    let path = format!("/public/{}", "a".repeat(8_000));
+    let answer = Visitor::at(&observed.gateway).get(&format!("{SITE}{path}")).await;
+    assert_eq!((answer.status, observed.upstream.last().target), (200, path.clone()));
+    for span in observed.spans(2).await {
+        assert_eq!(about(&span)["url.path"], path[..1024]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_sampled_costs_a_collector_nothing_and_the_upstream_still_hears_of_it() {
     let observed = Observed::start("sample = 0\ntrust = \"any\"", |plan| plan).await;
     let (gateway, upstream) = (&observed.gateway, &observed.upstream);

@@ -105,11 +105,12 @@ fn provision(
         Some(Err(damaged)) => return Ok(Err(damaged)),
         None => create(ledger, email, name, now)?,
     };
-    if !user.roles.contains_key(&site) {
+    let is_member = user.roles.contains_key(&site);
+    if !is_member {
         user.roles.set(site, Some(Role::editor()));
         keep(ledger, &user)?;
     }
-    Ok(Ok(Provisioned { user, created }))
+    Ok(Ok(Provisioned { user, created, joined: !created && !is_member }))
 }
 
 /// A new user, whose record is still to be kept. No number is used twice, by whatever process.

@@ -103,14 +103,15 @@ impl Directory for Users {
             let mut roles = Roles::default();
             roles.set(site, Some(Role::editor()));
             let user = User::clone(&table.create(email, name, roles, now));
-            return ready(Provisioned { user, created: true });
+            return ready(Provisioned { user, created: true, joined: false });
         };
         let mut user = User::clone(known);
-        if !user.roles.contains_key(&site) {
+        let joined = !user.roles.contains_key(&site);
+        if joined {
             user.roles.set(site, Some(Role::editor()));
             table.put(user.clone());
         }
-        ready(Provisioned { user, created: false })
+        ready(Provisioned { user, created: false, joined })
     }
 
     fn find_by_email(&self, email_key: Arc<str>) -> StoreFuture<'_, Option<User>> {

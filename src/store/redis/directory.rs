@@ -65,12 +65,12 @@ impl Inner {
                     return Err(Trouble::Damaged);
                 }
                 if user.roles.contains_key(&site) {
-                    return Ok(Provisioned { user, created: false });
+                    return Ok(Provisioned { user, created: false, joined: false });
                 }
                 let mut user = user;
                 user.roles.set(site.clone(), Some(Role::editor()));
                 if self.put(&user, &record).await? {
-                    return Ok(Provisioned { user, created: false });
+                    return Ok(Provisioned { user, created: false, joined: true });
                 }
                 continue;
             }
@@ -80,7 +80,7 @@ impl Inner {
             if let Some(user) =
                 self.create_user(&place, &present, email.clone(), name.clone(), roles, now).await?
             {
-                return Ok(Provisioned { user, created: true });
+                return Ok(Provisioned { user, created: true, joined: false });
             }
         }
         Err(Trouble::Lost)
