@@ -17,6 +17,7 @@ import sys
 import urllib.parse
 
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s:]*)(#[^)\s]*)?\)")
+IMAGE = re.compile(r"(!\[[^\]]*\]\()([^)\s:]*)(\))")
 FENCE = re.compile(r"(^[ ]*```.*?^[ ]*```)", re.MULTILINE | re.DOTALL)
 
 
@@ -95,8 +96,14 @@ def main():
             is_file = posixpath.splitext(meant)[1] not in ("", ".md")
             return link.group(0) if is_with_the_book and is_file else text
 
+        def shown(image):
+            meant = posixpath.normpath(posixpath.join(posixpath.dirname(path), image.group(2)))
+            here = posixpath.dirname(place(path)) or "."
+            return image.group(1) + posixpath.relpath(place(meant), here) + image.group(3)
+
         parts = FENCE.split(page["content"])
-        page["content"] = "".join(part if FENCE.match(part) else LINK.sub(moved, part) for part in parts)
+        parts = [part if FENCE.match(part) else IMAGE.sub(shown, LINK.sub(moved, part)) for part in parts]
+        page["content"] = "".join(parts)
         page["path"] = place(path)
     json.dump(book, sys.stdout)
 
