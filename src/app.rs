@@ -249,7 +249,7 @@ impl Answer for Office {
         self.incumbent().accept(peer, proxy, scheme)
     }
 
-    async fn answer(&self, request: Request, connection: &Connection) -> Response {
+    async fn answer(&self, request: &mut Request, connection: &Connection) -> Response {
         self.incumbent().handle(request, connection).await
     }
 }

@@ -181,7 +181,8 @@ impl Answer for ControlSurface {
         Peer::new(peer, scheme, &self.in_force().trusted_proxies)
     }
 
-    async fn answer(&self, request: Request, peer: &Peer) -> Response {
+    async fn answer(&self, request: &mut Request, peer: &Peer) -> Response {
+        let request = std::mem::take(request);
         let InForce { api, scene, trusted_proxies, log, .. } = &*self.in_force();
         // Whom it trusts may be others now than when the connection began.
         let mut peer = peer.clone();

@@ -39,6 +39,7 @@ pub use front::Front;
 pub use office::Office;
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ use crate::http::client::{Client, Peer};
 use crate::http::connection::forwards;
 use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
+use crate::http::survey::Survey;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::journal::Journal;
@@ -212,17 +214,16 @@ impl Gateway {
 
     /// Answers one request: the one place where faults become responses, and where the access log
     /// is written.
-    pub async fn handle(&self, request: Request, connection: &Connection) -> Response {
+    pub async fn handle(&self, request: &mut Request, connection: &Connection) -> Response {
         let began = self.shared.clock.moment();
         let trusted = &self.shared.trusted_proxies;
         connection.go_by(&self.shared);
         let client = Client::of(&connection.peer(), request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let opening = opening(request.headers());
         let trace = self.heralds.tracer.take_up(request.headers(), &client);
         let is_recorded = trace.as_ref().is_some_and(Traced::is_recorded);
         let told = (self.heralds.log.is_some() || is_recorded).then(|| {
-            let head = Head::of(&request, &client, &request_id);
+            let head = Head::of(request, &client, &request_id);
             Box::new(Told::new(&self.heralds, head, &client, &self.shared.clock))
         });
         let mut course = Course::begin(began, &self.homeless, told, trace);
@@ -236,7 +237,7 @@ impl Gateway {
                 let request_id = request_id.as_str();
                 tracing::warn!(target: "tollgate::gateway", request_id, fault = %fault, "cannot answer");
             }
-            fault.into_response(Audience::of(opening, ancestors.is_some()), &request_id)
+            fault.into_response(Audience::of(opening(request.headers()), ancestors.is_some()), &request_id)
         });
         // Whatever was answered, and whatever the upstream says of it.
         if let Some(hsts) = found.and_then(|address| address.hsts.clone()) {
@@ -256,7 +257,7 @@ impl Gateway {
     /// it does.
     async fn answer(
         &self,
-        mut request: Request,
+        request: &mut Request,
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
@@ -264,8 +265,8 @@ impl Gateway {
     ) -> Result<Response, Fault> {
         let now = course.began();
         // 0. Other proxies ask about requests that they carry themselves.
-        if forward_auth::asks(&request) {
-            let answer = self.inquire(request, connection, (client, request_id), course);
+        if forward_auth::asks(request) {
+            let answer = self.inquire(take(request), connection, (client, request_id), course);
             return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
@@ -274,10 +275,10 @@ impl Gateway {
             return Err(Fault::MethodRefused);
         }
         // 2. The site decides everything that follows.
-        let target = Target::of(&request)?;
+        let target = Target::of(request)?;
         //    Only an authority that looks whose a name is may read before that, and what it reads is made
         //    for it: it comes over plain http, and has no session.
-        if let Some(answer) = self.validation(&request, &target, connection) {
+        if let Some(answer) = self.validation(request, &target, connection) {
             return Ok(answer);
         }
         let address = course.leads_to(self.address(connection, &target, client.scheme)?);
@@ -288,20 +289,23 @@ impl Gateway {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let visit = Visit::of(request.headers(), address, (client, request_id), &target, now)?;
+        let survey = Survey::of(request.headers());
+        let visit = Visit::of(request.headers(), survey, address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
-            let answer = self.reserved(endpoint, request, &visit).await;
+            let answer = Box::pin(self.reserved(endpoint, take(request), &visit)).await;
             if visit.has_redeemed.get() {
                 course.decide(Decision::Redeemed);
             }
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
-            return Ok(self.shared.api.handle(request, via(&visit, site)).await);
+            return Ok(Box::pin(self.shared.api.handle(take(request), via(&visit, site))).await);
         }
         // 5. A token is redeemed on whatever path it comes to, open ones too.
-        if let Some(answer) = self.redeem_on_arrival(&request, &visit).await? {
+        if let Some(token) = &visit.token
+            && let Some(answer) = Box::pin(self.redeem_on_arrival(token, request, &visit)).await?
+        {
             if visit.has_redeemed.get() {
                 course.decide(Decision::Redeemed);
             }
@@ -310,23 +314,27 @@ impl Gateway {
         // 6. Who is it, and
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
-        let destination = Destination::of(request.headers(), &visit, &address.host)?;
+        let destination = match survey.destination {
+            true => Destination::of(request.headers(), &visit, &address.host)?,
+            false => None,
+        };
         let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => {
                 course.decide(Decision::Challenged);
-                return self.challenge(&mut request, &visit).await;
+                return Box::pin(self.challenge(request, &visit)).await;
             }
             Access::Deny { visitor, alternatives } => {
                 course.decide(Decision::Denied);
                 let refusal =
                     Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
-                return Ok(refusal.into_response(&request, &visit, request_id));
+                return Ok(refusal.into_response(request, &visit, request_id));
             }
         };
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
-        let websocket = upgrade::websocket_key(&request, request_id);
+        let websocket =
+            survey.upgrade.then(|| upgrade::websocket_key(request, request_id)).flatten();
         if permit.visitor().is_some() {
             if websocket.is_some() {
                 upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
@@ -337,12 +345,13 @@ impl Gateway {
         //    What was to be signed and is not would be taken for a request without a session.
         let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
-        let origin_header = cors::origin_of(request.headers());
+        let origin_header = survey.origin.then(|| cors::origin_of(request.headers())).flatten();
         let with_session = permit.visitor().is_some();
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
             cookie_names: visit.cookie_names,
+            survey,
             pool: &address.pool,
             pin,
             client,
@@ -374,7 +383,7 @@ impl Gateway {
             Forwarded::Withheld(withheld) => {
                 let is_known = withheld.permit.visitor().is_some();
                 course.decide(if is_known { Decision::Denied } else { Decision::Challenged });
-                return self.withheld(*withheld, &visit, request_id).await;
+                return Box::pin(self.withheld(*withheld, request, &visit, request_id)).await;
             }
         };
         chromeless::remember(&visit, &mut response);

@@ -10,7 +10,7 @@ use crate::domain::access::Label;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::request_id::RequestId;
-use crate::http::{Response, reply};
+use crate::http::{Request, Response, reply};
 use crate::proxy::Withheld;
 
 impl Gateway {
@@ -19,20 +19,21 @@ impl Gateway {
     pub(super) async fn withheld(
         &self,
         withheld: Withheld,
+        request: &Request,
         visit: &Visit<'_>,
         name: &RequestId,
     ) -> Result<Response, Fault> {
-        let Withheld { request, permit, label } = withheld;
+        let Withheld { permit, label } = withheld;
         // Where nobody looks who is there, nobody has it, and a login would change nothing.
         if !permit.asked_who() {
             return Err(Fault::MisplacedLabel);
         }
         let label = label.ok_or(Fault::UnreadableLabel)?;
-        let Some(visitor) = permit.visitor() else { return self.challenge_bare(&request, visit).await };
+        let Some(visitor) = permit.visitor() else { return self.challenge_bare(request, visit).await };
         let refuse = |paywall_url: Option<&str>| {
             let alternatives = label.alternatives();
             let refusal = Refusal { visitor: Some(visitor), alternatives: &alternatives, paywall_url };
-            refusal.into_response(&request, visit, name)
+            refusal.into_response(request, visit, name)
         };
         let Some(page) = visit.front.site.paywall_url.as_ref().filter(|page| !is_at(visit, page)) else {
             return Ok(refuse(None));

@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::visit::Visit;
 use crate::config::SameSite;
 use crate::domain::opaque::LoginToken;
+use crate::domain::query::Extracted;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::signed_login::BroughtToken;
 use crate::domain::token::{Refusal, TokenKind};
@@ -21,14 +22,14 @@ use crate::pages::{Page, SignInFailure};
 use crate::sso::{RedeemError, Redeemed, Redemption};
 
 impl Gateway {
-    /// Redeems the token in the query of whatever page was asked for. `None` if there is none, or
-    /// if this is not a person coming to a page: then the request goes on without the token.
+    /// Redeems the token in the query of whatever page was asked for. `None` if this is not a person
+    /// coming to a page: then the request goes on without the token.
     pub(super) async fn redeem_on_arrival(
         &self,
+        extracted: &Extracted,
         request: &Request,
         visit: &Visit<'_>,
     ) -> Result<Option<Response>, Fault> {
-        let Some(extracted) = &visit.token else { return Ok(None) };
         if *request.method() != Method::GET || !visit.is_navigation(request.headers()) {
             return Ok(None);
         }

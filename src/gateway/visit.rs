@@ -25,6 +25,7 @@ use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
 use crate::http::lines::only;
 use crate::http::navigation::{Opening, began_here, is_navigation, opening};
 use crate::http::request_id::RequestId;
+use crate::http::survey::Survey;
 use crate::proxy::{ShownCookies, origin_form};
 use crate::sso::{Actor, Cause};
 
@@ -110,9 +111,10 @@ pub(super) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// Reads a request with `headers` for `target` at `address`.
+    /// Reads a request with `headers`, of which there is a `survey`, for `target` at `address`.
     pub(super) fn of(
         headers: &HeaderMap,
+        survey: Survey,
         address: &'a Address,
         (client, request_id): (&'a Client, &'a RequestId),
         target: &'a Target,
@@ -129,7 +131,7 @@ impl<'a> Visit<'a> {
             path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
             token: query.and_then(|query| extract_token(query, &site.token_param)),
             cookie_names: address.cookie_names(),
-            began_here: began_here(headers),
+            began_here: survey.sec_fetch_site && began_here(headers),
             framed: address.front.ancestors.is_some() && opening(headers) == Opening::Frame,
             query,
             presented: address.presented(headers),

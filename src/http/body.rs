@@ -20,8 +20,10 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// The body of a request, whatever protocol it comes in.
+#[derive(Default)]
 pub enum Incoming {
     /// There is none.
+    #[default]
     None,
     /// It comes over HTTP/2.
     Http2(hyper::body::Incoming),

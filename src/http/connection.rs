@@ -1,21 +1,15 @@
 //! Header fields that concern one connection only (RFC 9110 §7.6.1).
 
-use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Method};
 
-/// Fields that concern one connection even where `Connection` does not name them.
-static ALWAYS: [HeaderName; 8] = [
-    CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-    HeaderName::from_static("proxy-authorization"),
-];
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// The fields of one message that concern one connection only.
+#[derive(Default)]
 pub struct HopByHop(Vec<HeaderName>);
 
 impl HopByHop {
@@ -33,14 +27,23 @@ impl HopByHop {
 
 /// Whether fields called `name` concern one connection even where `Connection` does not name them.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    ALWAYS.contains(name)
+    // One by one: what is asked of each field of each message is compared with constants.
+    *name == CONNECTION
+        || *name == TE
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
 }
 
 /// Removes what concerns one connection only: the fields that `Connection` names, and those that
 /// are always of this kind.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let HopByHop(nominated) = HopByHop::of(headers);
-    for name in ALWAYS.iter().chain(&nominated) {
+    let hop_by_hop = HopByHop::of(headers);
+    let covered: Vec<HeaderName> = headers.keys().filter(|name| hop_by_hop.covers(name)).cloned().collect();
+    for name in covered {
         headers.remove(name);
     }
 }

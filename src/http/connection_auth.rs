@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 const PARTS: [&[u8]; 3] = [b"nego", b"ntlm", b"kerberos"];
 
 /// By which some servers say whether a connection stays authenticated.
-static PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
+pub static PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
 
 /// Whether a request with these headers authenticates the connection on which it is sent.
 pub fn is_asked(headers: &HeaderMap) -> bool {

@@ -7,7 +7,8 @@ use http::header::{ACCEPT, HeaderName, UPGRADE};
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// `Sec-Fetch-Site`.
+pub static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Media types that a browser asks for when a person goes to a page.
 const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];

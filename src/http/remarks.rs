@@ -1,8 +1,12 @@
 //! What an upstream's answer says besides its content: for whom it is, which is for the gateway alone
 //! to hear ([`X_ACCESS_REQUIRED`]), and what it says to caches (see [`super::caching`]).
 
-use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LOCATION, EXPIRES, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH, SET_COOKIE,
+    VARY, WWW_AUTHENTICATE,
+};
 
+use super::connection_auth::PERSISTENT_AUTH;
 use crate::domain::identity::reads_like;
 
 /// How the upstream is told of what kind the visitor is.
@@ -29,6 +33,12 @@ pub struct Remarks {
     pub vary: bool,
     /// What speaks to some caches alone.
     pub targeted: bool,
+    /// `Set-Cookie`.
+    pub set_cookie: bool,
+    /// An address for browsers to go to: `Location`, `Content-Location`, or `Refresh`.
+    pub address: bool,
+    /// `WWW-Authenticate` or `Persistent-Auth`.
+    pub authentication: bool,
 }
 
 impl Remarks {
@@ -42,6 +52,12 @@ impl Remarks {
                 remarks.vary = true;
             } else if *name == EXPIRES {
                 remarks.expires = true;
+            } else if *name == SET_COOKIE {
+                remarks.set_cookie = true;
+            } else if *name == LOCATION || *name == CONTENT_LOCATION || *name == REFRESH {
+                remarks.address = true;
+            } else if *name == WWW_AUTHENTICATE || *name == PERSISTENT_AUTH {
+                remarks.authentication = true;
             } else if is_label(name) {
                 remarks.has_label = true;
             } else if is_targeted(name) {

@@ -128,14 +128,15 @@ impl Backend {
     /// A request that `came` with `body`, as it is sent here.
     pub(super) fn message(
         &self,
-        came: &http::request::Parts,
+        method: &Method,
+        came: &HeaderMap,
         body: RequestBody,
         permit: &Permit,
         errand: &Errand<'_>,
     ) -> Message {
         if !self.fleet.speaks_http2 {
-            let mut head = h1::Head::new(&came.method, errand.target);
-            if to_upstream(&came.headers, permit, errand, &self.member.host, &mut head) {
+            let mut head = h1::Head::new(method, errand.target);
+            if to_upstream(came, permit, errand, &self.member.host, &mut head) {
                 head.put(&TE, &TRAILERS);
                 head.put(&CONNECTION, &TE_ALONE);
             }
@@ -144,8 +145,8 @@ impl Backend {
             }
             return Message::Http1(head.with(body));
         }
-        let mut headers = HeaderMap::with_capacity(came.headers.len() + OWN_FIELDS);
-        if to_upstream(&came.headers, permit, errand, &self.member.host, &mut headers) {
+        let mut headers = HeaderMap::with_capacity(came.len() + OWN_FIELDS);
+        if to_upstream(came, permit, errand, &self.member.host, &mut headers) {
             headers.put(&TE, &TRAILERS);
         }
         // It is said in the target.
@@ -153,7 +154,7 @@ impl Backend {
         connection_auth::remove(&mut headers);
         let (giver, taker) = handover(body);
         let mut request = http::Request::new(taker);
-        *request.method_mut() = came.method.clone();
+        *request.method_mut() = method.clone();
         *request.headers_mut() = headers;
         *request.version_mut() = Version::HTTP_2;
         let mut message = Message::Http2(Box::new(request), giver);
@@ -241,7 +242,7 @@ impl Backend {
                 Err(fault) => return Err(Undelivered::Lost(self.failed(fault))),
             }
         }
-        let stream = match self.connect(now).await {
+        let stream = match Box::pin(self.connect(now)).await {
             Ok(stream) => stream,
             Err(error) => return Err(Undelivered::Unsent(Message::Http1(upload), error)),
         };
@@ -288,7 +289,7 @@ impl Backend {
             }
         }
         let begin = async || {
-            let begun = Trunk::begin(self.connect(now).await?, now);
+            let begun = Trunk::begin(Box::pin(self.connect(now)).await?, now);
             let begun = tokio::time::timeout(self.fleet.connect_timeout, begun).await;
             let begun = begun.map_err(|_| self.unreachable(io::ErrorKind::TimedOut.into()))?;
             begun.map_err(|error| ProxyError::Unreadable { upstream: self.name(), error: error.into() })

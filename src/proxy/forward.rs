@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem::take;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,22 +21,23 @@ use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
 use super::streamed_body::StreamedBody;
-use super::{ProxyError, relocate, rewrite, tunnel};
+use super::{ProxyError, relocate, tunnel};
 use crate::config::Site;
 use crate::domain::access::{Label, Permit};
 use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Origin;
 use crate::domain::session::LiveSession;
-use crate::http::body::{Body, BodyError, Incoming};
+use crate::http::body::{Body, BodyError};
 use crate::http::caching;
 use crate::http::client::Client;
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::connection_auth;
-use crate::http::cookies::CookieNames;
+use crate::http::cookies::{self, CookieNames};
 use crate::http::forwarded::Whereabouts;
 use crate::http::interim::Interim;
 use crate::http::remarks::{self, Remarks};
 use crate::http::request_id::RequestId;
+use crate::http::survey::Survey;
 use crate::http::watch::Watch;
 use crate::http::websocket;
 use crate::http::{Request, Response};
@@ -86,6 +88,8 @@ impl Stopwatch {
 pub struct Errand<'a> {
     /// The site.
     pub site: &'a Arc<Site>,
+    /// What the request has.
+    pub survey: Survey,
     /// The names of its cookies.
     pub cookie_names: &'a CookieNames,
     /// The worker's connections to its upstream.
@@ -138,17 +142,20 @@ pub enum Forwarded {
 
 /// A request whose answer is not for whoever made it. Of that answer nothing is left.
 pub struct Withheld {
-    /// The request, whose body is gone.
-    pub request: Request,
     /// With what right it was forwarded.
     pub permit: Permit,
     /// What the upstream asks; `None` if that cannot be read.
     pub label: Option<Label>,
 }
 
-/// Forwards a request that has a permit. The response streams.
-pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Result<Forwarded, ProxyError> {
-    let (came, body) = request.into_parts();
+/// Forwards a request that has a permit, and takes its body for that. The response streams.
+pub async fn forward(
+    permit: Permit,
+    request: &mut Request,
+    errand: Errand<'_>,
+) -> Result<Forwarded, ProxyError> {
+    let body = take(request.body_mut());
+    let (method, came, survey) = (request.method(), request.headers(), errand.survey);
     let announced = body.size_hint().exact();
     if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
@@ -161,13 +168,14 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         None => (errand.pool.choose(&[], errand.stopwatch.began.timestamp()), None),
     };
     let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
-    let authenticates = connection_auth::is_asked(&came.headers);
+    let authenticates = survey.authorization && connection_auth::is_asked(came);
     let manner = Manner { pinned, authenticates, interim: errand.interim };
     // Who streams questions may have none for a while.
-    let silence = if may_be_silent(&came.headers) { Duration::MAX } else { errand.body_time };
+    let is_stream = survey.content_type && may_be_silent(came);
+    let silence = if is_stream { Duration::MAX } else { errand.body_time };
     let progress = Progress::begin(errand.watch, session, errand.site.upstream_timeout, silence);
-    let body = RequestBody::new(body, &came.headers, Arc::clone(errand.site), Rc::clone(&progress));
-    let message = backend.message(&came, body, &permit, &errand);
+    let body = RequestBody::new(body, survey.content_length, Arc::clone(errand.site), Rc::clone(&progress));
+    let message = backend.message(method, came, body, &permit, &errand);
     let under_way = Cell::new(first);
     let sent = errand.clock.moment();
     let now = sent.timestamp();
@@ -175,7 +183,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     errand.stopwatch.upstream.set(first);
     let answered = {
         let mut exchange =
-            pin!(exchange(message, &came.method, &errand, (&under_way, backend, manner, now), &progress));
+            pin!(exchange(message, method, &errand, (&under_way, backend, manner, now), &progress));
         let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
             _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
             Poll::Ready(answered) => Poll::Ready(answered),
@@ -194,29 +202,32 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
     errand.stopwatch.answered.set(Some(answered));
     errand.pool.answered(under_way.get(), sent.micros_until(answered));
     progress.answered();
-    if was_pinned || authenticates || connection_auth::is_spoken_of(&headers) {
+    let remarks = Remarks::of(&headers);
+    if was_pinned || authenticates || remarks.authentication && connection_auth::is_spoken_of(&headers) {
         let pin = errand.pin.as_ref();
         let holder = |pin| Holder::new(pin, errand.pool, under_way.get(), session, errand.watch);
         busy.reserve(pin.map(holder));
     }
-    let remarks = Remarks::of(&headers);
     if remarks.has_label {
         let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
         if !label.as_ref().is_some_and(|label| label.admits(&permit, errand.client.address)) {
             throw_away(status, source, &mut busy, answered.timestamp());
-            let request = Request::from_parts(came, Incoming::None);
-            return Ok(Forwarded::Withheld(Box::new(Withheld { request, permit, label })));
+            return Ok(Forwarded::Withheld(Box::new(Withheld { permit, label })));
         }
         remarks::remove_label(&mut headers);
     }
     caching::restrict(&mut headers, remarks, permit.sharing());
     // First: what comes of it is looked at as if the upstream had said it.
-    relocate::relocate(&mut headers, &errand);
+    if remarks.set_cookie || remarks.address {
+        relocate::relocate(&mut headers, &errand);
+    }
     // What browsers would then ask people for does not get as far as the upstream.
-    if errand.site.identity.authorize() {
+    if remarks.authentication && errand.site.identity.authorize() {
         headers.remove(WWW_AUTHENTICATE);
     }
-    rewrite::from_upstream(&mut headers, errand.cookie_names);
+    if remarks.set_cookie {
+        cookies::refuse_foreign(&mut headers, errand.cookie_names);
+    }
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
             let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
@@ -236,7 +247,7 @@ pub async fn forward(permit: Permit, request: Request, errand: Errand<'_>) -> Re
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
             connection_auth::remove(&mut headers);
-            let has_none = came.method == Method::HEAD || answers_without_body(status);
+            let has_none = *method == Method::HEAD || answers_without_body(status);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = has_none || stream.is_end_stream();
             let body = (!is_over).then(|| StreamedBody::new(stream, ride, giver, busy));

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::http::body::Incoming;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST,
     HeaderName, REFERER,
@@ -121,11 +120,11 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// The body of a request that `came` with these headers.
-    pub(super) fn new(inner: Incoming, came: &HeaderMap, site: Arc<Site>, progress: Rc<Progress>) -> Self {
+    /// The body of a request, whose head says how long it is or does not.
+    pub(super) fn new(inner: Incoming, says_length: bool, site: Arc<Site>, progress: Rc<Progress>) -> Self {
         let framing = match inner.size_hint().exact() {
             // Whoever says that there is nothing may be asked to say so (RFC 9110 §8.6).
-            Some(0) if !came.contains_key(CONTENT_LENGTH) => Framing::None,
+            Some(0) if !says_length => Framing::None,
             Some(length) => Framing::Length(length),
             // Its length is not known: whatever the method, the body has to be framed.
             None => Framing::Chunked,

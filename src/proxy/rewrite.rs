@@ -1,4 +1,4 @@
-//! What changes between the request that came and the one that goes, and on the way back. Pure.
+//! What changes between the request that came and the one that goes. Pure.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::forward::{Errand, ShownCookies};
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
 use crate::http::connection::HopByHop;
-use crate::http::cookies::{self, CookieNames};
+use crate::http::cookies;
 use crate::http::forged::is_forged;
 use crate::http::h1::Fields;
 use crate::http::remarks::X_ACCESS_CLASS;
@@ -44,7 +44,7 @@ pub(super) fn to_upstream(
         fields.put(&UPGRADE, &websocket::WEBSOCKET);
         fields.put(&SEC_WEBSOCKET_KEY, key);
     }
-    let hop_by_hop = HopByHop::of(came);
+    let hop_by_hop = if errand.survey.connection { HopByHop::of(came) } else { HopByHop::default() };
     let mut takes_trailers = false;
     for (name, value) in came {
         // Host is set above, and the length is told of the body that is sent. "100 Continue" is
@@ -117,11 +117,6 @@ fn clean_referer<'a>(referer: &'a HeaderValue, token_param: &str) -> Option<Cow<
     }
     let Some(extracted) = extract_token(query, token_param) else { return Some(Cow::Borrowed(referer)) };
     HeaderValue::from_str(&join(page, extracted.rest.as_deref())).ok().map(Cow::Owned)
-}
-
-/// Cleans the head that came back, which is already without what concerns the connection.
-pub(super) fn from_upstream(headers: &mut HeaderMap, cookie_names: &CookieNames) {
-    cookies::refuse_foreign(headers, cookie_names);
 }
 
 /// The request target for the upstream: origin-form (RFC 9112 §3.2.1), with the path as it was

@@ -44,8 +44,9 @@ pub trait Answer {
     /// The time.
     fn now(&self) -> Timestamp;
 
-    /// Answers one request on a connection.
-    fn answer(&self, request: Request, connection: &Self::Connection) -> impl Future<Output = Response>;
+    /// Answers one request on a connection. It is lent, as moving one about costs as much as reading it;
+    /// its body is taken by whoever reads it.
+    fn answer(&self, request: &mut Request, connection: &Self::Connection) -> impl Future<Output = Response>;
 }
 
 /// What a connection may take.

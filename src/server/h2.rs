@@ -78,7 +78,9 @@ where
             let is_head = head.method == Method::HEAD;
             let body = if stream.is_some() { Incoming::None } else { Incoming::Http2(body) };
             h2_head::settle(&mut head);
-            let mut response = answer.answer(http::Request::from_parts(head, body), &known).await;
+            let mut request = http::Request::from_parts(head, body);
+            let mut response = answer.answer(&mut request, &known).await;
+            drop(request);
             budget.answered();
             if let (Some(stream), Some(tunnel)) = (stream, response.body_mut().take_tunnel()) {
                 h2_head::settle_websocket(&mut response);

@@ -33,6 +33,7 @@ use crate::http::client::Client;
 use crate::http::connection::forwards;
 use crate::http::navigation::is_prefetch;
 use crate::http::request_id::RequestId;
+use crate::http::survey::Survey;
 use crate::http::{Request, Response, cookies, reply};
 use crate::proxy::{ShownCookies, X_TOLLGATE_ASSERTION};
 use inquiry::{Inquiry, Manner};
@@ -180,7 +181,7 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let visit = Visit::of(meant.headers(), address, (client, request_id), &target, now)?;
+        let visit = Visit::of(meant.headers(), Survey::of(meant.headers()), address, (client, request_id), &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }

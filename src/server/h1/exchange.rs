@@ -92,15 +92,20 @@ where
         } else {
             Incoming::Http1(Box::pin(RequestBody::new(Rc::clone(&self.wire))))
         };
-        let mut answering = pin!(self.answer.answer(Request::from_parts(head.parts, body), self.known));
-        let mut response = poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending => {
-                self.wire.say_early(self.answer.interim(self.known), cx);
-                self.wire.poll_gone(cx).map(|()| None)
-            }
-        })
-        .await?;
+        let mut request = Request::from_parts(head.parts, body);
+        let mut response = {
+            let mut answering = pin!(self.answer.answer(&mut request, self.known));
+            poll_fn(|cx| match answering.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => {
+                    self.wire.say_early(self.answer.interim(self.known), cx);
+                    self.wire.poll_gone(cx).map(|()| None)
+                }
+            })
+            .await?
+        };
+        // Nobody reads what is left of its body.
+        drop(request);
         circumstances.persists &= self.may_go_on(wants_upgrade);
         let tunnel = response.body_mut().take_tunnel();
         let sent = self.send(response, &circumstances, buffer).await?;
