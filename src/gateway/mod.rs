@@ -333,8 +333,7 @@ impl Gateway {
         };
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
-        let websocket =
-            survey.upgrade.then(|| upgrade::websocket_key(request, request_id)).flatten();
+        let websocket = survey.upgrade.then(|| upgrade::websocket_key(request, request_id)).flatten();
         if permit.visitor().is_some() {
             if websocket.is_some() {
                 upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
@@ -347,6 +346,7 @@ impl Gateway {
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
         let origin_header = survey.origin.then(|| cors::origin_of(request.headers())).flatten();
         let with_session = permit.visitor().is_some();
+        let introduction = if with_session { visit.presented.introduction() } else { None };
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let errand = Errand {
             site,
@@ -361,6 +361,7 @@ impl Gateway {
             cookies: visit.shown_cookies(),
             chromeless: chromeless::is_on(&visit),
             request_id,
+            introduction: introduction.as_deref(),
             trace: course.trace.as_ref(),
             assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
@@ -424,10 +425,13 @@ impl Gateway {
         if let Some(live) = &*visit.presented.recognised.borrow()
             && sso.authenticate_again(live, visit.now)
         {
+            if visit.front.fleet.takes_lines() {
+                visit.presented.prepare(live, &visit.front.site);
+            }
             return Ok(Some(Arc::clone(live)));
         }
         let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
-        visit.presented.recognised.replace(found.clone());
+        visit.presented.recognise(found.clone());
         Ok(found)
     }
 }

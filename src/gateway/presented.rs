@@ -2,15 +2,18 @@
 //! which are nearly all.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::COOKIE;
 use zeroize::Zeroizing;
 
+use crate::config::Site;
 use crate::domain::secret::are_same;
 use crate::domain::session::LiveSession;
 use crate::http::cookies::{CookieNames, GatewayCookies, is_named, only_value};
+use crate::proxy::Introduction;
 
 /// What a browser presents, and whom that was found to be.
 pub(super) struct Presented {
@@ -19,6 +22,8 @@ pub(super) struct Presented {
     /// The visitor whom the store knew by these cookies. Whether that still holds, the session
     /// itself tells.
     pub(super) recognised: RefCell<Option<Arc<LiveSession>>>,
+    /// What the upstream is told of this visitor.
+    introduction: RefCell<Option<Rc<Introduction>>>,
 }
 
 impl Presented {
@@ -29,7 +34,26 @@ impl Presented {
             lines: lines.collect(),
             cookies: GatewayCookies::read(headers, names),
             recognised: RefCell::default(),
+            introduction: RefCell::default(),
         }
+    }
+
+    /// The store knows this visitor by these cookies.
+    pub(super) fn recognise(&self, visitor: Option<Arc<LiveSession>>) {
+        self.introduction.replace(None);
+        self.recognised.replace(visitor);
+    }
+
+    /// The visitor comes again, and most who come twice come oftener: what the upstream of `site` is
+    /// told is written once for all of these times.
+    pub(super) fn prepare(&self, visitor: &Arc<LiveSession>, site: &Site) {
+        let mut introduction = self.introduction.borrow_mut();
+        introduction.get_or_insert_with(|| Rc::new(Introduction::new(Arc::clone(visitor), site)));
+    }
+
+    /// What the upstream is told of the visitor, if that is written already.
+    pub(super) fn introduction(&self) -> Option<Rc<Introduction>> {
+        self.introduction.borrow().clone()
     }
 
     /// The value of the cookie `name`, if there is one such cookie.

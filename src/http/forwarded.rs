@@ -10,6 +10,7 @@ use http::header::{FORWARDED, HeaderName, HeaderValue};
 
 use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO, hops, speaks_x_forwarded};
 use crate::domain::host::Origin;
+use crate::http::h1::{Fields, Lines};
 
 /// `X-Forwarded-Host`.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -26,6 +27,8 @@ pub struct Whereabouts {
     proto: HeaderValue,
     port: HeaderValue,
     host: HeaderValue,
+    /// All that is said of a client whom no trusted proxy speaks for.
+    direct: Lines,
 }
 
 impl Whereabouts {
@@ -35,27 +38,39 @@ impl Whereabouts {
         let authority = origin.authority();
         let mut element = element_of(peer.address);
         let _infallible = write!(element, ";host=\"{authority}\";proto={}", origin.scheme().as_str());
-        Some(Self {
+        let mut whereabouts = Self {
             peer: peer.text.clone(),
             element: HeaderValue::from_str(&element).ok()?,
             proto: HeaderValue::from_static(origin.scheme().as_str()),
             port: origin.port().into(),
             host: HeaderValue::from_str(&authority).ok()?,
-        })
+            direct: Lines::default(),
+        };
+        let mut direct = Lines::default();
+        whereabouts.tell_directly(&mut direct);
+        whereabouts.direct = direct;
+        Some(whereabouts)
     }
 
-    /// Tells `put` the forwarding headers of a request from `client` that `came` with these
-    /// headers. What a trusted proxy said there is added to.
-    pub fn tell(&self, came: &HeaderMap, client: &Client, mut put: impl FnMut(&HeaderName, &HeaderValue)) {
-        put(&X_FORWARDED_PROTO, &self.proto);
-        put(&X_FORWARDED_PORT, &self.port);
+    /// Tells of a client whom no trusted proxy speaks for.
+    fn tell_directly(&self, fields: &mut impl Fields) {
+        fields.put(&X_FORWARDED_PROTO, &self.proto);
+        fields.put(&X_FORWARDED_PORT, &self.port);
+        fields.put(&X_FORWARDED_FOR, &self.peer);
+        fields.put(&FORWARDED, &self.element);
+        fields.put(&X_REAL_IP, &self.peer);
+        fields.put(&X_FORWARDED_HOST, &self.host);
+    }
+
+    /// Puts the forwarding headers of a request from `client` that `came` with these headers into
+    /// `fields`. What a trusted proxy said there is added to.
+    pub fn tell(&self, came: &HeaderMap, client: &Client, fields: &mut impl Fields) {
         if !client.by_trusted_proxy {
-            put(&X_FORWARDED_FOR, &self.peer);
-            put(&FORWARDED, &self.element);
-            put(&X_REAL_IP, &self.peer);
-            put(&X_FORWARDED_HOST, &self.host);
+            fields.put_lines(&self.direct, |fields| self.tell_directly(fields));
             return;
         }
+        fields.put(&X_FORWARDED_PROTO, &self.proto);
+        fields.put(&X_FORWARDED_PORT, &self.port);
         // A proxy speaks one dialect; what comes in the other is the client's own, and is replaced
         // by a translation, so that an upstream reads the same in both.
         let hops = hops(came);
@@ -71,14 +86,14 @@ impl Whereabouts {
             [(X_FORWARDED_FOR, addresses, &self.peer), (FORWARDED, elements, &self.element)]
         {
             if let Some(list) = list(before, own) {
-                put(&name, &list);
+                fields.put(&name, &list);
             }
         }
         if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
-            put(&X_REAL_IP, &address);
+            fields.put(&X_REAL_IP, &address);
         }
         let named = came.get(X_FORWARDED_HOST).filter(|_| speaks_x_forwarded);
-        put(&X_FORWARDED_HOST, named.unwrap_or(&self.host));
+        fields.put(&X_FORWARDED_HOST, named.unwrap_or(&self.host));
     }
 }
 
@@ -119,9 +134,8 @@ mod tests {
         let by_trusted_proxy = !before.is_empty();
         let client = Client { address: peer.address, scheme: Scheme::Http, by_trusted_proxy };
         let whereabouts = Whereabouts::new(&peer, &Origin::parse(origin).unwrap()).unwrap();
-        whereabouts.tell(&came, &client, |name, value| {
-            assert!(headers.insert(name, value.clone()).is_none(), "{name} twice");
-        });
+        whereabouts.tell(&came, &client, &mut headers);
+        assert_eq!(headers.keys_len(), headers.len(), "something is said twice: {headers:?}");
         headers
     }
 

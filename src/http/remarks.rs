@@ -2,8 +2,8 @@
 //! to hear ([`X_ACCESS_REQUIRED`]), and what it says to caches (see [`super::caching`]).
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_LOCATION, EXPIRES, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH, SET_COOKIE,
-    VARY, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LOCATION, EXPIRES, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
 
 use super::connection_auth::PERSISTENT_AUTH;

@@ -52,6 +52,11 @@ impl Fleet {
         sites.iter().map(fleet).collect()
     }
 
+    /// Whether requests are written to it line by line, in HTTP/1.1.
+    pub fn takes_lines(&self) -> bool {
+        !self.speaks_http2
+    }
+
     fn of(site: &Site, trust: &mut Trust) -> io::Result<Self> {
         let upstreams = &site.upstreams;
         let has_https = upstreams.all.iter().any(|upstream| upstream.scheme == UpstreamScheme::Https);

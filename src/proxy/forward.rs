@@ -20,6 +20,7 @@ use super::pin::{Holder, Pin};
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::ResponseBody;
+use super::rewrite::Introduction;
 use super::streamed_body::StreamedBody;
 use super::{ProxyError, relocate, tunnel};
 use crate::config::Site;
@@ -112,6 +113,8 @@ pub struct Errand<'a> {
     pub request_id: &'a RequestId,
     /// The trace that it belongs to, if it does to any.
     pub trace: Option<&'a Traced>,
+    /// What the upstream is told of the visitor, if that is written already.
+    pub introduction: Option<&'a Introduction>,
     /// The signed word about the visitor, if the site wants one.
     pub assertion: Option<&'a HeaderValue>,
     /// The target in origin-form, less the token.

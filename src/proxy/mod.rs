@@ -38,7 +38,7 @@ pub use fleet::Fleet;
 pub use forward::{Errand, Forwarded, ShownCookies, Stopwatch, Withheld, forward};
 pub use pin::Pin;
 pub use pool::Pool;
-pub use rewrite::{X_TOLLGATE_ASSERTION, origin_form};
+pub use rewrite::{Introduction, X_TOLLGATE_ASSERTION, origin_form};
 pub use standing::UpstreamState;
 
 use crate::http::body::BodyError;

@@ -1,6 +1,7 @@
 //! What changes between the request that came and the one that goes. Pure.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, REFERER, SEC_WEBSOCKET_KEY,
@@ -9,12 +10,14 @@ use http::header::{
 use http::{HeaderMap, Uri};
 
 use super::forward::{Errand, ShownCookies};
+use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
+use crate::domain::session::LiveSession;
 use crate::http::connection::HopByHop;
 use crate::http::cookies;
 use crate::http::forged::is_forged;
-use crate::http::h1::Fields;
+use crate::http::h1::{Fields, Lines};
 use crate::http::remarks::X_ACCESS_CLASS;
 use crate::http::request_id::X_REQUEST_ID;
 use crate::http::webdav::DESTINATION;
@@ -77,7 +80,7 @@ pub(super) fn to_upstream(
             fields.put(name, value);
         }
     }
-    errand.whereabouts.tell(came, errand.client, |name, value| fields.put(name, value));
+    errand.whereabouts.tell(came, errand.client, fields);
     fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
     if let Some(trace) = errand.trace {
         trace.tell(came, fields);
@@ -89,14 +92,45 @@ pub(super) fn to_upstream(
         fields.put_text(&X_ACCESS_CLASS, class);
     }
     if let Some(visitor) = permit.visitor() {
-        for (rule, value) in errand.site.identity.read(&visitor.headers) {
-            fields.put_as(rule.name(), rule.written(), value);
+        match errand.introduction.filter(|introduction| introduction.is_of(visitor)) {
+            Some(introduction) => {
+                fields.put_lines(&introduction.lines, |fields| introduce(visitor, errand.site, fields));
+            }
+            None => introduce(visitor, errand.site, fields),
         }
         if let Some(assertion) = errand.assertion {
             fields.put(&X_TOLLGATE_ASSERTION, assertion);
         }
     }
     takes_trailers
+}
+
+/// Tells who is there.
+fn introduce(visitor: &LiveSession, site: &Site, fields: &mut impl Fields) {
+    for (rule, value) in site.identity.read(&visitor.headers) {
+        fields.put_as(rule.name(), rule.written(), value);
+    }
+}
+
+/// What an upstream is told of a visitor, written once for many requests.
+#[derive(Debug)]
+pub struct Introduction {
+    visitor: Arc<LiveSession>,
+    lines: Lines,
+}
+
+impl Introduction {
+    /// The introduction of `visitor` to the upstream of `site`.
+    pub fn new(visitor: Arc<LiveSession>, site: &Site) -> Self {
+        let mut lines = Lines::default();
+        introduce(&visitor, site, &mut lines);
+        Self { visitor, lines }
+    }
+
+    /// Whether it is `visitor`, and not only somebody like them.
+    fn is_of(&self, visitor: &Arc<LiveSession>) -> bool {
+        Arc::ptr_eq(&self.visitor, visitor)
+    }
 }
 
 fn lists_trailers(codings: &HeaderValue) -> bool {

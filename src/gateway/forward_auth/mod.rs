@@ -181,7 +181,14 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let visit = Visit::of(meant.headers(), Survey::of(meant.headers()), address, (client, request_id), &target, now)?;
+        let visit = Visit::of(
+            meant.headers(),
+            Survey::of(meant.headers()),
+            address,
+            (client, request_id),
+            &target,
+            now,
+        )?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }

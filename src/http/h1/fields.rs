@@ -1,5 +1,7 @@
 //! A head as it is written.
 
+use std::fmt;
+
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
@@ -16,6 +18,11 @@ pub trait Fields {
     fn put_as(&mut self, name: &HeaderName, _written: &str, value: &[u8]) {
         self.put_text(name, value);
     }
+
+    /// Adds what `each` adds one by one, or `lines`, in which the same is written for HTTP/1.1.
+    fn put_lines(&mut self, _lines: &Lines, each: impl FnOnce(&mut Self)) {
+        each(self);
+    }
 }
 
 impl Fields for HeaderMap {
@@ -27,6 +34,39 @@ impl Fields for HeaderMap {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             self.append(name, value);
         }
+    }
+}
+
+/// Fields that are the same in many heads, as they are written in HTTP/1.1: to copy them together is cheaper
+/// than to write them one by one.
+#[derive(Clone, Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Them as they are written.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// There may be a password among them.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines(redacted)")
+    }
+}
+
+impl Fields for Lines {
+    fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.put_text(name, value.as_bytes());
+    }
+
+    fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
+        put(&mut self.0, name.as_str().as_bytes(), value);
+    }
+
+    fn put_as(&mut self, _name: &HeaderName, written: &str, value: &[u8]) {
+        put(&mut self.0, written.as_bytes(), value);
     }
 }
 

@@ -9,7 +9,7 @@ mod sender;
 
 pub use chunked::{Chunked, Piece};
 pub use fault::FramingFault;
-pub use fields::{Fields, Framing, put};
+pub use fields::{Fields, Framing, Lines, put};
 pub use line::{end_of_head, field, fields_in, first_line};
 pub use request::{Head, HeadSoFar, Length};
 pub use sender::{Sender, Unsent};

@@ -4,7 +4,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 
 use super::Upload;
-use crate::http::h1::{Fields, put};
+use crate::http::h1::{Fields, Lines, put};
 use crate::proxy::request_body::RequestBody;
 
 /// Bytes that a head rarely exceeds.
@@ -69,6 +69,10 @@ impl Fields for Head {
 
     fn put_as(&mut self, _name: &HeaderName, written: &str, value: &[u8]) {
         put(&mut self.0, written.as_bytes(), value);
+    }
+
+    fn put_lines(&mut self, lines: &Lines, _each: impl FnOnce(&mut Self)) {
+        self.0.extend_from_slice(lines.as_bytes());
     }
 }
 
