@@ -1,12 +1,16 @@
 //! One line for each request.
 //!
 //! The query is left out, and so are all headers but the Host: they may hold tokens, cookies and keys. Only
-//! the combined format asks for two more, of which the referrer is told without its query.
+//! the combined format asks for two more, of which the referrer is told without its query. Of a path
+//! [`discreet`] says what is left out.
 
 mod combined;
 mod digits;
+mod discreet;
 mod json;
 mod text;
+
+pub use discreet::discreet;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
