@@ -23,7 +23,7 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
             return Ok(ExitCode::FAILURE);
         }
     };
-    source.log.start(settings.log.format);
+    source.log.start(settings.log.format)?;
     let inherited = service::inherited(&source.environment)?;
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;

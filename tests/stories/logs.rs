@@ -318,6 +318,41 @@ async fn a_full_disk_stops_nobody_and_is_counted() {
 }
 
 #[tokio::test]
+async fn who_stops_reading_the_log_holds_up_nobody_and_is_told_what_is_missing() {
+    const MESSAGES: &str = "tollgate_log_lines_dropped_total{log=\"messages\",reason=\"queue_full\"}";
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start(&Plan::new(&upstream).starting_now()).await;
+    let missing = || async { figure(&program.api().get("/metrics").await.text(), MESSAGES) };
+    let (api, login_page) = (program.api(), program.login_page());
+    assert_eq!(missing().await, 0);
+    program.leave_unread(true);
+    let goes_on = async {
+        let mut number = 0;
+        while missing().await == 0 {
+            for _ in 0..500 {
+                // Each leaves a line, and a second one in the audit log: of a new user.
+                login_page.token_for(&format!("{number}@example.com")).await;
+                number += 1;
+            }
+        }
+    };
+    tokio::time::timeout(HANG, goes_on).await.expect("nobody waits for the log");
+    program.leave_unread(false);
+    program.line_with("lines are missing here").await;
+    let dropped = missing().await;
+    let told = |line: String| serde_json::from_str::<Value>(&line).unwrap()["missing"].as_u64().unwrap();
+    assert_eq!(program.lines_with("lines are missing here").into_iter().map(told).sum::<u64>(), dropped);
+    // Whoever never reads again does not keep it from ending.
+    program.leave_unread(true);
+    for number in 0..500 {
+        api.get(&format!("/v1/users/{number}")).await;
+        login_page.token_for(&format!("{number}@example.com")).await;
+    }
+    program.signal("TERM");
+    assert!(program.ends().await);
+}
+
+#[tokio::test]
 async fn who_did_what_from_where_stands_in_the_audit_log() {
     let kept = Kept::start("json", |plan| {
         plan.server("trusted_proxies", "[\"127.0.0.1\"]")
