@@ -9,6 +9,7 @@ mod explain;
 mod key;
 mod log;
 mod manual;
+mod reload;
 mod rotate;
 mod serve;
 mod service;
@@ -75,6 +76,11 @@ enum Command {
         #[command(flatten)]
         explain: explain::Explain,
     },
+    /// Have the service's gateway read its configuration again, and wait for it.
+    ///
+    /// This is for the service's own `ExecReload=`: the two meet in the folder that `RUNTIME_DIRECTORY` names. The
+    /// exit status is 1 if the configuration was not applied, and each fault is told. Elsewhere send SIGHUP.
+    Reload,
     /// Run the gateway with a small closed site and a login page, all on this machine.
     ///
     /// It prints the addresses and what to click, and keeps nothing. Ctrl-C ends it.
@@ -141,6 +147,7 @@ impl Command {
             Self::Check { file, diff, explain } => {
                 check::run(&file.config, diff.as_deref(), &explain, &environment)
             }
+            Self::Reload => reload::run(&environment),
             Self::Demo(demo) => demo.run(environment),
             Self::Token(token) => token.run(&environment),
             Self::Session(session) => session.run(&environment),
