@@ -24,8 +24,9 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
             return Ok(ExitCode::FAILURE);
         }
     };
-    source.log.start(settings.log.format)?;
+    // Before there is a second thread, as that of the log.
     let inherited = service::inherited(&source.environment)?;
+    source.log.start(settings.log.format)?;
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;
