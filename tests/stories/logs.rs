@@ -323,7 +323,7 @@ async fn who_stops_reading_the_log_holds_up_nobody_and_is_told_what_is_missing()
     let upstream = FakeUpstream::start().await;
     let program = Program::start(&Plan::new(&upstream).starting_now()).await;
     let missing = || async { figure(&program.api().get("/metrics").await.text(), MESSAGES) };
-    let (api, login_page) = (program.api(), program.login_page());
+    let login_page = program.login_page();
     assert_eq!(missing().await, 0);
     program.leave_unread(true);
     let goes_on = async {
@@ -344,8 +344,7 @@ async fn who_stops_reading_the_log_holds_up_nobody_and_is_told_what_is_missing()
     assert_eq!(program.lines_with("lines are missing here").into_iter().map(told).sum::<u64>(), dropped);
     // Whoever never reads again does not keep it from ending.
     program.leave_unread(true);
-    for number in 0..500 {
-        api.get(&format!("/v1/users/{number}")).await;
+    for number in 0..1000 {
         login_page.token_for(&format!("{number}@example.com")).await;
     }
     program.signal("TERM");
