@@ -23,6 +23,7 @@ use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
 use crate::gateway::{Connection, Homeless, Office};
+use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
 use crate::server::{Answer, Chore, Crew, Door, Inherited, Work};
@@ -247,6 +248,10 @@ impl Answer for Office {
 
     fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
         self.incumbent().accept(peer, proxy, scheme)
+    }
+
+    fn misunderstood(&self, fault: FramingFault, connection: &Connection) {
+        self.incumbent().note_unreadable(fault, connection);
     }
 
     async fn answer(&self, request: &mut Request, connection: &Connection) -> Response {

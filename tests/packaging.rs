@@ -126,7 +126,7 @@ fn the_units_start_the_packaged_program_with_the_packaged_configuration() {
         service.lines().filter(|line| line.starts_with("Exec") || line.starts_with("EnvironmentFile"));
     let named: Vec<&str> =
         lines.flat_map(|line| line.split([' ', '=', '-', '\''])).filter(|w| w.contains("tollgate")).collect();
-    assert_eq!(named.iter().filter(|path| **path == "/usr/bin/tollgate").count(), 2, "{named:?}");
+    assert_eq!(named.iter().filter(|path| **path == "/usr/bin/tollgate").count(), 3, "{named:?}");
     for path in named.iter().filter(|word| word.starts_with('/')) {
         assert!(targets.contains(*path), "{path} is not in the package: {targets:?}");
     }

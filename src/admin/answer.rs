@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::operators::Operator;
 use super::sheet::Sheet;
-use super::{Scene, Visit, guard};
+use super::{Visit, guard};
 use crate::http::body::ReadFault;
 use crate::http::{Response, reply};
 use crate::store::Unavailable;
@@ -55,7 +55,7 @@ impl Trouble {
     }
 
     /// A page that says so.
-    pub(super) fn into_response(self, scene: &Scene) -> Response {
+    pub(super) fn into_response(self) -> Response {
         let (trouble, sheet) = match self {
             Self::Known(known) => {
                 let (trouble, sheet) = *known;
@@ -64,9 +64,9 @@ impl Trouble {
             trouble => (trouble, None),
         };
         let (status, title, text) = trouble.told();
-        let hosts = matches!(trouble, Self::ForeignHost).then(|| hosts(scene));
-        let html =
-            Told { sheet: sheet.unwrap_or_else(|| Sheet::of_nobody(title)), title, text, hosts }.render();
+        let is_here = !matches!(trouble, Self::ForeignHost);
+        let sheet = sheet.unwrap_or_else(|| Sheet::of_nobody(title));
+        let html = Told { sheet, title, text, is_here }.render();
         let response = guard::page(status, html.unwrap_or_default());
         match trouble {
             Self::Method(methods) => reply::allowing(response, methods),
@@ -83,7 +83,8 @@ impl Trouble {
                 "The admin page is not at this address",
                 "A name that could be anybody’s leads here. That is how other sites would get at this page from \
                  your browser, so it is shown only under addresses, localhost, the names in the listener’s \
-                 certificate, and those in hosts under [control]."
+                 certificate, and those in hosts under [control]. Ask for it at one of these; if this name is \
+                 yours, add it to hosts in the configuration."
                     .to_owned(),
             ),
             Self::Foreign => (
@@ -141,18 +142,14 @@ impl Trouble {
     }
 }
 
-/// Where the admin page is to be found instead.
-fn hosts(scene: &Scene) -> Vec<String> {
-    scene.hosts.iter().map(ToString::to_string).collect()
-}
-
 #[derive(Template)]
 #[template(path = "admin/trouble.html")]
 struct Told {
     sheet: Sheet,
     title: &'static str,
     text: String,
-    hosts: Option<Vec<String>>,
+    /// Whether the admin page is to be found at this address. Where it is instead a stranger is not told.
+    is_here: bool,
 }
 
 /// Sends the browser to another page.

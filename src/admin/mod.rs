@@ -170,7 +170,7 @@ impl Admin {
             Some(origin) => self.answer(scene, request, (client, request_id), &origin).await,
             None => Err(Trouble::ForeignHost),
         };
-        let mut response = guard::dress(answered.unwrap_or_else(|trouble| trouble.into_response(scene)));
+        let mut response = guard::dress(answered.unwrap_or_else(Trouble::into_response));
         if is_head {
             *response.body_mut() = crate::http::body::Body::empty();
         }

@@ -18,6 +18,7 @@ use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Scheme;
 use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::{Client, Peer};
+use crate::http::h1::FramingFault;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
 use crate::http::{Request, Response, reply};
@@ -179,6 +180,12 @@ impl Answer for ControlSurface {
     // Nobody is introduced here: that is for the public listeners.
     fn connect(&self, peer: SocketAddr, _: Option<IpAddr>, scheme: Scheme) -> Peer {
         Peer::new(peer, scheme, &self.in_force().trusted_proxies)
+    }
+
+    fn misunderstood(&self, fault: FramingFault, peer: &Peer) {
+        if let Some(log) = &self.in_force().log {
+            log.note_unreadable(peer.address, fault, self.clock.now());
+        }
     }
 
     async fn answer(&self, request: &mut Request, peer: &Peer) -> Response {

@@ -216,7 +216,7 @@ fn fronts(sites: &[Arc<Site>], before: Option<&Generation>) -> io::Result<HashMa
     let before = |site: &Site| before.and_then(|before| before.shared.fronts.get(&site.name));
     let known = |site: &Site| before(site).filter(|front| Fleet::is_shared_by(&front.site, site));
     let new: Vec<_> = sites.iter().filter(|site| known(site).is_none()).cloned().collect();
-    let fleets = Fleet::prepare(&new)?;
+    let fleets = Fleet::prepare(&new, |site| before(site).map(|front| front.fleet()))?;
     let fronts = sites.iter().filter_map(|site| {
         let same = before(site).filter(|front| Arc::ptr_eq(&front.site, site));
         let front = if let Some(front) = same {

@@ -2,10 +2,12 @@
 //!
 //! Never logged: tokens, cookies, keys, signatures, queries, bodies, headers.
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
+use crate::journal::Messages;
 
 /// Under which the options of the log stand in the help of each command.
 pub(super) const HEADING: &str = "Log";
@@ -45,12 +47,14 @@ impl Manner {
         }
     }
 
-    /// Starts logging.
-    pub(super) fn start(&self, configured: Option<LogFormat>) {
+    /// Starts logging. Nobody waits for who reads it: at the end of the program
+    /// [`close_messages`](crate::journal::close_messages) does.
+    pub(super) fn start(&self, configured: Option<LogFormat>) -> anyhow::Result<()> {
+        let messages = Messages::start().context("cannot begin to log")?;
         let lines = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(&self.filter))
             .with_ansi(self.colours)
-            .with_writer(std::io::stderr);
+            .with_writer(messages);
         // A second subscriber in one process cannot be: the first goes on then.
         let _first_wins = match self.format(configured) {
             LogFormat::Json => {
@@ -58,5 +62,6 @@ impl Manner {
             }
             LogFormat::Text => lines.try_init(),
         };
+        Ok(())
     }
 }

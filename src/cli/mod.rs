@@ -9,6 +9,7 @@ mod explain;
 mod key;
 mod log;
 mod manual;
+mod reload;
 mod rotate;
 mod serve;
 mod service;
@@ -26,6 +27,7 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Environment;
+use crate::journal;
 
 /// Exit status for a command line that makes no sense (`EX_USAGE` of BSD's sysexits).
 const USAGE: u8 = 64;
@@ -74,6 +76,11 @@ enum Command {
         #[command(flatten)]
         explain: explain::Explain,
     },
+    /// Have the service's gateway read its configuration again, and wait for it.
+    ///
+    /// This is for the service's own `ExecReload=`: the two meet in the folder that `RUNTIME_DIRECTORY` names. The
+    /// exit status is 1 if the configuration was not applied, and each fault is told. Elsewhere send SIGHUP.
+    Reload,
     /// Run the gateway with a small closed site and a login page, all on this machine.
     ///
     /// It prints the addresses and what to click, and keeps nothing. Ctrl-C ends it.
@@ -123,24 +130,34 @@ pub fn run() -> ExitCode {
         filter: cli.log,
         colours: !plain && io::stderr().is_terminal(),
     };
-    // What the gateway is to do with its log it says itself.
-    if !matches!(cli.command, Command::Serve(_)) {
-        log.start(None);
-    }
-    status(match cli.command {
-        Command::Serve(file) => serve::run(&file.config, environment, log),
-        Command::Check { file, diff, explain } => {
-            check::run(&file.config, diff.as_deref(), &explain, &environment)
+    let outcome = cli.command.run(log, environment);
+    // What went wrong stands behind what was logged before.
+    journal::close_messages();
+    status(outcome)
+}
+
+impl Command {
+    fn run(self, log: log::Manner, environment: Environment) -> anyhow::Result<ExitCode> {
+        // What the gateway is to do with its log it says itself.
+        if !matches!(self, Self::Serve(_)) {
+            log.start(None)?;
         }
-        Command::Demo(demo) => demo.run(environment),
-        Command::Token(token) => token.run(&environment),
-        Command::Session(session) => session.run(&environment),
-        Command::User(user) => user.run(&environment),
-        Command::Store(store) => store.run(&environment),
-        Command::Key(key) => key.run(&environment),
-        Command::Completions(completions) => completions.run(Cli::command()),
-        Command::Man(manual) => manual.run(Cli::command()),
-    })
+        match self {
+            Self::Serve(file) => serve::run(&file.config, environment, log),
+            Self::Check { file, diff, explain } => {
+                check::run(&file.config, diff.as_deref(), &explain, &environment)
+            }
+            Self::Reload => reload::run(&environment),
+            Self::Demo(demo) => demo.run(environment),
+            Self::Token(token) => token.run(&environment),
+            Self::Session(session) => session.run(&environment),
+            Self::User(user) => user.run(&environment),
+            Self::Store(store) => store.run(&environment),
+            Self::Key(key) => key.run(&environment),
+            Self::Completions(completions) => completions.run(Cli::command()),
+            Self::Man(manual) => manual.run(Cli::command()),
+        }
+    }
 }
 
 /// The exit status for what became of a command; what went wrong goes to stderr.

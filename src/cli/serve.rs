@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::log::Manner;
+use super::reload::{Desk, Outcome};
 use super::source::{LOOK_EVERY, Source};
 use super::{check, service};
 use crate::app::{self, Ambient, Running};
@@ -23,11 +24,13 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
             return Ok(ExitCode::FAILURE);
         }
     };
-    source.log.start(settings.log.format);
+    // Before there is a second thread, as that of the log.
     let inherited = service::inherited(&source.environment)?;
+    source.log.start(settings.log.format)?;
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        let desk = Desk::open(&source.environment);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut running = app::start_on(settings, Ambient::system(), inherited).await?;
@@ -37,10 +40,11 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
             tokio::select! {
                 () = signals.next() => break,
                 _ = reload.recv() => {
-                    running.reopen_logs();
-                    running.reload_certificates();
-                    source.speak_up();
-                    source.apply(&mut running).await;
+                    reread(&mut source, &mut running).await;
+                }
+                asker = desk.next() => {
+                    let outcome = reread(&mut source, &mut running).await;
+                    asker.tell(&outcome).await;
                 }
                 _ = looks.tick() => {
                     if source.is_to_be_read() {
@@ -62,6 +66,14 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
             }
         }
     })
+}
+
+/// Reads everything again, as somebody asks for it.
+async fn reread(source: &mut Source, running: &mut Running) -> Outcome {
+    running.reopen_logs();
+    running.reload_certificates();
+    source.speak_up();
+    source.apply(running).await
 }
 
 pub(super) fn announce(running: &Running) {

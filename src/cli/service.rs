@@ -35,6 +35,13 @@ pub(super) fn say_stopping() {
     say(NotifyState::Stopping);
 }
 
+/// What is wrong with the configuration as it is now, if anything is: it is shown beside the state of the
+/// service.
+pub(super) fn say_trouble(fault: Option<&str>) {
+    let shown = fault.map(|fault| format!("The configuration was not applied: {fault}"));
+    say(NotifyState::Status(&shown.unwrap_or_default()));
+}
+
 fn say(state: NotifyState<'_>) {
     // Where there is a manager that does not listen, the program runs all the same.
     if let Err(error) = sd_notify::notify(&[state]) {

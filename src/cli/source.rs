@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::log::Manner;
-use super::{check, serve};
+use super::reload::Outcome;
+use super::{check, serve, service};
 use crate::app::Running;
 use crate::config::{Environment, Faults, Settings};
 
@@ -68,40 +69,48 @@ impl Source {
 
     /// Reads the file and has it applied. If that cannot be, the log says why, and what is in force stays
     /// so.
-    pub(super) async fn apply(&mut self, running: &mut Running) {
+    pub(super) async fn apply(&mut self, running: &mut Running) -> Outcome {
         let before = print(&self.path);
         let settings = match self.read() {
             // It is written to just now: it is read when that is over.
-            _ if print(&self.path) != before => return,
+            _ if print(&self.path) != before => {
+                return Outcome::refused("the file is being written: it is read when that is over");
+            }
             Ok(Ok(settings)) => settings,
-            Ok(Err(faults)) => return self.refuse(running, before, faults.to_string().lines()),
-            Err(error) => return self.refuse(running, before, [format!("{error:#}").as_str()]),
+            Ok(Err(faults)) => {
+                let faults = faults.to_string();
+                return self.refuse(running, before, faults.lines().map(str::to_owned).collect());
+            }
+            Err(error) => return self.refuse(running, before, vec![format!("{error:#}")]),
         };
         if let Err(error) = running.reload(settings).await {
-            return self.refuse(running, before, [error.to_string().as_str()]);
+            return self.refuse(running, before, vec![error.to_string()]);
         }
+        service::say_trouble(None);
         (self.read, self.complaint) = (before, None);
         tracing::info!(target: "tollgate::config", file = %self.path.display(), "the configuration was applied");
         serve::announce(running);
+        Outcome::Applied
     }
 
-    fn refuse<'a>(&mut self, running: &Running, read: Print, faults: impl IntoIterator<Item = &'a str>) {
+    fn refuse(&mut self, running: &Running, read: Print, faults: Vec<String>) -> Outcome {
         let is_the_same = std::mem::replace(&mut self.read, read) == read;
         self.looks = 0;
-        let faults: Vec<&str> = faults.into_iter().collect();
         let complaint = faults.join("\n");
         if is_the_same && self.complaint.as_ref() == Some(&complaint) {
-            return;
+            return Outcome::Refused(faults);
         }
         self.complaint = Some(complaint);
-        running.note_refused(faults.iter().copied());
-        for fault in faults {
+        service::say_trouble(faults.first().map(String::as_str));
+        running.note_refused(faults.iter().map(String::as_str));
+        for fault in &faults {
             tracing::error!(target: "tollgate::config", fault);
         }
         tracing::error!(
             target: "tollgate::config", file = %self.path.display(),
             "the configuration was not applied: what was in force before stays so"
         );
+        Outcome::Refused(faults)
     }
 }
 

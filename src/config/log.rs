@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::document::Read;
+use super::same_file::is_same_file;
 use super::section::Section;
 
 /// `[log]`.
@@ -80,7 +81,7 @@ pub(super) fn read(mut section: Section<'_>) -> Read<LogSettings> {
         ));
     }
     if let (Ok(Some(access)), Ok(Some(audit))) = (&access_file, &audit_file)
-        && access == audit
+        && is_same_file(access, audit)
     {
         return Err(audit_place.fault(
             "is the access_file too",

@@ -30,6 +30,7 @@ mod requirement;
 mod rewrite;
 mod rotation;
 mod route;
+mod same_file;
 mod secret_file;
 mod section;
 mod server;

@@ -27,6 +27,7 @@ mod reserved;
 mod revocation;
 mod signed_login;
 mod told;
+mod unreadable;
 mod upgrade;
 mod validation;
 mod visit;

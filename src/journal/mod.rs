@@ -1,14 +1,16 @@
 //! Logs that are kept: lines in files of their own, or on stderr, written by threads of their own.
 //!
-//! Nobody who serves visitors waits for a disk. Lines go by a bounded queue to the one thread that writes
+//! Nobody who serves visitors waits for a disk, or for who reads on stderr. Lines go by a bounded queue to the one thread that writes
 //! to a place ([`Outlet`]); a worker gathers those of its requests on a [`Sheet`] and hands it in whole, a
 //! few times a second, so that a request takes no lock and wakes nobody. What cannot be written is counted.
 
 mod follow;
+mod messages;
 mod outlet;
 mod sheet;
 mod writer;
 
+pub use messages::{Messages, close_messages};
 pub use outlet::{Destination, Full, Kept, Outlet};
 pub use sheet::Sheet;
 
@@ -84,19 +86,23 @@ impl Journal {
 
 impl Source for Journal {
     fn write(&self, page: &mut Page, _now: Timestamp) {
-        let help = "Lines that were written to the access log, and to an audit log that is kept apart.";
+        let help = "Lines that were written to the access log, to an audit log that is kept apart, and of all else that is said on stderr (messages).";
         page.begin("tollgate_log_lines_total", Kind::Counter, help);
-        let logs = [(Kept::Access, &self.access), (Kept::Audit, &self.audit)];
+        let logs = [
+            (Kept::Access, self.access.as_deref()),
+            (Kept::Audit, self.audit.as_deref()),
+            (Kept::Messages, messages::outlet()),
+        ];
         for (kept, outlet) in logs {
-            let written = outlet.as_ref().map_or(0, |outlet| outlet.counts().written.value());
+            let written = outlet.map_or(0, |outlet| outlet.counts().written.value());
             page.figure(&[("log", kept.as_str())], written);
         }
         let help =
-            "Lines that were not: of the access log they are lost, of the audit log they are on stderr.";
+            "Lines that were not: those of the audit log are among the messages then, all others are lost.";
         page.begin("tollgate_log_lines_dropped_total", Kind::Counter, help);
         for (kept, outlet) in logs {
             for reason in Loss::ALL {
-                let count = outlet.as_ref().map_or(0, |outlet| outlet.counts().dropped(reason).value());
+                let count = outlet.map_or(0, |outlet| outlet.counts().dropped(reason).value());
                 page.figure(&[("log", kept.as_str()), ("reason", reason.as_str())], count);
             }
         }

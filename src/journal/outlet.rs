@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub enum Kept {
     Access,
     /// A line for whatever changes who is let in. One that cannot be written goes to stderr.
     Audit,
+    /// Whatever else the program says. What cannot be written is lost.
+    Messages,
 }
 
 impl Kept {
@@ -35,6 +37,7 @@ impl Kept {
         match self {
             Self::Access => "access",
             Self::Audit => "audit",
+            Self::Messages => "messages",
         }
     }
 }
@@ -157,7 +160,16 @@ impl Outlet {
 }
 
 fn work(mut writer: Writer, jobs: &Receiver<Job>) {
-    while let Ok(job) = jobs.recv() {
+    loop {
+        let job = match jobs.try_recv() {
+            Ok(job) => Ok(job),
+            Err(TryRecvError::Empty) => {
+                writer.catch_up();
+                jobs.recv()
+            }
+            Err(TryRecvError::Disconnected) => return,
+        };
+        let Ok(job) = job else { return };
         match job {
             Job::Lines(lines, count) => writer.write(&lines, count),
             Job::Look => writer.look(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::follow::Followed;
+use super::messages;
 use super::outlet::{Counts, Destination, Kept};
 
 /// An open destination.
@@ -46,6 +47,8 @@ pub(super) struct Writer {
     trouble: Option<u64>,
     /// Whether the file could not be followed to its name, and that was said.
     is_astray: bool,
+    /// How many lines did not come through the queue, as far as that was said.
+    missed: u64,
 }
 
 impl Writer {
@@ -53,7 +56,7 @@ impl Writer {
         let is_torn = matches!(&place, Place::File(followed) if followed.is_torn());
         // Nothing is to be taken for the rest of a line whose rest is lost.
         let cut = is_torn.then(|| Cut { line: b"\n".to_vec(), there: 0 });
-        Self { place, kept, counts, is_to_reopen, cut, trouble: None, is_astray: false }
+        Self { place, kept, counts, is_to_reopen, cut, trouble: None, is_astray: false, missed: 0 }
     }
 
     /// Follows the file to its name.
@@ -99,8 +102,8 @@ impl Writer {
                 self.counts.unwritable.add(lost);
                 self.say_trouble(lost, &error);
                 if self.kept == Kept::Audit {
-                    // So that it is somewhere. Where stderr leads nowhere either, nobody can help.
-                    let _nowhere_left = io::stderr().lock().write_all(with_cut);
+                    // So that it is somewhere.
+                    messages::say(with_cut);
                 }
             }
         }
@@ -148,6 +151,16 @@ impl Writer {
         rest.get(end..).unwrap_or_default()
     }
 
+    /// Nothing waits to be written any more. Where messages are missing, it is said how many: nobody is to take
+    /// for silence what is none.
+    pub(super) fn catch_up(&mut self) {
+        let missed = self.counts.too_many.value();
+        let missing = missed.saturating_sub(std::mem::replace(&mut self.missed, missed));
+        if missing > 0 && self.kept == Kept::Messages {
+            tracing::warn!(target: "tollgate::log", missing, "lines are missing here: more came than was read");
+        }
+    }
+
     fn say_trouble(&mut self, lost: u64, error: &io::Error) {
         let is_news = self.trouble.is_none();
         *self.trouble.get_or_insert(0) += lost;
@@ -155,6 +168,8 @@ impl Writer {
             let fate = match self.kept {
                 Kept::Access => "its lines are lost until it can be written again",
                 Kept::Audit => "its lines follow here until it can be written again",
+                // There is nowhere to say so.
+                Kept::Messages => return,
             };
             tracing::error!(target: "tollgate::log", log = self.kept.as_str(), %error, "a log cannot be written: {fate}");
         }

@@ -398,6 +398,14 @@ impl Backend {
     }
 }
 
+impl Drop for Backend {
+    /// What is counted here goes on with somebody else, and nothing waits or is under way any more.
+    fn drop(&mut self) {
+        self.tally.idle.set(0);
+        self.tally.in_flight.set(0);
+    }
+}
+
 /// Whether an idle connection is still good. A task that has used up its turn would see nothing of
 /// what is there to be read, and take it for the answer to its own request.
 pub(super) fn is_good(link: &mut Link) -> bool {

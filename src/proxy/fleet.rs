@@ -1,5 +1,5 @@
-//! A site's upstreams as the whole process knows them: made once at the start, shared by all
-//! workers.
+//! A site's upstreams as the whole process knows them: made once for each change of the settings, shared by
+//! all workers.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use super::figures::Tally;
 use super::standing::{Standing, UpstreamState};
 use super::tls::{Tls, Trust};
-use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme};
+use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme, UpstreamTls};
 use crate::domain::host::{HostPattern, Origin};
 use crate::domain::site::SiteName;
 use crate::metrics::Muster;
@@ -24,6 +24,7 @@ pub struct Fleet {
     pub(super) members: Vec<Arc<Member>>,
     pub(super) connect_timeout: Duration,
     pub(super) speaks_http2: bool,
+    tls: UpstreamTls,
     pub(super) health: Option<HealthCheck>,
     /// The Host of health checks, if it is not the upstream's own: visitors' requests have it too.
     pub(super) check_host: Option<HeaderValue>,
@@ -41,15 +42,22 @@ pub(super) struct Member {
     pub(super) host: HeaderValue,
     pub(super) standing: Standing,
     /// What the workers count of it.
-    pub(super) tallies: Muster<Tally>,
+    pub(super) tallies: Arc<Muster<Tally>>,
 }
 
 impl Fleet {
-    /// The fleets of all `sites`.
-    pub fn prepare(sites: &[Arc<Site>]) -> io::Result<HashMap<SiteName, Arc<Self>>> {
+    /// The fleets of all `sites`, in the place of those that a site had `before`: what is known of an upstream
+    /// that stays is not forgotten because of another one.
+    pub fn prepare<'a>(
+        sites: &[Arc<Site>],
+        before: impl Fn(&Site) -> Option<&'a Arc<Self>>,
+    ) -> io::Result<HashMap<SiteName, Arc<Self>>> {
         let mut trust = Trust::default();
-        let fleet = |site: &Arc<Site>| Ok((site.name.clone(), Arc::new(Self::of(site, &mut trust)?)));
-        sites.iter().map(fleet).collect()
+        let mut fleet = |site: &Arc<Site>| {
+            let fleet = Self::of(site, before(site).map(Arc::as_ref), &mut trust)?;
+            Ok((site.name.clone(), Arc::new(fleet)))
+        };
+        sites.iter().map(&mut fleet).collect()
     }
 
     /// Whether requests are written to it line by line, in HTTP/1.1.
@@ -57,20 +65,35 @@ impl Fleet {
         !self.speaks_http2
     }
 
-    fn of(site: &Site, trust: &mut Trust) -> io::Result<Self> {
+    fn of(site: &Site, before: Option<&Self>, trust: &mut Trust) -> io::Result<Self> {
         let upstreams = &site.upstreams;
         let has_https = upstreams.all.iter().any(|upstream| upstream.scheme == UpstreamScheme::Https);
         let config = has_https.then(|| trust.client_config(&upstreams.tls)).transpose()?;
-        let member = |upstream| {
+        let check_host = visited_host(site);
+        // How it is doing was found out in a certain way.
+        let is_reached_alike = before.is_some_and(|before| {
+            (&before.tls, &before.health, &before.check_host)
+                == (&upstreams.tls, &upstreams.health, &check_host)
+        });
+        let member = |upstream: &Upstream| {
             let unfit = || io::Error::other(format!("{upstream} is no upstream"));
-            Member::new(upstream, site, config.as_ref()).map(Arc::new).ok_or_else(unfit)
+            let known = before.and_then(|before| before.members.iter().find(|old| old.upstream == *upstream));
+            match known {
+                Some(known) if is_reached_alike => Ok(Arc::clone(known)),
+                _ => {
+                    let tallies = known.map(|known| Arc::clone(&known.tallies)).unwrap_or_default();
+                    let member = Member::new(upstream, site, config.as_ref(), tallies);
+                    member.map(Arc::new).ok_or_else(unfit)
+                }
+            }
         };
         Ok(Self {
             members: upstreams.all.iter().map(member).collect::<Result<_, _>>()?,
             connect_timeout: upstreams.connect_timeout,
             speaks_http2: upstreams.speak_http2(),
+            tls: upstreams.tls.clone(),
             health: upstreams.health.clone(),
-            check_host: visited_host(site),
+            check_host,
         })
     }
 
@@ -100,7 +123,12 @@ fn visited_host(site: &Site) -> Option<HeaderValue> {
 
 impl Member {
     /// `None` if the configuration should never have let it pass.
-    fn new(upstream: &Upstream, site: &Site, config: Option<&Arc<ClientConfig>>) -> Option<Self> {
+    fn new(
+        upstream: &Upstream,
+        site: &Site,
+        config: Option<&Arc<ClientConfig>>,
+        tallies: Arc<Muster<Tally>>,
+    ) -> Option<Self> {
         let (scheme, tls) = match upstream.scheme {
             UpstreamScheme::Http | UpstreamScheme::H2c => (Scheme::HTTP, None),
             UpstreamScheme::Https => (Scheme::HTTPS, Some(Tls::new(config?, upstream, &site.upstreams.tls)?)),
@@ -113,7 +141,7 @@ impl Member {
             authority: upstream.authority.parse().ok()?,
             host: HeaderValue::from_str(&upstream.authority).ok()?,
             standing: Standing::new(site.name.as_str(), &upstream.to_string()),
-            tallies: Muster::default(),
+            tallies,
         })
     }
 }

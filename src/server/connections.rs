@@ -18,6 +18,7 @@ use super::shortage::Shortage;
 use super::traffic::{Place, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
+use crate::http::h1::FramingFault;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 
@@ -43,6 +44,9 @@ pub trait Answer {
 
     /// The time.
     fn now(&self) -> Timestamp;
+
+    /// A head on a connection was refused unread, for this reason, and the connection ends.
+    fn misunderstood(&self, fault: FramingFault, connection: &Self::Connection);
 
     /// Answers one request on a connection. It is lent, as moving one about costs as much as reading it;
     /// its body is taken by whoever reads it.

@@ -53,14 +53,14 @@ pub struct EventSums {
 }
 
 /// How often what happened. Events are rare beside requests.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Figures {
     by_site: BTreeMap<SiteName, SiteFigures>,
     users_created: u64,
     wrong_keys: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct SiteFigures {
     issued: u64,
     redeemed: u64,
@@ -187,7 +187,8 @@ impl Chronicle {
         page: &mut Page,
         sites: impl Iterator<Item = &'a SiteName> + Clone,
     ) {
-        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        // Logins wait for a copy, and not for a page.
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let nothing = SiteFigures::default();
         let of = |site: &SiteName| figures.by_site.get(site).unwrap_or(&nothing);
         let mut counted = |name, help, figure: fn(&SiteFigures) -> u64| {

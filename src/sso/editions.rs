@@ -17,7 +17,7 @@ use super::sites::Sites;
 use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
-use crate::domain::session::{End, LiveSession};
+use crate::domain::session::{End, LiveSession, SessionId};
 use crate::domain::site::SiteName;
 use crate::store::{SessionFilter, StoreResult, live_session};
 
@@ -102,11 +102,11 @@ impl Sso {
     /// what it is now. It goes on until it is done, and may go on beside another of its kind.
     pub async fn follow_up(self: Arc<Self>, consequences: Consequences) {
         let Consequences { added, removed, retold } = consequences;
-        let since = self.now();
-        while !added.is_empty() && self.stores.sessions.look_for(added.clone()).await.is_err() {
-            tokio::time::sleep(RETRY).await;
+        // First of all: a site that is gone may be back before the store can be written.
+        if !removed.is_empty() {
+            self.end_all_of(removed).await;
         }
-        while !removed.is_empty() && self.end_all_of(&removed, since).await.is_err() {
+        while !added.is_empty() && self.stores.sessions.look_for(added.clone()).await.is_err() {
             tokio::time::sleep(RETRY).await;
         }
         while !retold.is_empty() && self.retell(&retold).await.is_err() {
@@ -114,28 +114,59 @@ impl Sso {
         }
     }
 
-    /// Ends the sessions of sites that were removed at `since`, or took another cookie then. What began there
-    /// since then is no matter of this: a site may have come back.
-    async fn end_all_of(&self, sites: &[SiteName], since: Timestamp) -> StoreResult<()> {
-        let filter = SessionFilter { email_key: None, sites: Some(sites.to_vec()) };
+    /// Ends the sessions of sites that were removed now, or took another cookie. What begins there later is no
+    /// matter of this: a site may come back.
+    async fn end_all_of(&self, sites: Vec<SiteName>) {
+        let since = self.now();
+        let filter = SessionFilter { email_key: None, sites: Some(sites) };
         self.withdrawals.note(filter.clone());
-        self.stores.tokens.revoke(filter.clone()).await?;
+        let mut condemned = Vec::new();
+        while self.condemn(&filter, since, &mut condemned).await.is_err() {
+            tokio::time::sleep(RETRY).await;
+        }
+        while self.execute(&filter, &mut condemned).await.is_err() {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Has the sessions that `filter` means and that began until then open nothing any more, whether the store
+    /// can write that down or not, and adds their names to those who are `condemned`.
+    async fn condemn(
+        &self,
+        filter: &SessionFilter,
+        since: Timestamp,
+        condemned: &mut Vec<SessionId>,
+    ) -> StoreResult<()> {
         let mut after = None;
         loop {
             let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
-            let old = page.entries.iter().filter(|live| live.session.created_at() <= since);
-            let ends = old.map(|live| self.stores.sessions.remove_by_id(live.session.id, End::Revoked));
-            for ended in join_all(ends).await {
-                if let Some(live) = ended? {
-                    let (site, session) = (&live.session.site, live.session.id);
-                    self.note(Event::SessionEnded { site, session, end: End::Revoked }, &Cause::GATEWAY);
-                }
+            for live in page.entries.iter().filter(|live| live.session.created_at() <= since) {
+                live.end(End::Revoked);
+                condemned.push(live.session.id);
             }
             after = page.next;
             if after.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    /// Ends those who are `condemned` in the store, and the tokens for more of them.
+    async fn execute(&self, filter: &SessionFilter, condemned: &mut Vec<SessionId>) -> StoreResult<()> {
+        self.stores.tokens.revoke(filter.clone()).await?;
+        while !condemned.is_empty() {
+            let rest = condemned.len().saturating_sub(BATCH);
+            let ends = condemned.iter().skip(rest);
+            let ends = ends.map(|id| self.stores.sessions.remove_by_id(*id, End::Revoked));
+            let ends = join_all(ends).await;
+            for live in ends.iter().flatten().flatten() {
+                let (site, session) = (&live.session.site, live.session.id);
+                self.note(Event::SessionEnded { site, session, end: End::Revoked }, &Cause::GATEWAY);
+            }
+            ends.into_iter().collect::<StoreResult<Vec<_>>>()?;
+            condemned.truncate(rest);
+        }
+        Ok(())
     }
 
     /// Makes the headers of all sessions of these sites anew, and who may reach a back end no more does

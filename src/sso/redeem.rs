@@ -60,6 +60,20 @@ pub enum RedeemError {
     Unavailable(#[from] Unavailable),
 }
 
+/// What a good token leads to.
+enum Begun {
+    /// A session that has just begun.
+    Now {
+        redeemed: Redeemed,
+        /// The session of another site that hands its visitor on.
+        source: Option<SessionId>,
+        /// How much had been withdrawn before the token was taken.
+        withdrawn: u64,
+    },
+    /// One that goes on: the token was taken a moment ago.
+    Before(Redeemed),
+}
+
 /// How long a browser that comes twice at the same time waits for what its first request opens.
 const SESSION_MAY_BE_UNDER_WAY: [Duration; 4] =
     [Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(300), Duration::ZERO];
@@ -72,16 +86,17 @@ impl Sso {
     pub async fn redeem(self: &Arc<Self>, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let sso = Arc::clone(self);
         let redemption = tokio::spawn(async move {
-            let redeemed = sso.redeem_attached(&attempt).await;
-            if let Err(RedeemError::Refused(refusal)) = redeemed {
+            let begun = sso.begin(&attempt).await;
+            if let Err(RedeemError::Refused(refusal)) = begun {
                 sso.note(Event::TokenRefused { site: &attempt.site.name, refusal }, &attempt.cause);
             }
-            redeemed
+            sso.confirm(begun?, &attempt).await
         });
         redemption.await.map_err(|_| Unavailable)?
     }
 
-    async fn redeem_attached(&self, attempt: &Redemption) -> Result<Redeemed, RedeemError> {
+    /// Takes the token and begins a session, if it is good.
+    async fn begin(&self, attempt: &Redemption) -> Result<Begun, RedeemError> {
         let site = &attempt.site;
         let now = self.now();
         let withdrawn = self.withdrawals.count();
@@ -95,7 +110,7 @@ impl Sso {
         };
         let grant = match self.stores.tokens.take(attempt.token.hash(), claim, now).await?? {
             Taken::Now(grant) => grant,
-            Taken::Before(earlier) => return self.redeemed_before(attempt, earlier).await,
+            Taken::Before(earlier) => return self.redeemed_before(attempt, earlier).await.map(Begun::Before),
         };
         let source = match grant.source {
             Some(id) => Some(self.source_of_token(id).await?),
@@ -142,18 +157,30 @@ impl Sso {
         for (id, end) in ended {
             self.note(Event::SessionEnded { site: &site.name, session: id, end }, &attempt.cause);
         }
-        if self.withdrawals.meant(&live.session.identity, &site.name, withdrawn) {
-            self.revoke_session(live.session.id, &attempt.cause.left_to_gateway()).await?;
-            return Err(Refusal::Revoked.into());
-        }
-        self.confirm_source(&live, grant.source, &attempt.cause).await?;
-        self.confirm_rights(&live, &attempt.cause).await?;
+        // Whatever becomes of it, it is there: should it end at once, that is its end.
         let (site, session, user) = (&site.name, live.session.id, live.session.identity.user);
         self.note(Event::TokenRedeemed { site, session, user }, &attempt.cause);
         self.note(Event::SessionStarted { site, session, user }, &attempt.cause);
         // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
         let was_asked_for = grant.state.is_some() && grant.source.is_none();
-        Ok(Redeemed { key, live, return_url: grant.return_url, was_asked_for })
+        let redeemed = Redeemed { key, live, return_url: grant.return_url, was_asked_for };
+        Ok(Begun::Now { redeemed, source: grant.source, withdrawn })
+    }
+
+    /// Ends what has just begun if it was withdrawn meanwhile.
+    async fn confirm(&self, begun: Begun, attempt: &Redemption) -> Result<Redeemed, RedeemError> {
+        let (redeemed, source, withdrawn) = match begun {
+            Begun::Before(redeemed) => return Ok(redeemed),
+            Begun::Now { redeemed, source, withdrawn } => (redeemed, source, withdrawn),
+        };
+        let live = &redeemed.live;
+        if self.withdrawals.meant(&live.session.identity, &attempt.site.name, withdrawn) {
+            self.revoke_session(live.session.id, &attempt.cause.left_to_gateway()).await?;
+            return Err(Refusal::Revoked.into());
+        }
+        self.confirm_source(live, source, &attempt.cause).await?;
+        self.confirm_rights(live, &attempt.cause).await?;
+        Ok(redeemed)
     }
 
     /// What a browser gets that has taken the token a moment ago, and whose answer may have been

@@ -13,7 +13,7 @@ use super::otlp::{CLIENT, ERROR, KeyValue, SERVER, Span, Status};
 use crate::domain::clock::Moment;
 use crate::domain::host::Scheme;
 use crate::domain::site::SiteName;
-use crate::http::access_log::Head;
+use crate::http::access_log::{Head, discreet};
 
 /// A request that is over, and is recorded.
 pub struct Finished {
@@ -55,7 +55,7 @@ const MOST_PATH: usize = 1024;
 impl Gist {
     /// Copies what there is to tell of `head`, for the site that it is for if it is for one.
     pub fn of(head: &Head, site: Option<&SiteName>) -> Self {
-        let path = head.uri.path();
+        let path = discreet(head.uri.path());
         // Of a host that is no site's nobody needs to know: anybody could make any number up.
         let host = head.host.as_ref().filter(|_| site.is_some());
         Self {

@@ -8,4 +8,5 @@ mod commands;
 mod links;
 mod page;
 mod script;
+mod servers;
 mod stage;

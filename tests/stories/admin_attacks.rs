@@ -293,6 +293,8 @@ async fn a_name_that_leads_here_all_of_a_sudden_gets_nothing() {
             let answer = ask(host.clone()).await;
             assert_eq!(answer.status, 421, "{host}");
             assert!(!answer.text().contains("Signed in"), "{host}");
+            let names = answer.text().replace("x.gate.example.com", "").contains("gate.example.com");
+            assert!(!names, "a stranger learns no names: {}", answer.text());
         }
     }
     for host in ["localhost", "LOCALHOST", "127.0.0.1", "[::1]", "gate.example.com"] {

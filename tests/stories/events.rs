@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{FakeUpstream, HANG, MASTER_KEY, Plan, SITE, SitePlan, TestGateway, Visitor};
+use crate::outage::Frail;
+use crate::support::{FakeUpstream, HANG, MASTER_KEY, Plan, SITE, SitePlan, TestGateway, Visitor, settle};
 
 /// A key that comes when all places are taken.
 const LAST: &str = "comes-too-late-0123456789abcdefghijk";
@@ -105,6 +106,38 @@ async fn who_listens_hears_of_a_login_from_the_token_to_the_end() {
     for secret in [&token, &cookie, "jane@example.com", MASTER_KEY, "no-key-that"] {
         assert!(!all.contains(secret), "{secret} in {all}");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_withdrawn_while_it_begins_has_a_beginning_and_an_end() {
+    let upstream = FakeUpstream::start().await;
+    let (frail, stores) = Frail::stores();
+    let gateway = Plan::new(&upstream).start_over(stores).await;
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    let mut listener = Listener::of(&gateway, MASTER_KEY, "").await;
+    let nothing_begins = frail.beginning.write().await;
+    let mut jane = Visitor::at(&gateway);
+    let redeeming = tokio::spawn(async move { jane.get(&format!("{SITE}/?sso={token}")).await });
+    settle().await;
+    gateway.api().delete("/v1/sessions?email=jane@example.com").await;
+    drop(nothing_begins);
+    let answer = redeeming.await.unwrap();
+    assert!(answer.location().contains("error=token_invalid"), "{answer:?}");
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        heard.push(listener.event().await);
+    }
+    let told: Vec<_> = heard.iter().map(|event| json!([event["event"], event["actor"]])).collect();
+    assert_eq!(
+        told,
+        [
+            json!(["token_redeemed", "visitor"]),
+            json!(["session_started", "visitor"]),
+            json!(["session_ended", "gateway"])
+        ]
+    );
+    assert!(heard.iter().all(|event| event["session"] == heard[0]["session"]), "{heard:?}");
+    assert_eq!(heard[2]["reason"], "revoked");
 }
 
 #[tokio::test]

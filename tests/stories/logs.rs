@@ -118,6 +118,40 @@ async fn each_request_leaves_a_line_that_says_what_became_of_it() {
     assert_eq!(line["session"], session);
 }
 
+#[tokio::test]
+async fn a_head_that_nobody_can_read_leaves_a_line_with_nothing_of_it() {
+    let heads = [
+        ("GET /hidden\r\n\r\n", 400, "the request line is malformed"),
+        ("GET /hidden HTTP/3.0\r\nHost: hidden\r\n\r\n", 505, "the version is not spoken here"),
+        ("GET / HTTP/1.1\r\nHost: site.test\r\nhidden \"x\r\n\r\n", 400, "a header field is malformed"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: hidden\r\n\r\n", 400, "there has to be one Host field"),
+    ];
+    for access in ["json", "combined"] {
+        let kept = Kept::start(access, |plan| plan).await;
+        for port in [kept.gateway.http, kept.gateway.control] {
+            for (head, status, _) in heads {
+                let answer =
+                    Visitor::of(port, kept.gateway.clock.clone()).send_raw(head.as_bytes()).await.unwrap();
+                assert_eq!(answer.status, status, "{head}");
+            }
+        }
+        let lines = kept.lines("access.log", 2 * heads.len()).await;
+        assert_eq!(lines.len(), 2 * heads.len(), "{lines:?}");
+        for (_, status, reason) in heads {
+            let expected = json!({
+                "timestamp": "2025-11-22T08:26:40.000Z", "level": "INFO", "target": "tollgate::access",
+                "client": "127.0.0.1", "decision": "refused", "reason": reason, "status": status,
+            });
+            let is_it = |line: &&String| match access {
+                "json" => serde_json::from_str::<Value>(line).unwrap() == expected,
+                _ => combined(line).unwrap()[4..] == ["-", &status.to_string(), "-", "-", "-"],
+            };
+            assert!(lines.iter().filter(is_it).count() >= 2, "{status} {reason}: {lines:?}");
+        }
+        assert!(!lines.join("").contains("hidden"), "{lines:?}");
+    }
+}
+
 /// The fields of a line in the combined format, as those who read them take it apart: by spaces, quotes and
 /// brackets, and `\` before what would end a quoted one.
 fn combined(line: &str) -> Option<Vec<String>> {
@@ -281,6 +315,40 @@ async fn a_full_disk_stops_nobody_and_is_counted() {
     assert_eq!(program.lines_with("cannot be written").len(), 2, "said once of each");
     program.signal("TERM");
     assert!(program.ends().await, "and it stops in good order");
+}
+
+#[tokio::test]
+async fn who_stops_reading_the_log_holds_up_nobody_and_is_told_what_is_missing() {
+    const MESSAGES: &str = "tollgate_log_lines_dropped_total{log=\"messages\",reason=\"queue_full\"}";
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start(&Plan::new(&upstream).starting_now()).await;
+    let missing = || async { figure(&program.api().get("/metrics").await.text(), MESSAGES) };
+    let login_page = program.login_page();
+    assert_eq!(missing().await, 0);
+    program.leave_unread(true);
+    let goes_on = async {
+        let mut number = 0;
+        while missing().await == 0 {
+            for _ in 0..500 {
+                // Each leaves a line, and a second one in the audit log: of a new user.
+                login_page.token_for(&format!("{number}@example.com")).await;
+                number += 1;
+            }
+        }
+    };
+    tokio::time::timeout(HANG, goes_on).await.expect("nobody waits for the log");
+    program.leave_unread(false);
+    program.line_with("lines are missing here").await;
+    let dropped = missing().await;
+    let told = |line: String| serde_json::from_str::<Value>(&line).unwrap()["missing"].as_u64().unwrap();
+    assert_eq!(program.lines_with("lines are missing here").into_iter().map(told).sum::<u64>(), dropped);
+    // Whoever never reads again does not keep it from ending.
+    program.leave_unread(true);
+    for number in 0..1000 {
+        login_page.token_for(&format!("{number}@example.com")).await;
+    }
+    program.signal("TERM");
+    assert!(program.ends().await);
 }
 
 #[tokio::test]

@@ -313,6 +313,20 @@ async fn other_settings_leave_what_was_counted_as_it_is() {
         ))
     };
     assert_eq!(told(&other), 1);
+    // One upstream more, or the others reached in another way, is none that is new.
+    let both = [&other, &upstream].map(|one| format!("http://{}", one.address()));
+    let with_both = |patience: &str| {
+        let site =
+            |site: SitePlan| site.with("upstream", &format!("{both:?}")).with("connect_timeout", patience);
+        Plan::new(&other).and_site(with_wiki()).site(site)
+    };
+    for patience in ["\"3s\"", "\"4s\""] {
+        gateway.reload(&with_both(patience)).await.unwrap();
+    }
+    let after = Figures::of(&gateway.api()).await;
+    let labels = format!("{{site=\"intranet\",upstream=\"http://{}\"}}", other.address());
+    assert_eq!(after.get(&format!("tollgate_upstream_response_seconds_count{labels}")), "1");
+    assert_eq!(after.get(&format!("tollgate_upstream_requests_in_flight{labels}")), "0");
     // A site that is no more has no figures.
     gateway.reload(&Plan::new(&other)).await.unwrap();
     assert_eq!(Figures::of(&gateway.api()).await.get("tollgate_sessions_started_total{site=\"wiki\"}"), "0");

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -124,6 +125,60 @@ async fn the_service_manager_is_told() {
     assert_eq!(heard(), "READY=1\n");
     program.signal("TERM");
     assert_eq!(heard(), "STOPPING=1\n");
+    assert!(program.ends().await);
+}
+
+#[tokio::test]
+async fn who_reloads_the_service_hears_what_came_of_it() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(HANG)).unwrap();
+    let heard = || {
+        let mut room = [0; 1024];
+        let length = manager.recv(&mut room).expect("says something");
+        String::from_utf8_lossy(&room[..length]).into_owned()
+    };
+    let reload = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let output = command.arg("reload").env("RUNTIME_DIRECTORY", folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = reload();
+    assert!(code == Some(1) && said.contains("no gateway listens"), "{said}");
+    // What a process has left behind that was killed.
+    std::fs::write(folder.path().join("reload"), "").unwrap();
+    let plan = Plan::new(&upstream);
+    let program = Program::start_by(&plan, |mut program| {
+        program.env("RUNTIME_DIRECTORY", folder.path());
+        program.env("NOTIFY_SOCKET", folder.path().join("notify"));
+        program
+    })
+    .await;
+    assert_eq!(heard(), "READY=1\n");
+    let mode = std::fs::metadata(folder.path().join("reload")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it is nobody else's business");
+    // It keeps nobody waiting who leaves, or says nothing.
+    let silent = UnixStream::connect(folder.path().join("reload")).unwrap();
+    drop(UnixStream::connect(folder.path().join("reload")).unwrap());
+    assert_eq!(reload(), (Some(0), String::new()));
+    for (key, value, fault) in [
+        ("max_connections", "0", "server.max_connections"),
+        ("workers", "7", "server.workers cannot change while the program runs"),
+    ] {
+        std::fs::write(program.config(), plan.clone().server(key, value).to_toml()).unwrap();
+        let (code, said) = reload();
+        assert!(code == Some(1) && said.contains(fault) && said.contains("was not applied"), "{said}");
+        let status = std::iter::repeat_with(heard).find(|said| said.contains(fault)).unwrap();
+        assert!(status.starts_with("STATUS=The configuration was not applied: "), "{status}");
+        let stranger = Connection::open([127, 0, 0, 1].into(), program.http).await.exchange(GET, "GET").await;
+        assert_eq!(stranger.unwrap().status, 200, "what was in force serves");
+    }
+    std::fs::write(program.config(), plan.to_toml()).unwrap();
+    assert_eq!(reload(), (Some(0), String::new()));
+    assert!(std::iter::repeat_with(heard).any(|said| said == "STATUS=\n"), "all is well again");
+    drop(silent);
+    program.signal("TERM");
     assert!(program.ends().await);
 }
 

@@ -218,6 +218,15 @@ async fn tokens_go_wrong(
         secrets.not_told_by(&process.visitor().send(ask.clone()).await);
         secrets.not_told_by(&member.send(ask).await);
     }
+    // Appended in the wrong way it stands in the path, and comes back in the `return_url`; but that is all.
+    for (path, page) in [
+        ("/closed;sso=", "/public/a;sso="),
+        ("/public/a&sso=", "/public/a&sso="),
+        ("/public/a%3Fsso%3D", "/public/a?b;sso="),
+    ] {
+        let ask = Ask::navigate("GET", &format!("{SITE}{path}{fresh}"));
+        process.visitor().send(ask.with("Referer", &format!("{SITE}{page}{fresh}"))).await;
+    }
     let raw = format!("GET /closed?sso={fresh} HTTP/1.1\r\nHost: site.test\r\nBroken {fresh}\r\n\r\n");
     for broken in [raw.clone(), raw.replace("GET /", "GET "), raw.replace("HTTP/1.1", "HTTP/9")] {
         if let Some(answer) = process.visitor().send_raw(broken.as_bytes()).await {

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tollgate::domain::clock::{Clock as _, ManualClock, SystemClock};
 
-use crate::support::{FakeUpstream, HANG, Plan, Program, Response, SITE, Visitor, settle};
+use crate::support::{FakeUpstream, HANG, Plan, Program, Response, SITE, SitePlan, Visitor, settle};
 
 /// A program with one member, who is signed in, over a file in `folder`.
 async fn with_member(plan: &Plan) -> (Program, Visitor) {
@@ -99,6 +99,39 @@ async fn a_file_that_is_moved_away() {
     assert_closed_to_strangers_and_open_to(&mut member, &program, &token).await;
     std::fs::rename(&away, &here).unwrap();
     assert_heals(&mut member, &program, &token).await;
+}
+
+#[tokio::test]
+async fn a_site_that_went_and_came_back_while_the_file_was_locked_has_forgotten_its_visitors() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::new(&upstream).embedded(folder.path());
+    let elsewhere = SitePlan::new("other", "other.test", upstream.address());
+    let other_site = plan.clone().without_sites().and_site(elsewhere);
+    let mut gateway = plan.clone().start().await;
+    let mut jane = Visitor::at(&gateway);
+    jane.sign_in(&gateway.login_page(), "jane@example.com").await;
+    let file = Database::open(folder.path().join("tollgate.db")).unwrap();
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    gateway.reload(&other_site).await.unwrap();
+    gateway.reload(&plan).await.unwrap();
+    upstream.forget().await;
+    assert_eq!(jane.get(&format!("{SITE}/closed")).await.status, 302);
+    // Whoever sweeps up sessions that are over leaves it to be taken out of the file.
+    settle().await;
+    assert_eq!(jane.get(&format!("{SITE}/closed")).await.status, 302);
+    file.execute_batch("ROLLBACK").unwrap();
+    let count = || file.query_row("SELECT count(*) FROM session", (), |row| row.get::<_, i64>(0)).unwrap();
+    let forgotten = async {
+        while count() > 0 {
+            assert_eq!(jane.get(&format!("{SITE}/closed")).await.status, 302);
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, forgotten).await.expect("it is taken out of the file as well");
+    upstream.assert_untouched("a site that has forgotten its visitors").await;
+    jane.sign_in(&gateway.login_page(), "jane@example.com").await;
+    assert_eq!(jane.get(&format!("{SITE}/closed")).await.status, 200);
 }
 
 /// A small file system, if this machine lets us have one.

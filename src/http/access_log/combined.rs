@@ -1,10 +1,12 @@
 //! A line in the combined format of Apache's `mod_log_config`:
 //! `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, but without any query.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use http::HeaderValue;
 
+use super::discreet::hide;
 use super::{Head, Outcome, digits};
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outcome<'_>) {
@@ -19,7 +21,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outco
     to.extend_from_slice(b"] \"");
     escape(to, head.method.as_str().as_bytes());
     to.push(b' ');
-    escape(to, head.uri.path().as_bytes());
+    escape(to, &hide(head.uri.path().as_bytes()));
     to.push(b' ');
     to.extend_from_slice(head.protocol().as_bytes());
     to.extend_from_slice(b"\" ");
@@ -31,7 +33,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outco
         Some(bytes) => digits::number(to, bytes),
     }
     to.extend_from_slice(b" \"");
-    or_dash(to, head.referer.as_ref().map(|value| page(value.as_bytes())));
+    or_dash(to, head.referer.as_ref().map(|value| page(value.as_bytes())).as_deref());
     to.extend_from_slice(b"\" \"");
     or_dash(to, head.user_agent.as_ref().map(HeaderValue::as_bytes));
     to.extend_from_slice(b"\"\n");
@@ -44,12 +46,12 @@ fn or_dash(to: &mut Vec<u8>, value: Option<&[u8]>) {
     }
 }
 
-/// What of a referrer may be told: neither its query nor a fragment, where tokens stand; and nothing of one
-/// with credentials in it.
-pub(super) fn page(referer: &[u8]) -> &[u8] {
+/// What of a referrer may be told: neither its query nor a fragment, where tokens stand, nor one in its path; and
+/// nothing of one with credentials in it.
+fn page(referer: &[u8]) -> Cow<'_, [u8]> {
     let end = referer.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(referer.len());
     let page = referer.get(..end).unwrap_or_default();
-    if page.contains(&b'@') { b"" } else { page }
+    if page.contains(&b'@') { Cow::Borrowed(b"") } else { hide(page) }
 }
 
 /// As Apache does it (`ap_escape_logitem`): no byte of a client's ends a field or a line, or has an effect on

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Head, Outcome, digits};
+use super::{Head, Outcome, digits, discreet};
 use crate::domain::site::SiteName;
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, outcome: &Outcome<'_>) {
@@ -16,7 +16,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, ou
     text(to, "request_id", head.request_id.as_str());
     text(to, "method", head.method.as_str());
     text(to, "host", &String::from_utf8_lossy(head.host.as_ref().map_or(&[], |host| host.as_bytes())));
-    text(to, "path", head.uri.path());
+    text(to, "path", &discreet(head.uri.path()));
     text(to, "protocol", head.protocol());
     if let Some(site) = outcome.site.map(SiteName::as_str) {
         text(to, "site", site);

@@ -1,12 +1,17 @@
 //! One line for each request.
 //!
 //! The query is left out, and so are all headers but the Host: they may hold tokens, cookies and keys. Only
-//! the combined format asks for two more, of which the referrer is told without its query.
+//! the combined format asks for two more, of which the referrer is told without its query. Of a path
+//! [`discreet`] says what is left out.
 
 mod combined;
 mod digits;
+mod discreet;
 mod json;
 mod text;
+mod unreadable;
+
+pub use discreet::discreet;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -18,6 +23,7 @@ use http_body::Body as _;
 
 use super::Response;
 use super::client::Client;
+use super::h1::FramingFault;
 use super::request_id::RequestId;
 use crate::config::AccessLines;
 use crate::domain::clock::{Moment, Timestamp};
@@ -25,6 +31,7 @@ use crate::domain::session::SessionId;
 use crate::domain::site::SiteName;
 use crate::domain::user::UserId;
 use crate::journal::{Journal, Sheet};
+use unreadable::Unreadable;
 
 /// What a line tells of a request, taken down before the request is used up.
 #[derive(Debug)]
@@ -148,17 +155,26 @@ impl AccessLog {
 
     /// Writes the line of a request.
     pub fn note(&self, head: &Head, outcome: &Outcome<'_>) {
-        let began = outcome.began.timestamp();
-        let mut second = self.second.borrow_mut();
-        if second.0 != began.as_secs() || second.1.is_empty() {
-            *second = (began.as_secs(), self.written(began));
-        }
-        let millis = began.as_millis() % 1000;
-        self.sheet.add(|to| match self.lines {
-            AccessLines::Json => json::write(to, &second.1, millis, head, outcome),
-            AccessLines::Text => text::write(to, &second.1, millis, head, outcome),
-            AccessLines::Combined => combined::write(to, &second.1, head, outcome),
+        self.add(outcome.began.timestamp(), |to, second, millis| match self.lines {
+            AccessLines::Json => json::write(to, second, millis, head, outcome),
+            AccessLines::Text => text::write(to, second, millis, head, outcome),
+            AccessLines::Combined => combined::write(to, second, head, outcome),
         });
+    }
+
+    /// Writes the line of a head from `client` that could not be read.
+    pub fn note_unreadable(&self, client: IpAddr, fault: FramingFault, now: Timestamp) {
+        let line = Unreadable { client, fault };
+        self.add(now, |to, second, millis| line.write(to, self.lines, second, millis));
+    }
+
+    /// Adds the line that `write` appends, of something that happened at `time`.
+    fn add(&self, time: Timestamp, write: impl FnOnce(&mut Vec<u8>, &str, u64)) {
+        let mut second = self.second.borrow_mut();
+        if second.0 != time.as_secs() || second.1.is_empty() {
+            *second = (time.as_secs(), self.written(time));
+        }
+        self.sheet.add(|to| write(to, &second.1, time.as_millis() % 1000));
     }
 
     fn written(&self, time: Timestamp) -> String {

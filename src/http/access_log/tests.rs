@@ -52,6 +52,14 @@ fn a_combined_line_is_what_apache_writes() {
             outcome(None, None),
             "2001:db8::7 - - [22/Nov/2025:08:26:40 +0000] \"GET /x HTTP/1.1\" 499 - \"-\" \"-\"\n",
         ),
+        (
+            request(
+                &format!("/x;sso={TOKEN}"),
+                &[("referer", format!("https://l.test/in&sso={TOKEN}?a;sso={TOKEN}").as_bytes())],
+            ),
+            outcome(Some(200), Some(5)),
+            "2001:db8::7 - - [22/Nov/2025:08:26:40 +0000] \"GET /x;sso=*** HTTP/1.1\" 200 5 \"https://l.test/in&sso=***\" \"-\"\n",
+        ),
     ] {
         let mut written = Vec::new();
         combined::write(&mut written, "22/Nov/2025:08:26:40 +0000", &head(&request), &outcome);
@@ -60,6 +68,8 @@ fn a_combined_line_is_what_apache_writes() {
 }
 
 const ID: &str = "00000000000000000000000000000001";
+
+const TOKEN: &str = "dGhpcyBpcyBhIHRva2VuIG9mIHRoZSByaWdodCBsZW5n";
 
 #[test]
 fn a_line_in_json_is_one_whatever_a_client_sends() {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Head, Outcome};
+use super::{Head, Outcome, discreet};
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, outcome: &Outcome<'_>) {
     let host = String::from_utf8_lossy(head.host.as_ref().map_or(&[], |host| host.as_bytes()));
@@ -11,7 +11,7 @@ pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, ou
         to,
         "{second}.{millis:03}Z  INFO tollgate::access: method={} host={host:?} path={:?} client={} request_id={}",
         head.method,
-        head.uri.path(),
+        discreet(head.uri.path()),
         head.client,
         head.request_id.as_str()
     );

@@ -59,6 +59,7 @@ where
                 Said::Nothing | Said::Goodbye => return None,
                 Said::Nonsense(fault) => {
                     tracing::debug!(target: "tollgate::server", %fault, "a request was not understood");
+                    self.answer.misunderstood(fault, self.known);
                     self.refuse(fault.answer().unwrap_or_default()).await;
                     return None;
                 }

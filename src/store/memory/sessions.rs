@@ -15,7 +15,7 @@ use super::filed::{ByHash, ById, ByPerson, PersonalPlace};
 use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
-use crate::domain::session::{End, LiveSession, SessionCap, SessionId, WhenFull};
+use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
 use crate::domain::site::SiteName;
 use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
 
@@ -154,7 +154,8 @@ impl Index {
         for ById(live) in self.by_id.range((start, Bound::Unbounded)).take(limit) {
             looked_at += 1;
             self.round = Round::Behind(Some(live.session.id));
-            if !live.is_alive(now) {
+            // Who is ended before its time is taken out by whoever does that.
+            if live.standing(now) == Standing::Over(None) {
                 over.push(Arc::clone(live));
             }
         }

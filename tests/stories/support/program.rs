@@ -5,7 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -17,6 +19,7 @@ pub(crate) struct Program {
     pub(crate) control: SocketAddr,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    is_unread: Arc<AtomicBool>,
     folder: TempDir,
 }
 
@@ -37,14 +40,18 @@ impl Program {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("starts");
         let stderr = BufReader::new(child.stderr.take().expect("is piped"));
         let log = Arc::<Mutex<Vec<String>>>::default();
-        let lines = Arc::clone(&log);
+        let is_unread = Arc::<AtomicBool>::default();
+        let (lines, stops) = (Arc::clone(&log), Arc::clone(&is_unread));
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 lines.lock().unwrap().push(line);
+                while stops.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut program = Self { http: nowhere, control: nowhere, child, log, folder };
+        let mut program = Self { http: nowhere, control: nowhere, child, log, is_unread, folder };
         let line = program.line_with("listening").await;
         let line: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
         let address = |name: &str| {
@@ -76,6 +83,11 @@ impl Program {
         let output = command.args(["store", "check", "--config"]).arg(self.config()).output().expect("runs");
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Leaves the log unread from now on, or reads it again.
+    pub(crate) fn leave_unread(&self, is_unread: bool) {
+        self.is_unread.store(is_unread, Ordering::Relaxed);
     }
 
     /// Every line of the log so far with these words.
