@@ -113,10 +113,14 @@ impl Slot<'_> {
         let agent = agent.map_err(|error| alone(Trouble::Own(error)))?;
         let obtained = async {
             let account = account::open(settings, &agent).await?;
-            order::obtain(&account, settings.challenge, &keeper.challenges, self.wanted).await
+            let clock = &*keeper.clock;
+            order::obtain(&account, settings.challenge, &keeper.challenges, self.wanted, clock).await
         };
         let trouble = match obtained.await {
-            Ok(certificate) => return Ok(Some(certificate)),
+            Ok(issued) => {
+                issued.write().map_err(|error| alone(error.into()))?;
+                return Ok(Some(issued.certificate));
+            }
             Err(trouble) => trouble,
         };
         if trouble.is_of_account() {

@@ -9,6 +9,7 @@ mod account;
 mod agent;
 mod challenges;
 mod folder;
+mod issued;
 mod keeper;
 mod order;
 mod schedule;

@@ -1,6 +1,5 @@
-//! One certificate, from the order to the file.
+//! One certificate, from the order to what is issued.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::challenges::{Challenges, Shown};
 use super::folder::Draft;
+use super::issued::Issued;
 use super::trouble::Trouble;
 use super::validation;
-use crate::config::{AcmeCertificate, Certificate, CertificateFiles, ChallengeKind};
-use crate::domain::host::HostPattern;
+use crate::config::{AcmeCertificate, ChallengeKind};
+use crate::domain::clock::Clock;
 
 /// How often the authority is asked whether it is done, and for how long.
 const POLLING: RetryPolicy =
@@ -28,13 +28,14 @@ const MAX_TOKEN: usize = 256;
 /// Bytes that a certificate takes on the disk with its chain and its key, and more.
 const ROOM: usize = 64 * 1024;
 
-/// Gets the certificate that is `wanted` and puts it in its place.
+/// Gets the certificate that is `wanted`.
 pub(super) async fn obtain(
     account: &Account,
     kind: ChallengeKind,
     challenges: &Arc<Challenges>,
     wanted: &AcmeCertificate,
-) -> Result<Certificate, Trouble> {
+    clock: &dyn Clock,
+) -> Result<Issued, Trouble> {
     // Before anything is asked for that could not be kept, and would be asked for again and again: authorities
     // count certificates for a name, and give no more for a week.
     Draft::write(&wanted.file, &vec![b'\n'; ROOM])?;
@@ -48,7 +49,7 @@ pub(super) async fn obtain(
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&POLLING).await?;
     let key = Zeroizing::new(key.serialize_pem());
-    publish(wanted, &chain, &key)
+    Issued::of(wanted, &chain, &key, clock.now())
 }
 
 /// Shows the authority that the names are this gateway's.
@@ -138,20 +139,6 @@ async fn refusal(order: &mut Order) -> Option<Trouble> {
         }
     }
     None
-}
-
-/// Puts the certificate in its place, if it is one to serve with.
-fn publish(wanted: &AcmeCertificate, chain: &str, key: &str) -> Result<Certificate, Trouble> {
-    let text = Zeroizing::new(format!("{}\n{key}", chain.trim_end()));
-    let draft = Draft::write(&wanted.file, text.as_bytes())?;
-    let files = |path: &Path| CertificateFiles { cert: path.to_owned(), key: path.to_owned() };
-    let certificate = Certificate::read(files(draft.path())).map_err(Trouble::Useless)?;
-    let is_wanted = |name: &HostPattern| wanted.names.iter().any(|own| name.to_string() == *own);
-    if !certificate.covers(&wanted.names) || !certificate.names.iter().all(is_wanted) {
-        return Err(Trouble::Strange("a certificate for something else"));
-    }
-    draft.publish()?;
-    Ok(Certificate { files: files(&wanted.file), ..certificate })
 }
 
 fn own(error: rcgen::Error) -> Trouble {
