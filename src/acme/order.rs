@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use zeroize::Zeroizing;
@@ -28,19 +29,28 @@ const MAX_TOKEN: usize = 256;
 /// Bytes that a certificate takes on the disk with its chain and its key, and more.
 const ROOM: usize = 64 * 1024;
 
-/// Gets the certificate that is `wanted`.
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) wanted: &'a AcmeCertificate,
+    /// How it is proven whose the names are.
+    pub(super) kind: ChallengeKind,
+    /// The certificate in whose place it comes, if there is one.
+    pub(super) replaced: Option<CertificateIdentifier<'static>>,
+}
+
+/// Gets the certificate that is asked for.
 pub(super) async fn obtain(
     account: &Account,
-    kind: ChallengeKind,
+    asked: Asked<'_>,
     challenges: &Arc<Challenges>,
-    wanted: &AcmeCertificate,
     clock: &dyn Clock,
 ) -> Result<Issued, Trouble> {
+    let Asked { wanted, kind, replaced } = asked;
     // Before anything is asked for that could not be kept, and would be asked for again and again: authorities
     // count certificates for a name, and give no more for a week.
     Draft::write(&wanted.file, &vec![b'\n'; ROOM])?;
     let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = account.new_order(&NewOrder::new(&names)).await?;
+    let mut order = open(account, &names, replaced).await?;
     prove(&mut order, kind, challenges, wanted).await?;
     let key = KeyPair::generate().map_err(own)?;
     let mut params = CertificateParams::new(wanted.names.clone()).map_err(own)?;
@@ -50,6 +60,32 @@ pub(super) async fn obtain(
     let chain = order.poll_certificate(&POLLING).await?;
     let key = Zeroizing::new(key.serialize_pem());
     Issued::of(wanted, &chain, &key, clock.now())
+}
+
+/// Opens an order. That it replaces another certificate (RFC 9773 §5) makes it dearer to no authority, and to
+/// some exempt from limits; one that does not want to hear of it is not told.
+async fn open(
+    account: &Account,
+    names: &[Identifier],
+    replaced: Option<CertificateIdentifier<'static>>,
+) -> Result<Order, Error> {
+    if let Some(replaced) = replaced {
+        match account.new_order(&NewOrder::new(names).replaces(replaced)).await {
+            Err(Error::Api(problem)) if is_about_customer(&problem) => return Err(Error::Api(problem)),
+            Ok(order) => return Ok(order),
+            // There is nothing of the kind there, or it was replaced before, or it is said not to be known.
+            Err(error) => {
+                tracing::debug!(target: "tollgate::acme", %error, "ordered as if it were the first")
+            }
+        }
+    }
+    account.new_order(&NewOrder::new(names)).await
+}
+
+/// Whether the authority would say the same to any order.
+fn is_about_customer(problem: &Problem) -> bool {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    ["rateLimited", "accountDoesNotExist", "userActionRequired"].iter().any(|end| kind.ends_with(end))
 }
 
 /// Shows the authority that the names are this gateway's.
