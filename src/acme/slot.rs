@@ -126,9 +126,12 @@ impl<'a> Slot<'a> {
                 tracing::info!(
                     target: "tollgate::acme", names, until = until.to_rfc3339(), "got a certificate"
                 );
-                if let Err(error) = issued.write() {
-                    self.unwritten = Some(self.note_unwritten(keeper, 1, &error));
-                    keeper.unwritten.hold(issued);
+                match issued.write() {
+                    Ok(()) => keeper.unwritten.release(&self.wanted.file),
+                    Err(error) => {
+                        self.unwritten = Some(self.note_unwritten(keeper, 1, &error));
+                        keeper.unwritten.hold(issued);
+                    }
                 }
             }
             Ok(None) => {}
@@ -206,7 +209,12 @@ impl<'a> Slot<'a> {
         if self.unwritten.is_some_and(|failed| failed.next > now) {
             return;
         }
-        match issued.write() {
+        // Another process may have got a newer one meanwhile.
+        let is_newer = |present: &Certificate| {
+            present.covers(&self.wanted.names) && present.not_after > issued.certificate.not_after
+        };
+        let is_needed = !Certificate::read(self.wanted.files()).as_ref().is_ok_and(is_newer);
+        match if is_needed { issued.write() } else { Ok(()) } {
             Ok(()) => {
                 self.unwritten = None;
                 keeper.unwritten.release(&self.wanted.file);

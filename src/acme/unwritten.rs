@@ -29,7 +29,7 @@ impl Unwritten {
     }
 
     pub(super) fn find(&self, file: &Path) -> Option<Arc<Issued>> {
-        if self.edition().is_multiple_of(2) {
+        if self.is_empty() {
             return None;
         }
         // Nothing that holds the lock can panic.
@@ -47,14 +47,20 @@ impl Unwritten {
 
     /// Lets go of what was for `file`: it is there now.
     pub(super) fn release(&self, file: &Path) {
-        self.change(|held| held.retain(|issued| !is_for(issued, file)));
+        if self.find(file).is_some() {
+            self.change(|held| held.retain(|issued| !is_for(issued, file)));
+        }
     }
 
     /// Lets go of what is not `wanted` any more.
     pub(super) fn keep_only(&self, wanted: &[AcmeCertificate]) {
-        if !self.edition().is_multiple_of(2) {
+        if !self.is_empty() {
             self.change(|held| held.retain(|issued| wanted.iter().any(|own| is_for(issued, &own.file))));
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.edition().is_multiple_of(2)
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Issued>>)) {
@@ -72,5 +78,48 @@ fn is_for(issued: &Issued, file: &Path) -> bool {
 impl fmt::Debug for Unwritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unwritten").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::Timestamp;
+
+    fn wanted(name: &str) -> AcmeCertificate {
+        AcmeCertificate { names: vec![name.to_owned()], file: name.into() }
+    }
+
+    fn issued(name: &str) -> Issued {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let now = Timestamp::from_rfc3339("2026-01-01T00:00:00Z").unwrap();
+        Issued::of(&wanted(name), &cert.pem(), &key.serialize_pem(), now).unwrap()
+    }
+
+    #[test]
+    fn the_last_one_for_a_file_is_in_force_until_it_is_there() {
+        let unwritten = Unwritten::default();
+        let [one, other] = ["one.test", "other.test"].map(Path::new);
+        let mut editions = vec![unwritten.edition()];
+        let mut next = || {
+            editions.push(unwritten.edition());
+            assert!(editions.is_sorted_by(|before, after| before < after), "{editions:?}");
+        };
+        unwritten.hold(issued("one.test"));
+        next();
+        let newer = issued("one.test");
+        let expected = newer.certificate.clone();
+        unwritten.hold(newer);
+        next();
+        unwritten.hold(issued("other.test"));
+        next();
+        assert_eq!(unwritten.certificate(one), Some(expected));
+        unwritten.keep_only(&[wanted("one.test")]);
+        next();
+        assert!(unwritten.certificate(one).is_some() && unwritten.certificate(other).is_none());
+        unwritten.release(one);
+        next();
+        assert!(unwritten.certificate(one).is_none() && unwritten.is_empty());
     }
 }
