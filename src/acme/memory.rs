@@ -14,6 +14,7 @@ use super::folder::Draft;
 use super::schedule::MOST_PATIENCE;
 use crate::config::{AcmeCertificate, AcmeSettings, ChallengeKind};
 use crate::domain::clock::Timestamp;
+use crate::domain::secret::hex;
 
 /// Failures in a row, and when it may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ fn print(settings: &AcmeSettings, wanted: &AcmeCertificate) -> String {
     add(&roots.map(AsRef::as_ref).collect::<Vec<_>>());
     let before = settings.renew_before.map_or(0, |before| before.as_secs());
     add(&[&before.to_be_bytes()]);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]
@@ -215,7 +216,7 @@ mod tests {
             &"[".repeat(100_000),
         ] {
             std::fs::write(folder.path().join("a.test.attempts.json"), text).unwrap();
-            assert_eq!(memory.recall(NOW), None, "{:.40}", text);
+            assert_eq!(memory.recall(NOW), None, "{text:.40}");
         }
         // A folder in its place is in nobody's way either.
         memory.forget();

@@ -75,7 +75,7 @@ async fn open(
             Ok(order) => return Ok(order),
             // There is nothing of the kind there, or it was replaced before, or it is said not to be known.
             Err(error) => {
-                tracing::debug!(target: "tollgate::acme", %error, "ordered as if it were the first")
+                tracing::debug!(target: "tollgate::acme", %error, "ordered as if it were the first");
             }
         }
     }

@@ -230,7 +230,7 @@ async fn advice_that_makes_no_sense_changes_nothing() {
         gateway.advance(DAY);
         until("it is asked", async || (double.below("/advice/").len() > before).then_some(())).await;
         a_while().await;
-        assert_eq!(double.calls("/order").len(), 1, "{day} {:.80}", advice);
+        assert_eq!(double.calls("/order").len(), 1, "{day} {advice:.80}");
     }
     gateway.advance(DAY * 51);
     a_while().await;

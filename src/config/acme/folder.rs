@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::secret::hex;
+
 /// Bytes in a name, of which file systems take 255.
 const MAX_NAME: usize = 200;
 
@@ -25,11 +27,14 @@ fn name(directory: &str) -> String {
             // `..` would be another folder.
             b'.' if at == 0 => name.push_str("%2e"),
             _ if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') => name.push(char::from(byte)),
-            _ => name.push_str(&format!("%{byte:02x}")),
+            _ => {
+                name.push('%');
+                name.push_str(&hex(&[byte]));
+            }
         }
     }
     if name.len() > MAX_NAME {
-        let hash: String = Sha256::digest(directory).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(directory));
         // Longer than any that is not cut, and so none of those.
         name.truncate(MAX_NAME - hash.len());
         name = format!("{name}%{hash}");
