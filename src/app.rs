@@ -154,6 +154,7 @@ async fn run(
     let counted = Counted {
         since: ambient.clock.now(),
         store,
+        acme: Arc::default(),
         homeless: Homeless::default(),
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),

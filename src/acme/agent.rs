@@ -39,7 +39,13 @@ const MAX_ANSWER: usize = 1 << 20;
 
 const NAME: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
-type Failed = Box<dyn StdError + Send + Sync>;
+pub(super) type Failed = Box<dyn StdError + Send + Sync>;
+
+/// What was read, and how long to wait until it is read again.
+pub(super) struct Page {
+    pub(super) text: Bytes,
+    pub(super) retry_after: Option<Duration>,
+}
 
 /// What talks to a directory. Copies share what they have heard.
 #[derive(Clone)]
@@ -67,6 +73,18 @@ impl Agent {
     pub(super) fn take_asked(&self) -> Option<Duration> {
         let seconds = self.asked.swap(0, Ordering::Relaxed);
         (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// What stands at `url`.
+    pub(super) async fn read(&self, url: &str) -> Result<Page, Failed> {
+        let request = Request::builder().uri(url).body(BodyWrapper::default())?;
+        let answer = timeout(LIMIT, self.clone().exchange(request)).await;
+        let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("{url} answers {}", answer.status()).into());
+        }
+        let retry_after = retry_after(answer.headers(), self.clock.now());
+        Ok(Page { retry_after, text: answer.into_body().collect().await?.to_bytes() })
     }
 
     async fn exchange(self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Full<Bytes>>, Failed> {
@@ -111,9 +129,8 @@ impl Agent {
         if !matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             return;
         }
-        let text = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        if let Some(asked) = text.and_then(|text| seconds(text, self.clock.now())) {
-            self.asked.fetch_max(asked, Ordering::Relaxed);
+        if let Some(asked) = retry_after(answer.headers(), self.clock.now()) {
+            self.asked.fetch_max(asked.as_secs(), Ordering::Relaxed);
         }
     }
 }
@@ -134,10 +151,14 @@ impl HttpClient for Agent {
 
 /// Bounds what a `Retry-After` asks for: the library counts with it, and who counts to the end of time panics.
 fn bound(headers: &mut HeaderMap, now: Timestamp) {
-    let text = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    if text.and_then(|text| seconds(text, now)).is_some_and(|asked| asked > MOST_PATIENCE.as_secs()) {
+    if retry_after(headers, now).is_some_and(|asked| asked > MOST_PATIENCE) {
         headers.insert(RETRY_AFTER, HeaderValue::from(MOST_PATIENCE.as_secs()));
     }
+}
+
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    seconds(text, now).map(Duration::from_secs)
 }
 
 /// What a `Retry-After` asks for: seconds, or a date.

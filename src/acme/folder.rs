@@ -54,11 +54,6 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Where it lies for now.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Puts it in its place.
     pub(super) fn publish(self) -> io::Result<()> {
         fs::rename(&self.path, &self.place)?;
@@ -91,7 +86,7 @@ mod tests {
         fs::write(folder.join("account.json.new"), "half").unwrap();
         for text in ["one", "two"] {
             let draft = Draft::write(&place, text.as_bytes()).unwrap();
-            assert_eq!(mode(draft.path()), 0o600);
+            assert_eq!(mode(&draft.path), 0o600);
             draft.publish().unwrap();
             assert_eq!((fs::read_to_string(&place).unwrap().as_str(), mode(&place)), (text, 0o600));
         }

@@ -9,14 +9,23 @@ mod account;
 mod agent;
 mod challenges;
 mod folder;
+mod issued;
 mod keeper;
+mod memory;
+mod news;
 mod order;
+mod revival;
 mod schedule;
+mod slot;
+mod tally;
 mod trouble;
+mod unwritten;
 mod validation;
 
 pub use challenges::Challenges;
 pub use keeper::Keeper;
+pub use tally::Tally;
+pub use unwritten::Unwritten;
 pub use validation::PROTOCOL;
 
 use std::io;

@@ -1,22 +1,23 @@
-//! One certificate, from the order to the file.
+//! One certificate, from the order to what is issued.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use zeroize::Zeroizing;
 
 use super::challenges::{Challenges, Shown};
 use super::folder::Draft;
+use super::issued::Issued;
 use super::trouble::Trouble;
 use super::validation;
-use crate::config::{AcmeCertificate, Certificate, CertificateFiles, ChallengeKind};
-use crate::domain::host::HostPattern;
+use crate::config::{AcmeCertificate, ChallengeKind};
+use crate::domain::clock::Clock;
 
 /// How often the authority is asked whether it is done, and for how long.
 const POLLING: RetryPolicy =
@@ -28,18 +29,28 @@ const MAX_TOKEN: usize = 256;
 /// Bytes that a certificate takes on the disk with its chain and its key, and more.
 const ROOM: usize = 64 * 1024;
 
-/// Gets the certificate that is `wanted` and puts it in its place.
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) wanted: &'a AcmeCertificate,
+    /// How it is proven whose the names are.
+    pub(super) kind: ChallengeKind,
+    /// The certificate in whose place it comes, if there is one.
+    pub(super) replaced: Option<CertificateIdentifier<'static>>,
+}
+
+/// Gets the certificate that is asked for.
 pub(super) async fn obtain(
     account: &Account,
-    kind: ChallengeKind,
+    asked: Asked<'_>,
     challenges: &Arc<Challenges>,
-    wanted: &AcmeCertificate,
-) -> Result<Certificate, Trouble> {
+    clock: &dyn Clock,
+) -> Result<Issued, Trouble> {
+    let Asked { wanted, kind, replaced } = asked;
     // Before anything is asked for that could not be kept, and would be asked for again and again: authorities
     // count certificates for a name, and give no more for a week.
     Draft::write(&wanted.file, &vec![b'\n'; ROOM])?;
     let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = account.new_order(&NewOrder::new(&names)).await?;
+    let mut order = open(account, &names, replaced).await?;
     prove(&mut order, kind, challenges, wanted).await?;
     let key = KeyPair::generate().map_err(own)?;
     let mut params = CertificateParams::new(wanted.names.clone()).map_err(own)?;
@@ -48,7 +59,33 @@ pub(super) async fn obtain(
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&POLLING).await?;
     let key = Zeroizing::new(key.serialize_pem());
-    publish(wanted, &chain, &key)
+    Issued::of(wanted, &chain, &key, clock.now())
+}
+
+/// Opens an order. That it replaces another certificate (RFC 9773 §5) makes it dearer to no authority, and to
+/// some exempt from limits; one that does not want to hear of it is not told.
+async fn open(
+    account: &Account,
+    names: &[Identifier],
+    replaced: Option<CertificateIdentifier<'static>>,
+) -> Result<Order, Error> {
+    if let Some(replaced) = replaced {
+        match account.new_order(&NewOrder::new(names).replaces(replaced)).await {
+            Err(Error::Api(problem)) if is_about_customer(&problem) => return Err(Error::Api(problem)),
+            Ok(order) => return Ok(order),
+            // There is nothing of the kind there, or it was replaced before, or it is said not to be known.
+            Err(error) => {
+                tracing::debug!(target: "tollgate::acme", %error, "ordered as if it were the first");
+            }
+        }
+    }
+    account.new_order(&NewOrder::new(names)).await
+}
+
+/// Whether the authority would say the same to any order.
+fn is_about_customer(problem: &Problem) -> bool {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    ["rateLimited", "accountDoesNotExist", "userActionRequired"].iter().any(|end| kind.ends_with(end))
 }
 
 /// Shows the authority that the names are this gateway's.
@@ -138,20 +175,6 @@ async fn refusal(order: &mut Order) -> Option<Trouble> {
         }
     }
     None
-}
-
-/// Puts the certificate in its place, if it is one to serve with.
-fn publish(wanted: &AcmeCertificate, chain: &str, key: &str) -> Result<Certificate, Trouble> {
-    let text = Zeroizing::new(format!("{}\n{key}", chain.trim_end()));
-    let draft = Draft::write(&wanted.file, text.as_bytes())?;
-    let files = |path: &Path| CertificateFiles { cert: path.to_owned(), key: path.to_owned() };
-    let certificate = Certificate::read(files(draft.path())).map_err(Trouble::Useless)?;
-    let is_wanted = |name: &HostPattern| wanted.names.iter().any(|own| name.to_string() == *own);
-    if !certificate.covers(&wanted.names) || !certificate.names.iter().all(is_wanted) {
-        return Err(Trouble::Strange("a certificate for something else"));
-    }
-    draft.publish()?;
-    Ok(Certificate { files: files(&wanted.file), ..certificate })
 }
 
 fn own(error: rcgen::Error) -> Trouble {

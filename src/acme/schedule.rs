@@ -18,16 +18,27 @@ pub(super) fn renewal(from: Timestamp, until: Timestamp, before: Option<Duration
     from.after(life.saturating_sub(before))
 }
 
-/// The same for one that was got `now`. That may be due already, if a clock is wrong, or a life shorter than
-/// anybody thought: some time has to pass all the same.
-pub(super) fn renewal_of_new(
+/// The same for one of which the authority `suggested` a moment (RFC 9773). If the operator has said something
+/// of it, that is the latest; and else it is early enough for some failures. An authority that finds everything
+/// overdue is not asked for one after the other.
+pub(super) fn renewal_as_suggested(
     from: Timestamp,
     until: Timestamp,
     before: Option<Duration>,
-    now: Timestamp,
+    suggested: Timestamp,
 ) -> Timestamp {
-    let least = (from.until(until) / 2).clamp(LEAST.0, LEAST.1);
-    renewal(from, until, before).max(now.after(least))
+    let life = from.until(until);
+    let latest = before.map_or(from.after(life / 10 * 9), |_| renewal(from, until, before));
+    suggested.max(from.after(SOONEST.min(life / 4))).min(latest)
+}
+
+/// How long one is used at least, if it is not for a shorter life: authorities that revoke give a day.
+const SOONEST: Duration = Duration::from_hours(6);
+
+/// When one that is good `from` and `until` and was got `now` may be renewed. It may be due already, if a clock
+/// is wrong, or a life shorter than anybody thought: some time has to pass all the same.
+pub(super) fn earliest_after(from: Timestamp, until: Timestamp, now: Timestamp) -> Timestamp {
+    now.after((from.until(until) / 2).clamp(LEAST.0, LEAST.1))
 }
 
 /// The least time from one certificate to the next for the same names, for those of the shortest life and for
@@ -104,9 +115,33 @@ mod tests {
         {
             let minutes = |count: u64| Duration::from_mins(count);
             let now = from.after(minutes(age));
-            let due = renewal_of_new(from, from.after(minutes(life)), None, now);
+            let until = from.after(minutes(life));
+            let due = renewal(from, until, None).max(earliest_after(from, until, now));
             assert_eq!(now.until(due), minutes(expected), "{life} {age}");
         }
+    }
+
+    #[test]
+    fn a_suggestion_is_followed_within_reason() {
+        let from = Timestamp::from_millis(1_000_000_000);
+        // Hours: of its life, before its end, suggested, and until it is renewed.
+        for (life, before, suggested, expected) in [
+            (90 * 24, None, 50 * 24, 50 * 24),
+            (90 * 24, None, 70 * 24, 70 * 24),
+            (90 * 24, None, 89 * 24, 81 * 24),
+            (90 * 24, None, 0, 6),
+            (8, None, 0, 2),
+            (90 * 24, Some(30 * 24), 70 * 24, 60 * 24),
+            (90 * 24, Some(30 * 24), 50 * 24, 50 * 24),
+            (0, None, 5, 0),
+        ] {
+            let until = from.after(HOUR * life);
+            let before = before.map(|hours| HOUR * hours);
+            let due = renewal_as_suggested(from, until, before, from.after(HOUR * suggested));
+            assert_eq!(from.until(due), HOUR * expected, "{life} {before:?} {suggested}");
+        }
+        let past = renewal_as_suggested(from, from.after(HOUR * 240), None, Timestamp::from_millis(0));
+        assert_eq!(from.until(past), HOUR * 6);
     }
 
     #[test]

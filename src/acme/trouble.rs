@@ -24,6 +24,9 @@ pub(super) enum Trouble {
     /// The authority does not decide.
     #[error("the authority did not decide in time")]
     Undecided,
+    /// It was waited for long enough.
+    #[error("the authority had not sent it by the time an attempt may take")]
+    Endless,
     /// It offers other challenges than the one that is to be answered.
     #[error("the authority does not offer this challenge for {0}")]
     NoChallenge(String),
@@ -71,6 +74,7 @@ impl Trouble {
             }
             Self::Refused { .. }
             | Self::Undecided
+            | Self::Endless
             | Self::NoChallenge(_)
             | Self::Strange(_)
             | Self::Useless(_) => Failure::Refused,
@@ -86,7 +90,7 @@ impl Trouble {
             }
             Self::Folder(_) => "see that tollgate may write to [acme] state_dir and that there is room",
             Self::NoChallenge(_) => "write the other one as [acme] challenge",
-            Self::Undecided | Self::Strange(_) | Self::Useless(_) | Self::Own(_) => PATIENCE,
+            Self::Undecided | Self::Endless | Self::Strange(_) | Self::Useless(_) | Self::Own(_) => PATIENCE,
             Self::Refused { kind, .. } => match kind.as_str() {
                 "connection" | "tls" | "incorrectResponse" | "unauthorized" => {
                     "see that the name leads to this gateway from the internet: on port 80 for http-01, on \
@@ -119,7 +123,7 @@ impl From<Error> for Trouble {
 }
 
 /// What may stand in a log of a stranger's `text`.
-fn tidy(text: &str) -> String {
+pub(super) fn tidy(text: &str) -> String {
     const MAX_CHARS: usize = 400;
     text.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::CONTROL_CONNECTIONS;
 use super::listeners::Listeners;
+use crate::acme::Tally;
 use crate::api::Figures;
 use crate::config::Server;
 use crate::domain::clock::Timestamp;
@@ -25,6 +26,8 @@ pub(super) struct Counted {
     pub(super) store: Arc<StoreTimes>,
     /// Requests for no site that there is.
     pub(super) homeless: Homeless,
+    /// How getting certificates goes.
+    pub(super) acme: Arc<Tally>,
     pub(super) public: Crowd,
     pub(super) control: Crowd,
 }
@@ -73,6 +76,7 @@ impl Counted {
                 Box::new(TrafficFigures(entrances)),
                 Box::new(journal),
                 Box::new(SpanFigures(exporter)),
+                Box::new(Arc::clone(&self.acme)),
             ],
             self.since,
         )

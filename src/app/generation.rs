@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
-use crate::acme::{self, Keeper};
+use crate::acme::{self, Keeper, Tally, Unwritten};
 use crate::admin::{Applied, Scene};
 use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
@@ -36,6 +36,8 @@ pub(super) struct Generation {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal,
     pub(super) exporter: Option<Arc<Exporter>>,
+    unwritten: Arc<Unwritten>,
+    tally: Arc<Tally>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -131,8 +133,9 @@ impl Generation {
             challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
-        let entropy = Arc::clone(&ambient.entropy);
-        Ok(Self { settings, sso, api, shared: Arc::new(shared), journal, exporter, entropy })
+        let (unwritten, tally) = (Arc::clone(&listeners.unwritten), Arc::clone(&counted.acme));
+        let (shared, entropy) = (Arc::new(shared), Arc::clone(&ambient.entropy));
+        Ok(Self { settings, sso, api, shared, journal, exporter, unwritten, tally, entropy })
     }
 
     /// What looks after certificates that are asked for, if any are.
@@ -140,7 +143,8 @@ impl Generation {
         let settings = self.settings.acme.clone()?;
         let challenges = Arc::clone(&self.shared.challenges);
         let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
-        Some(Keeper { settings, challenges, clock, entropy })
+        let (unwritten, tally) = (Arc::clone(&self.unwritten), Arc::clone(&self.tally));
+        Some(Keeper { settings, challenges, unwritten, tally, clock, entropy })
     }
 
     /// All of it, as the admin page shows it.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::acme::Challenges;
+use crate::acme::{Challenges, Unwritten};
 use crate::config::{AcmeCertificate, Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
 use crate::server::{Certificates, Door, Inherited, Tls, bind};
@@ -28,6 +28,8 @@ pub(super) struct Listeners {
     control_tls: Option<Spoken>,
     /// What authorities are shown at the public ones.
     pub(super) challenges: Arc<Challenges>,
+    /// What they show that is in no file yet.
+    pub(super) unwritten: Arc<Unwritten>,
 }
 
 /// How TLS is spoken, and what is shown.
@@ -92,12 +94,19 @@ impl Listeners {
         let protocols = if is_pinned { PROTOCOLS_OF_ONE } else { PROTOCOLS };
         let spoken = before.and_then(|before| before.public_tls.as_ref());
         let challenges = before.map(|before| Arc::clone(&before.challenges)).unwrap_or_default();
+        let unwritten = before.map(|before| Arc::clone(&before.unwritten)).unwrap_or_default();
         let awaited = settings.acme.as_ref().map_or(&[][..], |acme| &acme.certificates);
         let prove = |tls: Tls| tls.proving(Arc::clone(&challenges));
-        let public_tls = speak_tls(&server.certificates, awaited, protocols, prove, spoken)?;
+        let show = |shown: Certificates| shown.beside(Arc::clone(&unwritten));
+        let public_tls = speak_tls(&server.certificates, awaited, protocols, (show, prove), spoken)?;
         let spoken = before.and_then(|before| before.control_tls.as_ref());
-        let control_tls =
-            speak_tls(settings.control.certificate.as_slice(), &[], PROTOCOLS, |tls| tls, spoken)?;
+        let control_tls = speak_tls(
+            settings.control.certificate.as_slice(),
+            &[],
+            PROTOCOLS,
+            (|own| own, |tls| tls),
+            spoken,
+        )?;
         let proxies: Option<Arc<[_]>> =
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let public = |tls: Option<&Spoken>| {
@@ -114,6 +123,7 @@ impl Listeners {
             public_tls,
             control_tls,
             challenges,
+            unwritten,
         })
     }
 
@@ -155,7 +165,7 @@ fn speak_tls(
     certificates: &[Certificate],
     awaited: &[AcmeCertificate],
     protocols: &'static [&'static str],
-    equip: impl FnOnce(Tls) -> Tls,
+    (show, equip): (impl FnOnce(Certificates) -> Certificates, impl FnOnce(Tls) -> Tls),
     before: Option<&Spoken>,
 ) -> io::Result<Option<Spoken>> {
     if certificates.is_empty() && awaited.is_empty() {
@@ -165,7 +175,7 @@ fn speak_tls(
     if let Some(before) = before.filter(|before| before.protocols == protocols) {
         return Ok(Some(Spoken { next: Some((certificates, awaited)), ..before.clone() }));
     }
-    let shown = Arc::new(Certificates::new(certificates, awaited));
+    let shown = Arc::new(show(Certificates::new(certificates, awaited)));
     let tls = equip(Tls::new(Arc::clone(&shown), protocols).map_err(io::Error::other)?);
     Ok(Some(Spoken { tls, protocols, shown, next: None }))
 }

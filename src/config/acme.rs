@@ -1,6 +1,8 @@
 //! `[acme]`: whom certificates are asked from, and what a `[[server.certificate]]` says that is to come
 //! from there (RFC 8555).
 
+mod folder;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,7 +205,7 @@ pub(super) fn read(
     }
     agreed?;
     let directory = directory?;
-    let folder = state?.join(folder_of(&directory));
+    let folder = folder::of(&state?, &directory);
     let certificates = wanted.certificates.iter().filter_map(|names| {
         let file = folder.join(format!("{}.pem", names.first()?.0));
         Some(AcmeCertificate { names: names.iter().map(|(name, _)| name.clone()).collect(), file })
@@ -303,33 +305,6 @@ fn external_account(section: &mut Section<'_>) -> Read<Option<ExternalAccount>> 
             }
             let key = Secret::new(key.expose().trim_end_matches('=').to_owned());
             Ok(Some(ExternalAccount { key_id: id.as_str().to_owned(), key }))
-        }
-    }
-}
-
-/// What the folder of a directory is called: accounts and certificates of one are worth nothing at another.
-fn folder_of(directory: &str) -> String {
-    let rest = directory.strip_prefix("https://").unwrap_or(directory);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    // No name of a host begins with a dot, and `..` would be another folder.
-    let rest = rest.trim_start_matches('.').trim_end_matches('/');
-    rest.chars().map(|c| if plain(c) { c } else { '_' }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_has_a_folder_of_its_own() {
-        for (directory, folder) in [
-            (LETS_ENCRYPT, "acme-v02.api.letsencrypt.org_directory"),
-            ("https://[::1]:14000/dir", "___1__14000_dir"),
-            ("https://ca.example/acme/../x?y=/", "ca.example_acme_.._x_y_"),
-            ("https://ca.example/", "ca.example"),
-            ("https://../../etc", "_.._etc"),
-        ] {
-            assert_eq!(folder_of(directory), folder);
         }
     }
 }

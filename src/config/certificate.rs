@@ -135,9 +135,23 @@ impl CertificateFault {
 impl Certificate {
     /// Reads `files`.
     pub fn read(files: CertificateFiles) -> Result<Self, CertificateFault> {
-        let pem = std::fs::read(&files.cert).map_err(CertificateFault::CertUnreadable)?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let chain = chain.map_err(|_| CertificateFault::BrokenCert)?;
+        let cert = std::fs::read(&files.cert).map_err(CertificateFault::CertUnreadable)?;
+        // A certificate that is none is told of before a key that is not there.
+        let chain = chain(&cert)?;
+        let key = std::fs::read(&files.key).map(Zeroizing::new).map_err(CertificateFault::KeyUnreadable)?;
+        Self::of(files, chain, &key)
+    }
+
+    /// The same of what is to stand in `files`, in PEM.
+    pub fn parse(files: CertificateFiles, cert: &[u8], key: &[u8]) -> Result<Self, CertificateFault> {
+        Self::of(files, chain(cert)?, key)
+    }
+
+    fn of(
+        files: CertificateFiles,
+        chain: Vec<CertificateDer<'static>>,
+        key: &[u8],
+    ) -> Result<Self, CertificateFault> {
         let own = chain.first().ok_or(CertificateFault::NoCert)?;
         let parsed =
             x509_cert::Certificate::from_der(own.as_ref()).map_err(|_| CertificateFault::BrokenCert)?;
@@ -156,8 +170,7 @@ impl Certificate {
             Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
         });
 
-        let pem = std::fs::read(&files.key).map_err(CertificateFault::KeyUnreadable)?;
-        let key = private_key(&Zeroizing::new(pem))?;
+        let key = private_key(key)?;
         let signing = any_supported_type(&key).map_err(|_| CertificateFault::UnusableKey)?;
         let certified = CertifiedKey::new(chain, signing);
         certified.keys_match().map_err(|error| match error {
@@ -182,6 +195,12 @@ impl Certificate {
             format!("the certificate in {file} is not valid before {}", self.not_before.to_rfc3339())
         })
     }
+}
+
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|_| CertificateFault::BrokenCert)?;
+    if chain.is_empty() { Err(CertificateFault::NoCert) } else { Ok(chain) }
 }
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateFault> {

@@ -91,7 +91,7 @@ impl Stage {
 }
 
 /// The serial number of the certificate that `name` is shown, if it can be trusted.
-async fn serial(gateway: &TestGateway, client: &Client, name: &str) -> Option<Vec<u8>> {
+pub(crate) async fn serial(gateway: &TestGateway, client: &Client, name: &str) -> Option<Vec<u8>> {
     use x509_cert::der::Decode as _;
     let stream = client.shake(gateway, name).await.ok()?;
     let own = session(&stream).peer_certificates()?.first()?;

@@ -12,6 +12,8 @@
 mod acme;
 mod acme_attacks;
 mod acme_challenges;
+mod acme_double;
+mod acme_trouble;
 mod admin;
 mod admin_attacks;
 mod api_session;

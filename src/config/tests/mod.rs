@@ -130,7 +130,7 @@ fn what_certificates_are_asked_for_is_read() {
     let settings = read(FULL).unwrap();
     let acme = settings.acme.as_ref().unwrap();
     assert_eq!((acme.directory.as_str(), acme.contact.len()), ("https://ca.example.com:14000/dir", 1));
-    let folder = PathBuf::from("/var/lib/tollgate/certificates/ca.example.com_14000_dir");
+    let folder = PathBuf::from("/var/lib/tollgate/certificates/ca.example.com%3a14000_dir");
     assert_eq!((&acme.folder, acme.challenge), (&folder, ChallengeKind::TlsAlpn01));
     assert_eq!(acme.root_ca.as_ref().map(|ca| ca.certificates.len()), Some(1));
     let account = acme.external_account.as_ref().unwrap();

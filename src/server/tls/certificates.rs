@@ -7,6 +7,7 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::acme::Unwritten;
 use crate::config::{AcmeCertificate, Certificate, CertificateFiles};
 use crate::domain::host::HostPattern;
 
@@ -16,12 +17,21 @@ pub struct Certificates {
     shown: RwLock<Arc<[Certificate]>>,
     /// Those that are asked for, whether they are there yet or not.
     awaited: RwLock<Arc<[AcmeCertificate]>>,
+    /// What is there and in no file.
+    pub(super) unwritten: Arc<Unwritten>,
 }
 
 impl Certificates {
     /// Shows `certificates`, and those that are `awaited` when they are there.
     pub fn new(certificates: Vec<Certificate>, awaited: Vec<AcmeCertificate>) -> Self {
-        Self { shown: RwLock::new(certificates.into()), awaited: RwLock::new(awaited.into()) }
+        let (shown, awaited) = (RwLock::new(certificates.into()), RwLock::new(awaited.into()));
+        Self { shown, awaited, unwritten: Arc::default() }
+    }
+
+    /// The same, with what is there and `unwritten`.
+    #[must_use]
+    pub fn beside(self, unwritten: Arc<Unwritten>) -> Self {
+        Self { unwritten, ..self }
     }
 
     /// The files of what is shown or to come; and whether they have to be there.

@@ -19,6 +19,8 @@ pub struct CertificateWatch {
     /// With whether they have to be there.
     files: Vec<(CertificateFiles, bool)>,
     seen: Vec<Print>,
+    /// What was seen of those that are in no file.
+    edition: u64,
     /// What was last said about files that could not be used: it is said once.
     complaint: Option<String>,
 }
@@ -30,17 +32,17 @@ impl CertificateWatch {
         // What is asked for may have come since the configuration was read: that is looked at once more.
         let is_settled = files.iter().all(|(_, needed)| *needed);
         let seen = if is_settled { prints(&files) } else { Vec::new() };
-        Self { shown, files, seen, complaint: None }
+        Self { shown, files, seen, edition: 0, complaint: None }
     }
 
     /// Reads the files again if they have changed, or if they could not be used the last time: a
     /// certificate and its key are never replaced in the same moment.
     pub fn look(&mut self, time: Timestamp) {
-        let now = prints(&self.files);
-        if now == self.seen && self.complaint.is_none() {
+        let (now, edition) = (prints(&self.files), self.shown.unwritten.edition());
+        if now == self.seen && edition == self.edition && self.complaint.is_none() {
             return;
         }
-        self.seen = now;
+        (self.seen, self.edition) = (now, edition);
         self.reload(time);
     }
 
@@ -49,7 +51,8 @@ impl CertificateWatch {
         let before = self.shown.current();
         let (mut certificates, mut complaints) = (Vec::new(), Vec::new());
         for (files, needed) in &self.files {
-            match read(files, *needed) {
+            let unwritten = self.shown.unwritten.certificate(&files.cert).map(Ok);
+            match unwritten.or_else(|| read(files, *needed)) {
                 Some(Ok(certificate)) => {
                     if let Some(warning) = certificate.warning(time) {
                         tracing::warn!(target: "tollgate::server", "{warning}");
