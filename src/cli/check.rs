@@ -1,5 +1,6 @@
 //! `tollgate check`.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,6 +26,10 @@ pub(super) fn run(
             let (sites, keys) = (settings.sites.len(), settings.api_keys.len());
             for warning in settings.warnings(SystemClock.now()) {
                 say_error(format_args!("warning: {warning}"));
+            }
+            if is_everybodys(file) {
+                let problem = "can be written by everybody on this machine, who so decides who gets in";
+                say_error(format_args!("warning: {} {problem} — take that away: chmod o-w", file.display()));
             }
             say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()))?;
             Ok(ExitCode::SUCCESS)
@@ -52,5 +57,27 @@ pub(super) fn read(
 pub(super) fn print(faults: &config::Faults) {
     for line in faults.to_string().lines() {
         say_error(format_args!("{line}"));
+    }
+}
+
+/// Whether others than its owner and group may write the file.
+fn is_everybodys(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_everybody_may_write_is_noticed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (mode, noticed) in [(0o600, false), (0o664, false), (0o644, false), (0o646, true), (0o777, true)]
+        {
+            fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_everybodys(file.path()), noticed, "{mode:o}");
+        }
     }
 }

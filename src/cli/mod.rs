@@ -69,7 +69,8 @@ enum Command {
         /// The configuration.
         #[command(flatten)]
         file: ConfigFile,
-        /// Tell what would change if it took the place of this one, and what of that takes a restart.
+        /// Tell what would change if the configuration took the place of this one, which is in force, and what of
+        /// that takes a restart.
         #[arg(long, value_name = "FILE", conflicts_with = "explain")]
         diff: Option<PathBuf>,
         /// What to explain.

@@ -46,9 +46,24 @@ impl<'a> Document<'a> {
         Place { document: self, key, line }
     }
 
-    /// Records that the file is no TOML. Of the parser's error only what it says is taken: its
-    /// Display quotes the line, and that may have a secret in it.
-    pub(super) fn refuse_syntax(&'a self, error: &toml::de::Error) -> Reported {
+    /// Records why the file is no TOML, if it is none. Behind a bracket that is never closed the parser takes
+    /// offence at each line: of these only the first is told.
+    pub(super) fn refuse_syntax(&'a self, errors: &[toml::de::Error]) -> Option<Reported> {
+        let mut errors: Vec<&toml::de::Error> = errors.iter().collect();
+        errors.sort_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
+        let open = BRACKETS.iter().find(|bracket| errors.iter().any(|error| bracket.is_open_in(error)));
+        let first = open.and_then(|bracket| errors.iter().position(|error| bracket.is_in(error)));
+        let told = first.map_or(errors.len(), |first| first + 1);
+        let refused = errors.iter().take(told).enumerate().map(|(index, error)| {
+            let missing = open.filter(|_| Some(index) == first).map(|bracket| bracket.end);
+            self.refuse_one(error, missing)
+        });
+        refused.last()
+    }
+
+    /// Records one of the parser's errors. Only what it says is taken: its Display quotes the line, and that
+    /// may have a secret in it.
+    fn refuse_one(&'a self, error: &toml::de::Error, missing: Option<char>) -> Reported {
         // What is wrong with the end of the file is wrong with the last line that says something.
         let end = self.text.trim_end().len();
         let span = error.span().unwrap_or(end..end);
@@ -57,7 +72,14 @@ impl<'a> Document<'a> {
         if let Some(key) = self.text.get(span).filter(|_| message == TWICE).filter(|key| is_key(key)) {
             message = format!("{message} {key}");
         }
-        place.fault(format!("this is not TOML: {message}"), "see https://toml.io for how it is written")
+        let remedy = match missing {
+            Some(end) => format!("close what was opened before with {end}"),
+            None if message.starts_with(TWICE) => "write it once".to_owned(),
+            None => "see https://toml.io for how it is written".to_owned(),
+        };
+        // `name = intranet` could have become the number `inf`.
+        let message = if message.starts_with("invalid float") { UNQUOTED } else { &message };
+        place.fault(format!("this is not TOML: {message}"), remedy)
     }
 
     /// What was found that is no fault, but may well be a mistake.
@@ -74,6 +96,37 @@ impl<'a> Document<'a> {
 
 /// What the parser says of a key that is there already, without saying which.
 const TWICE: &str = "duplicate key";
+
+/// What it says of most words without quotes.
+const UNQUOTED: &str = "string values must be quoted";
+
+/// A kind of bracket that goes over several lines, as the parser speaks of it.
+struct Bracket {
+    /// What it says at the end of the file, if one was not closed.
+    unclosed: &'static str,
+    /// What it speaks of at each line within.
+    within: [&'static str; 2],
+    end: char,
+}
+
+const BRACKETS: [Bracket; 2] = [
+    Bracket { unclosed: "unclosed array", within: ["in array", "array elements"], end: ']' },
+    Bracket {
+        unclosed: "unclosed inline table",
+        within: ["inline table element", "key-value pairs"],
+        end: '}',
+    },
+];
+
+impl Bracket {
+    fn is_open_in(&self, error: &toml::de::Error) -> bool {
+        error.message().starts_with(self.unclosed)
+    }
+
+    fn is_in(&self, error: &toml::de::Error) -> bool {
+        self.is_open_in(error) || self.within.iter().any(|words| error.message().contains(words))
+    }
+}
 
 /// Whether `text` is a bare or a quoted key, and nothing that could have a value in it.
 fn is_key(text: &str) -> bool {

@@ -73,7 +73,7 @@ pub fn load(text: &str, file: &str, environment: &Environment) -> Result<Setting
     let document = Document::new(text, file, environment);
     let (root, errors) = DeTable::parse_recoverable(text);
     // What the parser could save of a broken file would only look as if keys were missing.
-    let refused = errors.iter().map(|error| document.refuse_syntax(error)).last();
+    let refused = document.refuse_syntax(&errors);
     let outcome = refused.map_or_else(|| read(Section::root(&document, root.get_ref())), Err);
     let remarks = document.remarks();
     document.conclude(outcome).map(|settings| Settings { remarks, ..settings })

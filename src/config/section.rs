@@ -84,6 +84,15 @@ impl<'a> Section<'a> {
         self.value(name).map(|(place, value)| text(place, value)).transpose()
     }
 
+    /// A number with a unit, if it is there: a string, of which `remedy` tells how it is written.
+    fn measure(&mut self, name: &'static str, expected: &str, remedy: &str) -> Read<Option<Text<'a>>> {
+        let Some((place, value)) = self.value(name) else { return Ok(None) };
+        match value {
+            DeValue::String(written) => Text::expand(place, written).map(Some),
+            other => Err(mistyped(&place, expected, remedy, other)),
+        }
+    }
+
     /// A string that has to be there; `example` is one, as TOML writes it.
     pub(super) fn required_text(&mut self, name: &'static str, example: &str) -> Read<Text<'a>> {
         let text = self.text(name)?;
@@ -150,10 +159,10 @@ impl<'a> Section<'a> {
         name: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Read<Option<Duration>> {
-        let Some(text) = self.text(name)? else {
+        let remedy = "write a whole number with one of the units d, h, m, s, ms, in quotes, such as \"30m\"";
+        let Some(text) = self.measure(name, "a duration", remedy)? else {
             return Ok(None);
         };
-        let remedy = "write a whole number with one of the units d, h, m, s, ms, such as \"30m\"";
         let duration = text.parse(units::duration, "is not a duration", remedy)?;
         let [least, most] = [range.start(), range.end()].map(|bound| units::show_duration(*bound));
         let within = range.contains(&duration).then_some(Some(duration));
@@ -182,10 +191,10 @@ impl<'a> Section<'a> {
 
     /// A size in bytes.
     pub(super) fn size(&mut self, name: &'static str, default: u64, range: RangeInclusive<u64>) -> Read<u64> {
-        let Some(text) = self.text(name)? else {
+        let remedy = "write a whole number of bytes, or one with a unit, in quotes, such as \"1MiB\"";
+        let Some(text) = self.measure(name, "a size", remedy)? else {
             return Ok(default);
         };
-        let remedy = "write a whole number of bytes, or one with a unit such as \"1MiB\"";
         let size = text.parse(units::size, "is not a size", remedy)?;
         let [least, most] = [range.start(), range.end()].map(|bound| units::show_size(*bound));
         let within = range.contains(&size).then_some(size);

@@ -5,6 +5,9 @@ const MAX_SLIPS: usize = 2;
 
 /// The one of `known` that `written` is a misspelling of, if one is near enough.
 pub(super) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+    if let Some(same) = known.iter().find(|word| word.eq_ignore_ascii_case(written)) {
+        return Some(same);
+    }
     let near = known.iter().filter_map(|word| {
         // Of a short word, two slips leave nothing; and a long one needs no comparing.
         let comparable = word.len().abs_diff(written.len()) <= 4 * MAX_SLIPS;
@@ -40,7 +43,7 @@ mod tests {
         for (written, meant) in [
             ("host", Some("hosts")),
             ("hosst", Some("hosts")),
-            ("HOSTS", None),
+            ("HOSTS", Some("hosts")),
             ("login-url", Some("login_url")),
             ("logn_ur", Some("login_url")),
             ("logot_url", Some("logout_url")),

@@ -73,7 +73,7 @@ access = "off"
     config.toml:2: server.http[0]: "localhost:80" is not an address with a port — write an address and a port, such as "127.0.0.1:8080" or "[::]:8080"
     config.toml:2: server.http[1]: expected a string, found a number — write one string in quotes
     config.toml:3: server.worker: there is no such key — did you mean workers?
-    config.toml:4: server.header_timeout: "10 s" is not a duration — write a whole number with one of the units d, h, m, s, ms, such as "30m"
+    config.toml:4: server.header_timeout: "10 s" is not a duration — write a whole number with one of the units d, h, m, s, ms, in quotes, such as "30m"
     config.toml:6: control.listen: "0.0.0.0:8081" is reachable from other machines, and this listener speaks plain HTTP, which would expose the API keys on the way — listen on loopback, such as "127.0.0.1:8081", or add cert and key
     config.toml:7: store.url: is missing — add url = "redis://127.0.0.1:6379/"
     config.toml:11: api_key.login-page.secret: the environment variable NOT_SET is not set — set it before starting: export NOT_SET=…
