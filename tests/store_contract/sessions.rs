@@ -197,7 +197,6 @@ async fn sessions_are_counted_by_their_site_for_as_long_as_they_last() {
         // A session that is used lasts longer; one that is changed is still one.
         let seen = find(stores, busy).await.unwrap();
         stores.sessions.touch(&seen, after(1700));
-        stores.sessions.close().await.unwrap();
         let changed = LiveSession::new(busy, seen.session.clone(), ReadyHeaders::default(), after(1700));
         assert!(stores.sessions.replace(Arc::new(changed)).await.unwrap());
         kept.wait_until(after(1900));
