@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::email::Email;
@@ -220,6 +221,27 @@ async fn whoever_has_to_go_or_is_turned_away_is_not_counted() {
         }
         are_counted(&stores, 2, 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_list_that_looks_at_many_lets_others_have_their_turn() {
+    // Another store looks in memory as well, or asks elsewhere.
+    let stores = Stores::in_memory();
+    for seed in 0..3000 {
+        insert(&stores, seed, "jane@example.com", "wiki", after(seed)).await;
+    }
+    let (_, last) = insert(&stores, 5000, "joe@example.com", "shop", after(3000)).await;
+    let shop = SessionFilter { sites: Some(vec![site("shop")]), ..SessionFilter::default() };
+    let now = after(3000);
+    let mut list = stores.sessions.list(shop, None, 10, now);
+    for _ in 0..2 {
+        assert!((&mut list).now_or_never().is_none());
+        // The lock is free meanwhile: else this would wait for ever.
+        let found = stores.sessions.find_by_id(last, now).now_or_never().unwrap();
+        assert!(found.unwrap().is_some());
+    }
+    let page = list.await.unwrap();
+    assert_eq!(page.entries.iter().map(|live| live.session.id).collect::<Vec<_>>(), [last]);
 }
 
 #[tokio::test]
