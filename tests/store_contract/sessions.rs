@@ -233,14 +233,14 @@ async fn a_list_that_looks_at_many_lets_others_have_their_turn() {
     let (_, last) = insert(&stores, 5000, "joe@example.com", "shop", after(3000)).await;
     let shop = SessionFilter { sites: Some(vec![site("shop")]), ..SessionFilter::default() };
     let now = after(3000);
-    let mut list = stores.sessions.list(shop, None, 10, now);
+    let mut looking = stores.sessions.list(shop, None, 10, now);
     for _ in 0..2 {
-        assert!((&mut list).now_or_never().is_none());
+        assert!((&mut looking).now_or_never().is_none());
         // The lock is free meanwhile: else this would wait for ever.
         let found = stores.sessions.find_by_id(last, now).now_or_never().unwrap();
         assert!(found.unwrap().is_some());
     }
-    let page = list.await.unwrap();
+    let page = looking.await.unwrap();
     assert_eq!(page.entries.iter().map(|live| live.session.id).collect::<Vec<_>>(), [last]);
 }
 
