@@ -30,15 +30,19 @@ struct Event {
     name: String,
     /// Whether somebody was turned away.
     is_refusal: bool,
+    /// Who brought it about, and from where.
+    who: String,
     site: String,
     user: Option<String>,
     session: Option<String>,
+    /// By which name it stands in the access log.
+    request: Option<String>,
     /// Whatever else is said of it.
     more: Vec<(String, String)>,
 }
 
 /// What is shown in places of its own.
-const PLACED: [&str; 5] = ["event", "at", "site", "user", "session"];
+const PLACED: [&str; 8] = ["event", "at", "site", "user", "session", "actor", "client", "request_id"];
 
 impl Visit<'_> {
     pub(super) fn events(&self, request: &Request) -> Answer {
@@ -62,7 +66,9 @@ impl Visit<'_> {
 fn event(told: &Told) -> Option<Event> {
     let fields: Map<String, Value> = serde_json::from_str(&told.json).ok()?;
     let said = |name: &str| fields.get(name).map(in_words);
-    let more = fields.iter().filter(|(name, _)| !PLACED.contains(&name.as_str()));
+    let (who, names_by) = who(said("actor").as_deref(), said("by"), said("client").as_deref());
+    let is_told = |name: &str| PLACED.contains(&name) || (names_by && name == "by");
+    let more = fields.iter().filter(|(name, _)| !is_told(name));
     let session = said("session").filter(|id| SessionId::parse(id).is_some());
     let user = said("user").filter(|id| UserId::parse(id).is_some());
     Some(Event {
@@ -72,11 +78,26 @@ fn event(told: &Told) -> Option<Event> {
             told.event,
             "token_refused" | "signed_token_refused" | "session_refused" | "wrong_key"
         ),
+        who,
         site: told.site.as_ref().map(ToString::to_string).unwrap_or_default(),
         user,
         session,
+        request: said("request_id"),
         more: more.map(|(name, value)| (name.replace('_', " "), in_words(value))).collect(),
     })
+}
+
+/// Who it was in words, and whether these have whom `by` names.
+fn who(actor: Option<&str>, by: Option<String>, client: Option<&str>) -> (String, bool) {
+    let (who, names_by) = match (actor, by) {
+        (Some("api_key"), Some(name)) => (format!("key {name}"), true),
+        (Some("login_key"), Some(name)) => (format!("login key {name}"), true),
+        (Some("gateway"), _) => ("the gateway".to_owned(), false),
+        (Some("stranger"), _) => ("a stranger".to_owned(), false),
+        _ => ("a visitor".to_owned(), false),
+    };
+    let from = client.map(|client| format!(" at {client}"));
+    (format!("by {who}{}", from.unwrap_or_default()), names_by)
 }
 
 fn in_words(value: &Value) -> String {

@@ -97,8 +97,10 @@ impl Visit<'_> {
     fn facts(&self) -> Vec<(&'static str, String)> {
         let render = |when: When| when.render().unwrap_or_default();
         let (since, _) = self.scene.applied.told();
-        let counts = self.scene.sso.session_counts();
-        let sessions = counts.map(|counts| number(counts.values().map(|own| *own as u64).sum()));
+        let sessions = self.scene.sso.session_count().map(|count| {
+            let whose = if count.is_shared { ", of all nodes" } else { "" };
+            format!("{}{whose}", number(count.sum() as u64))
+        });
         let mut facts = vec![
             ("Started", render(When::near(self.scene.began, self.now))),
             ("Settings applied", render(When::near(since, self.now))),

@@ -36,7 +36,7 @@ impl Sample {
             failed: requests.failed,
             logins: events.logins,
             refused: events.refused + requests.refused,
-            sessions: scene.sso.session_counts().map(|counts| counts.values().sum()),
+            sessions: scene.sso.session_count().map(|count| count.sum()),
             added: requests.overhead,
             upstream: upstream.fold(Distribution::default(), |all, own| all.and(&own)),
         }

@@ -27,8 +27,10 @@ struct SiteUpstreams {
 struct Upstream {
     name: String,
     state: State,
-    /// How it is, in words.
-    told: String,
+    /// How it is, in a word or two.
+    told: &'static str,
+    /// And why.
+    why: Option<String>,
     answered: String,
     failed: String,
     half: String,
@@ -73,16 +75,17 @@ impl Visit<'_> {
     fn upstream(&self, own: UpstreamStanding) -> Upstream {
         let UpstreamStanding { state, is_up, answered, failed, idle, in_flight } = own;
         let pause = state.out_until.filter(|until| *until > self.now);
-        let (at_a_glance, told) = match (is_up, state.failures) {
-            (true, 0) => (State::Up, "up".to_owned()),
-            (true, failures) => (State::Shaky, format!("up, {failures} not answered in a row")),
-            (false, _) if !state.is_well => (State::Down, "left out: its health checks fail".to_owned()),
+        let (at_a_glance, told, why) = match (is_up, state.failures) {
+            (true, 0) => (State::Up, "up", None),
+            (true, failures) => (State::Shaky, "up", Some(format!("{failures} not answered in a row"))),
+            (false, _) if !state.is_well => {
+                (State::Down, "left out", Some("its health checks fail".to_owned()))
+            }
             (false, failures) => {
                 let until =
                     pause.map(|until| format!(", tried again {}", When::near(until, self.now).words()));
-                let told =
-                    format!("left out after {failures} failures in a row{}", until.unwrap_or_default());
-                (State::Down, told)
+                let why = format!("{failures} failures in a row{}", until.unwrap_or_default());
+                (State::Down, "left out", Some(why))
             }
         };
         let time = |of_a_thousand| answered.quantile(of_a_thousand).map_or_else(|| "–".to_owned(), micros);
@@ -90,6 +93,7 @@ impl Visit<'_> {
             name: state.upstream,
             state: at_a_glance,
             told,
+            why,
             answered: number(answered.count()),
             failed: number(failed),
             half: time(500),

@@ -28,7 +28,6 @@ pub use issue::{Issued, Member, SignedOrder, TokenOrder};
 pub use redeem::{RedeemError, Redeemed, Redemption};
 pub use sessions::SessionChange;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -38,11 +37,10 @@ use tokio::sync::broadcast;
 
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::entropy::Entropy;
-use crate::domain::site::SiteName;
 use crate::domain::state::BrowserKey;
 use crate::journal::Outlet;
 use crate::metrics::{Kind, Page, Source};
-use crate::store::{Health, Stores};
+use crate::store::{Count, Health, Stores};
 use assertions::Signers;
 use chronicle::Chronicle;
 use sites::Sites;
@@ -141,8 +139,8 @@ impl Sso {
         self.chronicle.sums()
     }
 
-    /// How many sessions of each site are kept, where the store counts them.
-    pub fn session_counts(&self) -> Option<BTreeMap<SiteName, usize>> {
+    /// How many sessions there are, if the store knows that at once.
+    pub fn session_count(&self) -> Option<Count> {
         self.stores.sessions.count()
     }
 
@@ -217,10 +215,17 @@ impl Source for Sso {
     fn write(&self, page: &mut Page, _now: Timestamp) {
         let sites = || self.sites.all().iter().map(|site| &site.name);
         self.chronicle.write_figures(page, sites());
-        if let Some(counts) = self.stores.sessions.count() {
-            page.begin("tollgate_sessions", Kind::Gauge, "Sessions that are kept.");
+        if let Some(count) = self.stores.sessions.count() {
+            // What is added up over nodes must not be what each of them says of all.
+            let (name, help) = if count.is_shared {
+                ("tollgate_shared_sessions", "Sessions of all nodes: each of them tells the same number.")
+            } else {
+                ("tollgate_sessions", "Sessions that are kept here.")
+            };
+            page.begin(name, Kind::Gauge, help);
             for site in sites() {
-                page.figure(&[("site", site.as_str())], counts.get(site).copied().unwrap_or_default());
+                let figure = count.by_site.get(site).copied().unwrap_or_default();
+                page.figure(&[("site", site.as_str())], figure);
             }
         }
         let health = self.stores.sessions.health();

@@ -129,6 +129,24 @@ pub struct Health {
     pub faults: Vec<(&'static str, u64)>,
 }
 
+/// How many sessions there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// On each site of which there were any, or may be.
+    pub by_site: BTreeMap<SiteName, usize>,
+    /// Whether they are those of all nodes, so that each counts the same. They were counted a moment ago. Where
+    /// every node has its own, those that are over may be among them until they are
+    /// [forgotten](SessionStore::sweep).
+    pub is_shared: bool,
+}
+
+impl Count {
+    /// Those of all sites.
+    pub fn sum(&self) -> usize {
+        self.by_site.values().sum()
+    }
+}
+
 /// Keeps sessions by the hashes of their cookies. Whoever ends or changes one marks the
 /// [`LiveSession`] first, as it is held by whatever runs on the strength of it.
 pub trait SessionStore: Send + Sync {
@@ -199,9 +217,8 @@ pub trait SessionStore: Send + Sync {
     /// Forgets at most `limit` sessions that are over, and says how many it looked at.
     fn sweep(&self, now: Timestamp, limit: usize) -> usize;
 
-    /// How many sessions are kept on each site, as far as it is known without asking anybody. Those that
-    /// are over may be among them until they are [forgotten](Self::sweep).
-    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+    /// How many sessions there are, as far as it is known without asking anybody.
+    fn count(&self) -> Option<Count> {
         None
     }
 

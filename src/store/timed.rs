@@ -3,11 +3,10 @@
 //! What requests do with a session that is at hand takes no time worth telling, and passes straight
 //! through.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    Admission, Beginning, Directory, Glance, Health, KeyStore, NonceKey, NonceStore, Page, Parcel,
+    Admission, Beginning, Count, Directory, Glance, Health, KeyStore, NonceKey, NonceStore, Page, Parcel,
     ParkedStore, Provisioned, SessionFilter, SessionStore, StoreFuture, Stores, TokenStore, UserChange,
     UserFilter,
 };
@@ -239,7 +238,7 @@ impl SessionStore for Timed<dyn SessionStore> {
         self.0.sweep(now, limit)
     }
 
-    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+    fn count(&self) -> Option<Count> {
         self.0.count()
     }
 

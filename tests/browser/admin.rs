@@ -159,7 +159,7 @@ fn no_page_shuts_anybody_out() {
 #[test]
 #[ignore = "it takes pictures, and makes sure of nothing"]
 fn pictures() {
-    let backstage = Backstage::set();
+    let backstage = Backstage::set_for_pictures();
     backstage.live_through(930);
     let browser = Browser::start_with(&["--hide-scrollbars"], &serde_json::json!({}));
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");

@@ -47,7 +47,16 @@ pub(crate) struct Backstage {
 
 impl Backstage {
     pub(crate) fn set() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::set_in(TempDir::new().unwrap())
+    }
+
+    /// The same in a folder whose name does not look made up, for pictures that show it.
+    pub(crate) fn set_for_pictures() -> Self {
+        Self::set_in(tempfile::Builder::new().prefix("tollgate").rand_bytes(0).tempdir().unwrap())
+    }
+
+    fn set_in(folder: TempDir) -> Self {
+        std::fs::create_dir(folder.path().join("certs")).unwrap();
         let clock = Arc::new(ManualClock::starting_at(START));
         let site = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = site.local_addr().unwrap();
@@ -66,11 +75,12 @@ impl Backstage {
             certificate.not_before = date_time_ymd(2025, 12, 1);
             certificate.not_after = date_time_ymd(until.0, until.1, until.2);
             let certificate = certificate.self_signed(&key).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+            std::fs::write(folder.path().join(format!("certs/{name}.pem")), certificate.pem()).unwrap();
+            std::fs::write(folder.path().join(format!("certs/{name}.key")), key.serialize_pem()).unwrap();
         }
-        let shown =
-            |name: &str| format!("[[server.certificate]]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n");
+        let shown = |name: &str| {
+            format!("[[server.certificate]]\ncert = \"certs/{name}.pem\"\nkey = \"certs/{name}.key\"\n")
+        };
         let toml = format!(
             "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = [\"127.0.0.1:0\"]\nworkers = 1\n{}{}\
              [control]\nlisten = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n\

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tollgate::domain::clock::Timestamp;
 use tollgate::domain::email::Email;
@@ -164,6 +165,83 @@ async fn what_is_over_is_not_shown_and_is_forgotten_but_use_keeps_alive() {
             assert!(find(&stores, busy).await.is_none());
         }
     }
+}
+
+/// Waits until the store counts so many sessions on wiki and on intranet.
+async fn are_counted(stores: &Stores, wiki: usize, intranet: usize) {
+    let counted = async {
+        loop {
+            let by_site = stores.sessions.count().map(|count| count.by_site).unwrap_or_default();
+            let on = |name| by_site.get(&site(name)).copied().unwrap_or_default();
+            if (on("wiki"), on("intranet")) == (wiki, intranet) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), counted).await.is_ok();
+    assert!(in_time, "not {wiki} and {intranet}, but {:?}", stores.sessions.count());
+}
+
+#[tokio::test]
+async fn sessions_are_counted_by_their_site_for_as_long_as_they_last() {
+    for kept in all() {
+        let stores = &kept.stores;
+        let (first, _) = insert(stores, 1, "jane@example.com", "wiki", START).await;
+        let (_, second) = insert(stores, 2, "joe@example.com", "wiki", START).await;
+        let (busy, _) = insert(stores, 3, "ann@example.com", "wiki", START).await;
+        insert(stores, 4, "", "intranet", START).await;
+        are_counted(stores, 3, 1).await;
+        stores.sessions.remove(first, End::LoggedOut).await.unwrap();
+        stores.sessions.remove_by_id(second, End::Revoked).await.unwrap();
+        are_counted(stores, 1, 1).await;
+        // A session that is used lasts longer; one that is changed is still one.
+        let seen = find(stores, busy).await.unwrap();
+        stores.sessions.touch(&seen, after(1700));
+        let changed = LiveSession::new(busy, seen.session.clone(), ReadyHeaders::default(), after(1700));
+        assert!(stores.sessions.replace(Arc::new(changed)).await.unwrap());
+        kept.wait_until(after(1900));
+        while stores.sweep(after(1900), 1) {}
+        are_counted(stores, 1, 0).await;
+        // Long after, when it has been forgotten.
+        for seconds in [3600, 4000] {
+            kept.wait_until(after(seconds));
+            while stores.sweep(after(seconds), 1) {}
+            are_counted(stores, 0, 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_to_go_or_is_turned_away_is_not_counted() {
+    for Kept { stores, .. } in all() {
+        for seed in 1..=4 {
+            begin(&stores, seed, "jane@example.com", "wiki", 2, WhenFull::EvictOldest).await;
+            begin(&stores, seed + 10, "joe@example.com", "intranet", 1, WhenFull::Reject).await;
+        }
+        are_counted(&stores, 2, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_looks_at_many_lets_others_have_their_turn() {
+    // Another store looks in memory as well, or asks elsewhere.
+    let stores = Stores::in_memory();
+    for seed in 0..3000 {
+        insert(&stores, seed, "jane@example.com", "wiki", after(seed)).await;
+    }
+    let (_, last) = insert(&stores, 5000, "joe@example.com", "shop", after(3000)).await;
+    let shop = SessionFilter { sites: Some(vec![site("shop")]), ..SessionFilter::default() };
+    let now = after(3000);
+    let mut looking = stores.sessions.list(shop, None, 10, now);
+    for _ in 0..2 {
+        assert!((&mut looking).now_or_never().is_none());
+        // The lock is free meanwhile: else this would wait for ever.
+        let found = stores.sessions.find_by_id(last, now).now_or_never().unwrap();
+        assert!(found.unwrap().is_some());
+    }
+    let page = looking.await.unwrap();
+    assert_eq!(page.entries.iter().map(|live| live.session.id).collect::<Vec<_>>(), [last]);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ mod separate_sites;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod session_caps;
+mod session_counts;
 mod sessions;
 mod shared_caches;
 mod signed_login;

@@ -1,6 +1,5 @@
 //! Sessions: found in memory, begun and ended in the file first.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::desk::Desk;
@@ -14,7 +13,9 @@ use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
 use crate::domain::site::SiteName;
 use crate::store::record::Recorded as _;
-use crate::store::{Admission, Beginning, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture};
+use crate::store::{
+    Admission, Beginning, Count, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture,
+};
 
 /// Sessions that outlive the process.
 pub(super) struct Sessions(pub(super) Desk);
@@ -156,7 +157,7 @@ impl SessionStore for Sessions {
         mirror.sessions.sweep(now, limit)
     }
 
-    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
+    fn count(&self) -> Option<Count> {
         self.0.mirror.sessions.count()
     }
 

@@ -12,12 +12,13 @@ use dashmap::{DashMap, Entry};
 
 use super::expiry::Expiring;
 use super::filed::{ByHash, ById, ByPerson, PersonalPlace};
+use super::slices::{self, Slice};
 use super::{Hashed, lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, SessionCap, SessionId, Standing, WhenFull};
 use crate::domain::site::SiteName;
-use crate::store::{Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture};
+use crate::store::{Admission, Beginning, Count, Glance, Page, SessionFilter, SessionStore, StoreFuture};
 
 /// A shard of the map grows at a stroke, and whoever looks for a session in it waits for that: the
 /// more there are, the shorter.
@@ -338,15 +339,17 @@ impl SessionStore for Sessions {
         limit: usize,
         now: Timestamp,
     ) -> StoreFuture<'_, Page<Arc<LiveSession>, SessionId>> {
-        let index = lock(&self.index);
-        let mut found = index
-            .behind(&filter, after)
-            .filter(|live| live.is_alive(now) && filter.matches(&live.session.identity, &live.session.site));
-        let entries: Vec<_> = found.by_ref().take(limit).cloned().collect();
-        let more = found.next().is_some();
-        let next = more.then(|| entries.last().map(|live| live.session.id)).flatten();
-        drop(found);
-        ready(Page { entries, next })
+        let id = |live: &Arc<LiveSession>| live.session.id;
+        Box::pin(async move {
+            let is_wanted = |live: &Arc<LiveSession>| {
+                live.is_alive(now) && filter.matches(&live.session.identity, &live.session.site)
+            };
+            let look = |after, most| {
+                let index = lock(&self.index);
+                Slice::of(index.behind(&filter, after), most, id, is_wanted)
+            };
+            Ok(slices::page(after, limit, id, look).await)
+        })
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> usize {
@@ -359,7 +362,7 @@ impl SessionStore for Sessions {
         looked_at
     }
 
-    fn count(&self) -> Option<BTreeMap<SiteName, usize>> {
-        Some(lock(&self.index).counts.clone())
+    fn count(&self) -> Option<Count> {
+        Some(Count { by_site: lock(&self.index).counts.clone(), is_shared: false })
     }
 }

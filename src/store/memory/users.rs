@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use super::filed::in_order_of;
+use super::slices::{self, Slice};
 use super::{lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -128,13 +129,17 @@ impl Directory for Users {
         after: Option<UserId>,
         limit: usize,
     ) -> StoreFuture<'_, Page<User, UserId>> {
-        let table = lock(&self.0);
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let mut found = table.by_id.range(range).map(|filed| &*filed.0).filter(|user| filter.matches(user));
-        let entries: Vec<User> = found.by_ref().take(limit).cloned().collect();
-        let more = found.next().is_some();
-        let next = more.then(|| entries.last().map(|user| user.id)).flatten();
-        ready(Page { entries, next })
+        let id = |user: &Arc<User>| user.id;
+        Box::pin(async move {
+            let look = |after: Option<UserId>, most| {
+                let table = lock(&self.0);
+                let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+                let behind = table.by_id.range(range).map(|filed| &filed.0);
+                Slice::of(behind, most, id, |user| filter.matches(user))
+            };
+            let Page { entries, next } = slices::page(after, limit, id, look).await;
+            Ok(Page { entries: entries.iter().map(|user| User::clone(user)).collect(), next })
+        })
     }
 
     fn update(&self, id: UserId, change: UserChange) -> StoreFuture<'_, Option<User>> {

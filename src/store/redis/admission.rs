@@ -50,7 +50,7 @@ impl Inner {
             };
             let mut ended = self.see_off(session, going).await?;
             ended.extend(self.end_replaced(replaced.as_deref()).await?);
-            self.file(session, hash).await?;
+            self.file(&live).await?;
             let let_in = scripts::LET_IN.run(&self.exchange, &[&place], &[keep]).await?;
             if number(&let_in)? == 1 {
                 self.near.keep_own(&reading, &live, mark);
@@ -64,7 +64,7 @@ impl Inner {
         if person(session).is_some() {
             self.admit(&live, None, None, now).await?;
         }
-        self.file(session, hash).await?;
+        self.file(&live).await?;
         scripts::BEGIN.run(&self.exchange, &[&place], &arguments).await?;
         self.near.keep_own(&reading, &live, mark);
         let ended = self.end_replaced(replaced.as_deref()).await?;
@@ -88,14 +88,17 @@ impl Inner {
         Ok(ended.map(|old| (old.session.id, End::Replaced)).into_iter().collect())
     }
 
-    /// Files a session among all.
-    pub(super) async fn file(&self, session: &Session, hash: SessionHash) -> Result<(), Trouble> {
+    /// Files a session among all, and among those of its site.
+    pub(super) async fn file(&self, live: &LiveSession) -> Result<(), Trouble> {
+        let session = &live.session;
         let [by_name, by_time] = keys::shard_of(session.id);
-        let member = super::lists::member(session.id, hash);
+        let member = super::lists::member(session.id, live.hash);
         let until = session.expires_at;
         let times = [until.as_millis(), self.clock.now().as_millis(), self.keep_until(until)];
         let [until, now, keep] = times.map(|time| time.to_string());
-        scripts::FILE.run(&self.exchange, &[&by_name, &by_time], &[member, until, now, keep]).await?;
+        let (name, ends) = (session.id.to_string(), live.ends_at().as_millis().to_string());
+        let lists = [by_time.as_str(), &by_name, &keys::counted_in(session)];
+        scripts::FILE.run(&self.exchange, &lists, &[member, until, now, keep, name, ends]).await?;
         Ok(())
     }
 

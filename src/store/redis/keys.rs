@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::seal::Seal;
 use crate::domain::opaque::{SessionHash, TokenHash};
-use crate::domain::session::SessionId;
+use crate::domain::session::{Session, SessionId};
 use crate::domain::site::SiteName;
 use crate::domain::user::UserId;
 use crate::store::NonceKey;
@@ -95,8 +95,21 @@ pub(super) fn shard(number: usize) -> [String; 2] {
 
 /// The shard in which a session stands.
 pub(super) fn shard_of(id: SessionId) -> [String; 2] {
-    let number = id.to_string().bytes().last().map_or(0, usize::from);
-    shard(number % SHARDS)
+    shard(shard_number(id))
+}
+
+/// Where the sessions of one site in a shard stand by when they end if nobody uses them.
+pub(super) fn shard_of_site(number: usize, site: &SiteName) -> String {
+    format!(prefix!("sessions:{{{}}}:of:{}"), number, site)
+}
+
+/// Where a session stands among those of its site.
+pub(super) fn counted_in(session: &Session) -> String {
+    shard_of_site(shard_number(session.id), &session.site)
+}
+
+fn shard_number(id: SessionId) -> usize {
+    id.to_string().bytes().last().map_or(0, usize::from) % SHARDS
 }
 
 /// Where all open tokens stand, by shard.

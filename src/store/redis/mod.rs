@@ -6,6 +6,7 @@
 //! believed only with a seal ([`seal`]): what cannot be read is nobody's session, and an error.
 
 mod admission;
+mod count;
 mod directory;
 mod driver;
 mod feed;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 
+use self::count::Tally;
 use self::driver::{Driver, Exchange};
 use self::link::Way;
 use self::near::Near;
@@ -66,12 +68,14 @@ pub(super) fn open(
         vault: settings.secret.as_ref().and_then(Vault::new),
         sites: RwLock::new(by_name(sites)),
         clock,
+        tally: Tally::default(),
         brought: Mutex::default(),
     });
     let node = random_name();
     driver.spawn(feed::follow(way, Arc::clone(&driver.exchange), near, node));
     let (seen, heard) = tokio::sync::mpsc::unbounded_channel();
     driver.spawn(seen::write_down(Arc::clone(&inner), heard));
+    driver.spawn(count::keep_counting(Arc::clone(&inner)));
     let store = Arc::new(Redis { driver, inner, seen });
     Ok(Stores {
         tokens: Arc::clone(&store) as Arc<dyn TokenStore>,
@@ -100,6 +104,7 @@ struct Inner {
     vault: Option<Vault>,
     sites: RwLock<HashMap<SiteName, Arc<Site>>>,
     clock: Arc<dyn Clock>,
+    tally: Tally,
     /// Which paused requests this node has brought, and how much that is.
     brought: Mutex<Lot<()>>,
 }
@@ -108,6 +113,11 @@ impl Inner {
     /// The site with this name, as it is now.
     fn site(&self, name: &SiteName) -> Option<Arc<Site>> {
         self.sites.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The names of all that there are, and of those that there were since the start.
+    fn site_names(&self) -> Vec<SiteName> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Makes what is read from now on for these sites, and as before for others.

@@ -31,6 +31,7 @@ scripts! {
     SWAP = "lua/swap.lua";
     REMEMBER = "lua/remember.lua";
     FILE = "lua/file.lua";
+    COUNT = "lua/count.lua";
     BEGIN = "lua/begin.lua";
     LET_IN = "lua/let_in.lua";
     END = "lua/end.lua";

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -99,7 +99,10 @@ impl Inner {
         let place = keys::session(&live.hash);
         let keep = self.keep_until(live.ends_at()).to_string();
         let arguments = [self.seal_seen(&place, seen), keep.into_bytes()];
-        let answer = scripts::SEEN.run(&self.exchange, &[&place], &arguments).await?;
+        let places = [place.as_str()];
+        let writing = scripts::SEEN.run(&self.exchange, &places, &arguments);
+        let (answer, ()) = join(writing, self.count_on(live)).await;
+        let answer = answer?;
         if number(&answer)? == 0 {
             // It was taken out of the Redis by somebody who told nobody.
             self.near.note_lost(live);

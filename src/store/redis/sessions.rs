@@ -16,10 +16,9 @@ use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession, Session, SessionId, Standing};
-use crate::store::Health;
 use crate::store::record::Recorded;
 use crate::store::{
-    Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, live_session,
+    Admission, Beginning, Count, Glance, Health, Page, SessionFilter, SessionStore, StoreFuture, live_session,
 };
 
 /// How often a session that others change meanwhile is looked at again.
@@ -132,6 +131,9 @@ impl Inner {
             });
             join_all(removing).await;
         }
+        let mut uncount = cmd("ZREM");
+        uncount.arg(keys::counted_in(session)).arg(&hashless);
+        let _ = self.exchange.ask(&uncount).await;
         if let Some(email) = &session.identity.email {
             let mut remove = cmd("HDEL");
             remove.arg(keys::sessions_of(email.key(), &self.seal)).arg(&hashless);
@@ -162,7 +164,7 @@ impl Inner {
                         live.was_seen(held.last_seen());
                     }
                     self.near.keep_own(&reading, live, mark);
-                    self.file(&live.session, live.hash).await?;
+                    self.file(live).await?;
                     return Ok(true);
                 }
                 Ok(0) => return Ok(false),
@@ -301,6 +303,10 @@ impl SessionStore for Redis {
         // The Redis forgets by itself.
         self.inner.near.sweep(now);
         0
+    }
+
+    fn count(&self) -> Option<Count> {
+        self.inner.tally.counts().map(|by_site| Count { by_site, is_shared: true })
     }
 
     fn health(&self) -> Health {
