@@ -27,6 +27,17 @@ pub(super) fn run(
             for warning in settings.warnings(SystemClock.now()) {
                 say_error(format_args!("warning: {warning}"));
             }
+            for file in [&settings.log.access_file, &settings.log.audit_file].into_iter().flatten() {
+                if let Some(folder) = missing_folder(file) {
+                    let problem = "is to be written in a folder that is not there";
+                    let remedy = "make it before the gateway starts: mkdir -p";
+                    say_error(format_args!(
+                        "warning: {} {problem} — {remedy} {}",
+                        file.display(),
+                        folder.display()
+                    ));
+                }
+            }
             if is_everybodys(file) {
                 let problem = "can be written by everybody on this machine, who so decides who gets in";
                 say_error(format_args!("warning: {} {problem} — take that away: chmod o-w", file.display()));
@@ -60,6 +71,11 @@ pub(super) fn print(faults: &config::Faults) {
     }
 }
 
+/// The folder of `file`, if there is none.
+fn missing_folder(file: &Path) -> Option<&Path> {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+}
+
 /// Whether others than its owner and group may write the file.
 fn is_everybodys(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
@@ -70,6 +86,15 @@ mod tests {
     use std::fs::{self, Permissions};
 
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("none");
+        assert_eq!(missing_folder(&missing.join("a.log")), Some(missing.as_path()));
+        assert_eq!(missing_folder(&folder.path().join("a.log")), None);
+        assert_eq!(missing_folder(Path::new("a.log")), None);
+    }
 
     #[test]
     fn a_file_that_everybody_may_write_is_noticed() {

@@ -92,7 +92,8 @@ impl<'a> RequestPath<'a> {
 
     /// Whether an upstream may take this for a path under `prefix` (which ends in no slash).
     pub fn may_lie_under(&self, prefix: &str) -> bool {
-        self.readings().any(|reading| lies_under(&reading, prefix))
+        lies_under(self.raw.as_bytes(), prefix)
+            || self.ambiguous && self.readings().any(|reading| lies_under(&reading, prefix))
     }
 
     /// Whether it is the gateway's own path, or an upstream may take it for one.

@@ -41,12 +41,14 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
 }
 
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
-    let private = match Directives::of(headers) {
-        _ if !remarks.cache_control && remarks.expires => PRIVATE.clone(),
-        _ if !remarks.cache_control => PRIVATE_NO_CACHE.clone(),
-        None => NO_STORE.clone(),
-        Some(directives) if directives.keep_private() => return,
-        Some(directives) => directives.made_private(remarks.expires),
+    let private = match (remarks.cache_control, remarks.expires) {
+        (false, true) => PRIVATE.clone(),
+        (false, false) => PRIVATE_NO_CACHE.clone(),
+        (true, expires) => match Directives::of(headers) {
+            None => NO_STORE.clone(),
+            Some(directives) if directives.keep_private() => return,
+            Some(directives) => directives.made_private(expires),
+        },
     };
     headers.insert(CACHE_CONTROL, private);
 }

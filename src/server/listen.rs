@@ -10,9 +10,23 @@ pub(super) const BACKLOG: usize = 4096;
 
 /// Binds `address` (port 0 for any) and listens.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let named = |error: io::Error| {
+        let remedy = remedy(error.kind()).map_or_else(String::new, |remedy| format!(" — {remedy}"));
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{remedy}"))
+    };
     listening(address).map_err(named)
+}
+
+/// What helps against the usual reasons.
+fn remedy(reason: io::ErrorKind) -> Option<&'static str> {
+    match reason {
+        io::ErrorKind::AddrInUse => Some("stop what listens there (see `ss -ltnp`), or choose another port"),
+        io::ErrorKind::AddrNotAvailable => Some("choose an address of this machine (see `ip address`)"),
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 take the capability CAP_NET_BIND_SERVICE, which the systemd unit gives")
+        }
+        _ => None,
+    }
 }
 
 fn listening(address: SocketAddr) -> io::Result<TcpListener> {
