@@ -15,7 +15,7 @@ use crate::pages::Page;
 impl Gateway {
     /// `/.tollgate/logout`: ends the session and goes to the site's `logout_url`, to `return_url`,
     /// or to a page that says so.
-    pub(super) async fn logout(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
+    pub(super) async fn logout(&self, request: &Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         if *request.method() == Method::HEAD || is_prefetch(request.headers()) {
             return Ok(reply::empty(StatusCode::NO_CONTENT));
         }
@@ -29,7 +29,7 @@ impl Gateway {
         self.leave(visit).await?;
         let named = visit.parameter("return_url").map(|input| visit.return_to(&input));
         let status = reply::see_other(request.method());
-        if let Some(elsewhere) = self.log_out_of_group(&request, visit, named.as_ref()) {
+        if let Some(elsewhere) = self.log_out_of_group(request, visit, named.as_ref()) {
             return Ok(elsewhere);
         }
         // Pages elsewhere rarely let themselves be framed.

@@ -267,7 +267,7 @@ impl Gateway {
         let now = course.began();
         // 0. Other proxies ask about requests that they carry themselves.
         if forward_auth::asks(request) {
-            let answer = self.inquire(take(request), connection, (client, request_id), course);
+            let answer = self.inquire(request, connection, (client, request_id), course);
             return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
@@ -294,7 +294,7 @@ impl Gateway {
         let visit = Visit::of(request.headers(), survey, address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
-            let answer = Box::pin(self.reserved(endpoint, take(request), &visit)).await;
+            let answer = Box::pin(self.reserved(endpoint, request, &visit)).await;
             if visit.has_redeemed.get() {
                 course.decide(Decision::Redeemed);
             }

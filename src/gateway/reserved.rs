@@ -1,6 +1,8 @@
 //! The gateway's own addresses on a site: whatever lies under `/.tollgate/`, and the browser's
 //! steps of the 23-compatible API.
 
+use std::mem::take;
+
 use http::{Method, StatusCode};
 
 use super::Gateway;
@@ -88,7 +90,7 @@ impl Gateway {
     pub(super) async fn reserved(
         &self,
         endpoint: Endpoint,
-        request: Request,
+        request: &mut Request,
         visit: &Visit<'_>,
     ) -> Result<Response, Fault> {
         let allowed = endpoint.methods();
@@ -100,33 +102,33 @@ impl Gateway {
         }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
-            Endpoint::Group => self.group_endpoint(&request, visit, Errand::Question).await,
-            Endpoint::GroupLogout => self.group_endpoint(&request, visit, Errand::Logout).await,
+            Endpoint::Group => self.group_endpoint(request, visit, Errand::Question).await,
+            Endpoint::GroupLogout => self.group_endpoint(request, visit, Errand::Logout).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
-                if let Some(elsewhere) = self.ask_group_at_login(&request, visit, &return_to).await {
+                if let Some(elsewhere) = self.ask_group_at_login(request, visit, &return_to).await {
                     return Ok(elsewhere);
                 }
                 Ok(self.to_login_page(StatusCode::FOUND, visit, &return_to, None))
             }
             Endpoint::Logout => self.logout(request, visit).await,
-            Endpoint::Handover => Ok(deliberate(&request, visit)?.unwrap_or_else(|| handover(visit))),
+            Endpoint::Handover => Ok(deliberate(request, visit)?.unwrap_or_else(|| handover(visit))),
             Endpoint::WhoAmI => self.who_am_i(request.headers(), visit).await,
             Endpoint::KeySet => self.key_set(visit),
             Endpoint::Redeem => self.redeem_endpoint(request, visit).await,
-            Endpoint::Resume => match deliberate(&request, visit)? {
+            Endpoint::Resume => match deliberate(request, visit)? {
                 Some(instead) => Ok(instead),
                 None => self.resume(visit).await,
             },
-            Endpoint::RedeemCompatible(kind) => self.redeem_compatible(&request, visit, kind).await,
+            Endpoint::RedeemCompatible(kind) => self.redeem_compatible(request, visit, kind).await,
         }
     }
 
     /// `/.tollgate/redeem`: the token in the query of a GET or in the form of a POST, as `token` or
     /// under the site's own parameter name.
-    async fn redeem_endpoint(&self, request: Request, visit: &Visit<'_>) -> Result<Response, Fault> {
+    async fn redeem_endpoint(&self, request: &mut Request, visit: &Visit<'_>) -> Result<Response, Fault> {
         let by_post = *request.method() == Method::POST;
-        if !by_post && let Some(instead) = deliberate(&request, visit)? {
+        if !by_post && let Some(instead) = deliberate(request, visit)? {
             return Ok(instead);
         }
         if !visit.is_navigation(request.headers()) {
@@ -136,7 +138,7 @@ impl Gateway {
         // Another site's page does not press the button in the visitor's place.
         let is_pressed = by_post && !is_foreign_form(request.headers(), visit);
         let fields = if by_post {
-            let form = read_up_to(request.into_body(), MAX_FORM).await?;
+            let form = read_up_to(take(request.body_mut()), MAX_FORM).await?;
             // Whoever holds back a form until a key of the login page has been taken away is not to be
             // judged as before. Anybody else's browser sends it again.
             if !self.shared.sso.is_in_force() {

@@ -81,9 +81,8 @@ pub(super) struct Inquiry {
 
 impl Inquiry {
     /// Reads what is asked by a proxy that is trusted.
-    pub(super) fn of(question: Request) -> Result<Self, Unanswerable> {
-        let (mut parts, _) = question.into_parts();
-        let headers = &parts.headers;
+    pub(super) fn of(question: &Request) -> Result<Self, Unanswerable> {
+        let headers = question.headers();
         if !names_client(headers) {
             return Err(Unanswerable::NoClient);
         }
@@ -94,7 +93,7 @@ impl Inquiry {
         };
         let forwarded = told(&X_FORWARDED_URI, Unanswerable::Target)?;
         let original = told(&X_ORIGINAL_URI, Unanswerable::Target)?;
-        let behind = parts.uri.path_and_query().and_then(|own| own.as_str().strip_prefix(PATH));
+        let behind = question.uri().path_and_query().and_then(|own| own.as_str().strip_prefix(PATH));
         // A query alone is one that came along: the target's is told where the target is.
         let behind = behind.filter(|rest| rest.starts_with('/'));
         let by_header = |name| told(name, Unanswerable::Method)?.ok_or(Unanswerable::Method);
@@ -106,7 +105,7 @@ impl Inquiry {
                 (Manner::Status, target.as_bytes(), by_header(&X_ORIGINAL_METHOD)?.as_bytes())
             }
             (None, None, Some(target)) => {
-                (Manner::Removes, target.as_bytes(), parts.method.as_str().as_bytes())
+                (Manner::Removes, target.as_bytes(), question.method().as_str().as_bytes())
             }
             _ => return Err(Unanswerable::Target),
         };
@@ -117,11 +116,14 @@ impl Inquiry {
             Manner::Status | Manner::HandsOn => told(&X_FORWARDED_HOST, Unanswerable::Host)?.cloned(),
             Manner::Removes => None,
         };
-        (parts.method, parts.uri) = (method, Uri::from(target));
+        let mut meant = Request::new(Incoming::None);
+        (*meant.method_mut(), *meant.uri_mut()) = (method, Uri::from(target));
+        *meant.version_mut() = question.version();
+        *meant.headers_mut() = headers.clone();
         if let Some(host) = host {
-            parts.headers.insert(HOST, host);
+            meant.headers_mut().insert(HOST, host);
         }
-        Ok(Self { meant: Request::from_parts(parts, Incoming::None), manner })
+        Ok(Self { meant, manner })
     }
 
     /// Refuses what the gateway would take away if it carried the request itself, and the proxy may
@@ -170,7 +172,7 @@ mod tests {
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
-        let Inquiry { meant, manner } = Inquiry::of(request.body(Incoming::None).unwrap())?;
+        let Inquiry { meant, manner } = Inquiry::of(&request.body(Incoming::None).unwrap())?;
         let host = meant.headers()["host"].to_str().unwrap();
         Ok(format!("{manner:?} {} {host} {}", meant.method(), meant.uri()))
     }

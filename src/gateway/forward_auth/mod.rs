@@ -129,7 +129,7 @@ impl Gateway {
     /// Answers a proxy's question. Boxed: other requests are not to make room for all of this.
     pub(super) fn inquire<'a>(
         &'a self,
-        question: Request,
+        question: &'a Request,
         connection: &'a Connection,
         about: (&'a Client, &'a RequestId),
         course: &'a Course<'_>,
@@ -138,7 +138,7 @@ impl Gateway {
             if !about.0.by_trusted_proxy {
                 return Err(Unanswerable::Stranger.into());
             }
-            let at = Target::of(&question)?.host;
+            let at = Target::of(question)?.host;
             let inquiry = Inquiry::of(question)?;
             let manner = inquiry.manner;
             let judged = self.judge_meant(inquiry, &at, connection, about, course).await;
