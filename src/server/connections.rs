@@ -126,7 +126,8 @@ impl<A: Answer + 'static> Host<A> {
     }
 
     /// Waits for a place for a connection: whoever has to wait further waits in the kernel's queue. A
-    /// listener on which nothing happens holds no place.
+    /// listener on which nothing happens holds no place. Who has been accepted when the server is told to
+    /// stop is still let in, if there is a place: nobody else would ever hear of them.
     async fn let_in(
         &self,
         stream: TcpStream,
@@ -137,8 +138,8 @@ impl<A: Answer + 'static> Host<A> {
         let places = Arc::clone(&self.limits.borrow().connections);
         let permit = tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => return,
             permit = places.acquire_owned() => permit,
+            _ = shutdown.wait_for(|stop| *stop) => return,
         };
         if let Ok(permit) = permit {
             let place = Place::taken(permit, &self.limits.borrow().traffic);
@@ -161,10 +162,14 @@ impl<A: Answer + 'static> Host<A> {
                     continue;
                 }
             };
-            let Some(Handed { stream, peer, place, seat, door }) = handed else { return };
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                self.welcome(Guest { stream, peer, place, seat }, door);
-            }
+            let Some(handed) = handed else { return };
+            self.receive(handed);
+        }
+    }
+
+    fn receive(&self, Handed { stream, peer, place, seat, door }: Handed) {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            self.welcome(Guest { stream, peer, place, seat }, door);
         }
     }
 
@@ -173,8 +178,10 @@ impl<A: Answer + 'static> Host<A> {
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
             self.welcome(Guest { stream, peer, place, seat }, door);
-        } else if let Ok(stream) = stream.into_std() {
-            Handed { stream, peer, place, seat, door }.over();
+        } else if let Ok(stream) = stream.into_std()
+            && let Some(handed) = (Handed { stream, peer, place, seat, door }).over()
+        {
+            self.receive(handed);
         }
     }
 

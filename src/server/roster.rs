@@ -77,11 +77,13 @@ impl Seat {
 }
 
 impl Handed {
-    /// Hands it to the worker who has its seat; if that one has left already, it ends.
-    pub(super) fn over(self) {
+    /// Hands it to the worker who has its seat; gives it back if that one takes nothing any more, as it is
+    /// about to leave.
+    pub(super) fn over(self) -> Option<Self> {
         let roster = Arc::clone(&self.seat.roster);
-        if let Some(member) = roster.0.get(self.seat.number) {
-            let _has_left = member.desk.send(self);
+        match roster.0.get(self.seat.number) {
+            Some(member) => member.desk.send(self).err().map(|mpsc::error::SendError(handed)| handed),
+            None => Some(self),
         }
     }
 }
@@ -112,6 +114,26 @@ mod tests {
         assert!(spread.iter().all(|count| (240..=275).contains(count)), "{spread:?}");
         drop(seats);
         assert_eq!(counts(&roster), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_nobody_takes_any_more_comes_back() {
+        let (roster, mut desks) = Roster::new(2);
+        let places = Arc::new(tokio::sync::Semaphore::new(2));
+        let hand = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = listener.local_addr().unwrap();
+            let permit = Arc::clone(&places).try_acquire_owned().unwrap();
+            let place = Place::taken(permit, &Arc::default());
+            let stream = std::net::TcpStream::connect(peer).unwrap();
+            let seat = Seat { roster: Arc::clone(&roster), number: 1 };
+            let door = Arc::new(Door { listener: (), tls: None, proxies: None, h2c: false });
+            Handed { stream, peer, place, seat, door }
+        };
+        assert!(hand().over().is_none());
+        desks[1].close();
+        assert!(desks[1].try_recv().is_ok());
+        assert!(hand().over().is_some());
     }
 
     #[test]
