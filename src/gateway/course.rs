@@ -12,6 +12,7 @@ use http::StatusCode;
 use super::address::Address;
 use super::front::Front;
 use super::told::Told;
+use super::visit::Visit;
 use crate::domain::clock::{Moment, Timestamp};
 use crate::domain::session::LiveSession;
 use crate::http::Response;
@@ -151,6 +152,13 @@ impl<'a> Course<'a> {
     /// What is made of it.
     pub(super) fn decide(&self, decision: Decision) {
         self.decision.set(decision);
+    }
+
+    /// It may have brought a token that was good.
+    pub(super) fn note_redemption(&self, visit: &Visit<'_>) {
+        if visit.has_redeemed.get() {
+            self.decide(Decision::Redeemed);
+        }
     }
 
     /// Whether the gateway itself has to answer, as far as it has come.

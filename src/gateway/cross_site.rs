@@ -11,9 +11,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::Gateway;
 use super::cors::CorsOrigins;
 use super::fault::Fault;
+use super::upgrade::check_origin;
 use super::visit::Visit;
 use crate::config::{SameSite, Site};
 use crate::domain::host::Origin;
+use crate::http::Request;
 use crate::http::lines::{Several, only};
 use crate::http::navigation::{began_here, is_part_of_another_site};
 
@@ -43,6 +45,15 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, visit: &Visit<'_>) -> 
         speaks_for_itself(headers, visit.origin, &front.cors) == Some(true)
     };
     if may { Ok(()) } else { Err(Fault::CrossSite) }
+}
+
+/// The same where a WebSocket may be asked for, whatever the site's cookies.
+pub(super) fn check_any(request: &Request, opens_websocket: bool, visit: &Visit<'_>) -> Result<(), Fault> {
+    if opens_websocket {
+        check_origin(request.headers(), visit.origin, &visit.front.cors)
+    } else {
+        check(request.method(), request.headers(), visit)
+    }
 }
 
 /// Whether the page that sent a request stands at the site's own origin, or at one that the operator trusts

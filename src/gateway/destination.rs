@@ -15,6 +15,7 @@ use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::path::RequestPath;
 use crate::domain::query::{extract_token, join};
 use crate::http::lines::{Several, only};
+use crate::http::survey::Survey;
 use crate::http::webdav::DESTINATION;
 
 /// A destination on the site, to be forwarded as it was judged.
@@ -30,9 +31,13 @@ impl Destination {
     /// was `asked` or a path from the root, and no fragment.
     pub(super) fn of(
         headers: &HeaderMap,
+        survey: Survey,
         visit: &Visit<'_>,
         asked: &HeaderValue,
     ) -> Result<Option<Self>, Fault> {
+        if !survey.destination {
+            return Ok(None);
+        }
         let value = only(headers, &DESTINATION).map_err(|Several| Fault::BadDestination)?;
         let Some(value) = value else { return Ok(None) };
         let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));

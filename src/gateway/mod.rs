@@ -295,9 +295,7 @@ impl Gateway {
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             let answer = Box::pin(self.reserved(endpoint, request, &visit)).await;
-            if visit.has_redeemed.get() {
-                course.decide(Decision::Redeemed);
-            }
+            course.note_redemption(&visit);
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
@@ -307,18 +305,13 @@ impl Gateway {
         if let Some(token) = &visit.token
             && let Some(answer) = Box::pin(self.redeem_on_arrival(token, request, &visit)).await?
         {
-            if visit.has_redeemed.get() {
-                course.decide(Decision::Redeemed);
-            }
+            course.note_redemption(&visit);
             return Ok(answer);
         }
         // 6. Who is it, and
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
-        let destination = match survey.destination {
-            true => Destination::of(request.headers(), &visit, &address.host)?,
-            false => None,
-        };
+        let destination = Destination::of(request.headers(), survey, &visit, &address.host)?;
         let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => {
@@ -334,13 +327,9 @@ impl Gateway {
         };
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
-        let websocket = survey.upgrade.then(|| upgrade::websocket_key(request, request_id)).flatten();
+        let websocket = upgrade::websocket_key(request, survey, request_id);
         if permit.visitor().is_some() {
-            if websocket.is_some() {
-                upgrade::check_origin(request.headers(), &address.origin, &address.front.cors)?;
-            } else {
-                cross_site::check(request.method(), request.headers(), &visit)?;
-            }
+            cross_site::check_any(request, websocket.is_some(), &visit)?;
         }
         //    What was to be signed and is not would be taken for a request without a session.
         let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;

@@ -11,6 +11,7 @@ use super::cross_site::speaks_for_itself;
 use super::fault::Fault;
 use crate::domain::host::Origin;
 use crate::http::request_id::RequestId;
+use crate::http::survey::Survey;
 use crate::http::{Request, websocket};
 
 /// A page of another site can open a WebSocket to this one, the browser adds the visitor's cookies,
@@ -25,7 +26,14 @@ pub(super) fn check_origin(headers: &HeaderMap, own: &Origin, trusted: &CorsOrig
 
 /// The key of the handshake, if a WebSocket is asked for. A browser that asks over HTTP/2 sends
 /// none, and proves otherwise that it means this site: one is made of the request's name.
-pub(super) fn websocket_key(request: &Request, request_id: &RequestId) -> Option<HeaderValue> {
+pub(super) fn websocket_key(
+    request: &Request,
+    survey: Survey,
+    request_id: &RequestId,
+) -> Option<HeaderValue> {
+    if !survey.upgrade {
+        return None;
+    }
     let (method, version, headers) = (request.method(), request.version(), request.headers());
     if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
         return None;

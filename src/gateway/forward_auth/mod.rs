@@ -22,7 +22,6 @@ use super::fault::Fault;
 use super::forbidden::Refusal;
 use super::redeem::refuse_prefetch;
 use super::reserved::Endpoint;
-use super::upgrade::check_origin;
 use super::visit::{Target, Visit};
 use super::{Gateway, cors, cross_site};
 use crate::api::answers_at;
@@ -181,21 +180,15 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let visit = Visit::of(
-            meant.headers(),
-            Survey::of(meant.headers()),
-            address,
-            (client, request_id),
-            &target,
-            now,
-        )?;
+        let survey = Survey::of(meant.headers());
+        let visit = Visit::of(meant.headers(), survey, address, (client, request_id), &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }
         if visit.token.is_some() {
             return to_redemption(&meant, &visit);
         }
-        let destination = Destination::of(meant.headers(), &visit, &address.host)?;
+        let destination = Destination::of(meant.headers(), survey, &visit, &address.host)?;
         let access = self.judge(&visit, meant.method(), destination.as_ref(), course).await?;
         course.decide(match access {
             Access::Allow(_) => Decision::Allowed,
@@ -205,11 +198,7 @@ impl Gateway {
         match access {
             Access::Allow(permit) => {
                 if permit.visitor().is_some() {
-                    if wants_websocket {
-                        check_origin(meant.headers(), &address.origin, &address.front.cors)?;
-                    } else {
-                        cross_site::check(meant.method(), meant.headers(), &visit)?;
-                    }
+                    cross_site::check_any(&meant, wants_websocket, &visit)?;
                 }
                 let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
                 Ok(Answer::yes(permit, assertion, &visit, meant.headers(), manner))
