@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use tokio::time::Instant;
 
 use super::agent::Agent;
 use super::issued::Issued;
@@ -38,6 +39,8 @@ pub(super) struct Slot<'a> {
     news_due: Timestamp,
     /// What became of writing down what is in no file yet.
     unwritten: Option<Failures>,
+    /// What the clock said the last time.
+    seen: Timestamp,
 }
 
 /// Why there is no certificate, and for how long the authority wants to be left alone.
@@ -56,6 +59,7 @@ impl<'a> Slot<'a> {
             news: None,
             news_due: now,
             unwritten: None,
+            seen: now,
         };
         if let Some(certificate) = keeper.present(wanted) {
             slot.due = slot.renewal(keeper, &certificate);
@@ -65,6 +69,7 @@ impl<'a> Slot<'a> {
 
     /// Does what is due.
     pub(super) async fn look(&mut self, keeper: &Keeper) {
+        self.follow_clock(keeper);
         self.write_again(keeper);
         let now = keeper.clock.now();
         // What fails is tried again in its own time, whatever is suggested (RFC 9773 §4.2).
@@ -73,6 +78,25 @@ impl<'a> Slot<'a> {
         }
         if self.due <= keeper.clock.now() {
             self.attend(keeper).await;
+        }
+    }
+
+    /// What is waited for stays as far away as it was, if the clock was set back: one that was years ahead would
+    /// be waited for else.
+    fn follow_clock(&mut self, keeper: &Keeper) {
+        let now = keeper.clock.now();
+        let before = std::mem::replace(&mut self.seen, now);
+        if now.until(before) < LOOK {
+            return;
+        }
+        let as_far = |moment: Timestamp| moment.min(now.after(before.until(moment)));
+        (self.earliest, self.news_due) = (as_far(self.earliest), as_far(self.news_due));
+        self.unwritten = self.unwritten.map(|failed| Failures { next: as_far(failed.next), ..failed });
+        self.due = as_far(self.due);
+        if self.failures > 0 {
+            self.memory.note(Failures { count: self.failures, next: self.due });
+        } else if let Some(certificate) = keeper.present(self.wanted) {
+            self.due = self.renewal(keeper, &certificate);
         }
     }
 
@@ -107,6 +131,7 @@ impl<'a> Slot<'a> {
                 agent.take_asked().unwrap_or_default().max(news::INTERVAL)
             }
         };
+        self.follow_clock(keeper);
         self.news_due = keeper.clock.now().after(interval);
         self.due = self.renewal(keeper, &certificate);
     }
@@ -114,7 +139,9 @@ impl<'a> Slot<'a> {
     /// Gets the certificate, if that is so.
     async fn attend(&mut self, keeper: &Keeper) {
         let names = self.wanted.names.join(", ");
-        match self.renew(keeper).await {
+        let outcome = self.renew(keeper).await;
+        self.follow_clock(keeper);
+        match outcome {
             Ok(Some(issued)) => {
                 keeper.tally.got.increment();
                 self.failures = 0;
@@ -240,11 +267,11 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// What becomes of `work` by the end of this time.
+/// What becomes of `work` by the end of this time, whatever becomes of the clock.
 async fn within<T>(limit: Duration, clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
-    let end = clock.now().after(limit);
+    let (end, began) = (clock.now().after(limit), Instant::now());
     let over = async {
-        while clock.now() < end {
+        while clock.now() < end && began.elapsed() < limit {
             tokio::time::sleep(LOOK).await;
         }
     };

@@ -238,3 +238,36 @@ async fn advice_that_makes_no_sense_changes_nothing() {
     gateway.advance(DAY * 2);
     double.called("/order", 2).await;
 }
+
+#[tokio::test]
+async fn a_clock_that_was_years_ahead_keeps_no_certificate_waiting() {
+    let double = double().await;
+    double.behave(|manners| manners.orders = Orders::Refused);
+    let remembered = double.folder().join("site.test.attempts.json");
+    let years = DAY * 3650;
+    let failed = async |gateway: &TestGateway, times: &str| {
+        until("it failed", async || (attempts(gateway, "failed").await == times).then_some(())).await;
+    };
+    let gateway = double.plan().start().await;
+    failed(&gateway, "1").await;
+    gateway.advance(years);
+    failed(&gateway, "2").await;
+    // It is put right while the gateway runs ...
+    gateway.clock.set_back(years);
+    a_while().await;
+    gateway.advance(minutes(26));
+    failed(&gateway, "3").await;
+    gateway.advance(years);
+    failed(&gateway, "4").await;
+    gateway.stop().await;
+    // ... or while it does not.
+    assert!(std::fs::read_to_string(&remembered).unwrap().contains("\"next\":\"203"));
+    double.behave(|manners| manners.orders = Orders::Taken);
+    let gateway = double.plan().start().await;
+    a_while().await;
+    double.called("/order", 4).await;
+    gateway.advance(DAY);
+    a_while().await;
+    gateway.advance(minutes(1));
+    assert_eq!(serial_soon(&gateway, &Client::blind(), "site.test").await, [1]);
+}
