@@ -119,12 +119,13 @@ impl<'a> Slot<'a> {
         let settings = &keeper.settings;
         let Ok(agent) = Agent::new(settings.root_ca.as_ref(), &keeper.clock) else { return };
         let heard =
-            news::ask(&agent, &settings.directory, &certificate, self.news.take(), &*keeper.entropy).await;
+            news::ask(&agent, &settings.directory, &certificate, self.news.as_ref(), &*keeper.entropy).await;
         let interval = match heard {
             Ok((news, interval)) => {
                 self.news = news;
                 interval
             }
+            // What was heard before is true all the same.
             Err(error) => {
                 let names = self.wanted.names.join(", ");
                 tracing::debug!(target: "tollgate::acme", names, %error, "no news of when to renew");
