@@ -206,6 +206,27 @@ async fn an_authority_may_say_when_to_renew() {
 }
 
 #[tokio::test]
+async fn advice_outlives_an_authority_that_has_nothing_to_say_for_a_while() {
+    let double = double().await;
+    let today = tollgate::domain::clock::SystemClock.now().as_secs();
+    double.behave(|manners| manners.advice = Some(window(today + 10 * DAYS, today + 11 * DAYS)));
+    let gateway = double.plan().start().await;
+    serial_soon(&gateway, &Client::blind(), "site.test").await;
+    gateway.advance(DAY);
+    until("it is asked for advice", async || double.below("/advice/").first().cloned()).await;
+    double.behave(|manners| (manners.advice, manners.life.1) = (Some(String::new()), today + 120 * DAYS));
+    for _ in 0..2 {
+        let before = double.below("/advice/").len();
+        gateway.advance(DAY);
+        until("it is asked", async || (double.below("/advice/").len() > before).then_some(())).await;
+        a_while().await;
+    }
+    double.called("/order", 1).await;
+    gateway.advance(DAY * 9);
+    double.called("/order", 2).await;
+}
+
+#[tokio::test]
 async fn advice_that_makes_no_sense_changes_nothing() {
     let double = double().await;
     let gateway = double.plan().start().await;
@@ -270,4 +291,18 @@ async fn a_clock_that_was_years_ahead_keeps_no_certificate_waiting() {
     a_while().await;
     gateway.advance(minutes(1));
     assert_eq!(serial_soon(&gateway, &Client::blind(), "site.test").await, [1]);
+}
+
+#[tokio::test]
+async fn no_account_is_made_that_could_not_be_kept() {
+    let double = double().await;
+    let in_the_way = double.folder().join("account.json.new");
+    std::fs::create_dir_all(in_the_way.join("a")).unwrap();
+    let gateway = double.plan().start().await;
+    until("it failed", async || (attempts(&gateway, "failed").await == "1").then_some(())).await;
+    assert_eq!(double.calls("/account").len(), 0);
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    gateway.advance(minutes(1));
+    assert_eq!(serial_soon(&gateway, &Client::blind(), "site.test").await, [1]);
+    double.called("/account", 1).await;
 }
