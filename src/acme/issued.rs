@@ -116,7 +116,9 @@ mod tests {
             assert!(Issued::of(&wanted, &chain, &other, at(now)).is_err(), "another key");
 
             // Not even if the authority sends one along.
-            for chain in [format!("{chain}{}", key.serialize_pem()), format!("{}{chain}", key.serialize_pem())] {
+            for chain in
+                [format!("{chain}{}", key.serialize_pem()), format!("{}{chain}", key.serialize_pem())]
+            {
                 for own in [&other, &key.serialize_pem()] {
                     let told = Issued::of(&wanted, &chain, own, at(now)).unwrap_err().to_string();
                     assert_eq!(told, "the authority sent more than certificates");

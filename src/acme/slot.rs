@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
 use super::agent::Agent;
+use super::folder::Locked;
 use super::issued::Issued;
 use super::keeper::{Keeper, LOOK};
 use super::memory::{Failures, Memory};
@@ -143,7 +144,8 @@ impl<'a> Slot<'a> {
         let outcome = self.renew(keeper).await;
         self.follow_clock(keeper);
         match outcome {
-            Ok(Some(issued)) => {
+            // Nobody else writes there before this is done.
+            Ok(Some((issued, _locked))) => {
                 keeper.tally.got.increment();
                 self.failures = 0;
                 self.memory.forget();
@@ -181,10 +183,10 @@ impl<'a> Slot<'a> {
     }
 
     /// Asks for the certificate, unless somebody else does or has, or it is too early for that.
-    async fn renew(&mut self, keeper: &Keeper) -> Result<Option<Issued>, Failed> {
+    async fn renew(&mut self, keeper: &Keeper) -> Result<Option<(Issued, Locked)>, Failed> {
         let settings = &keeper.settings;
         let alone = |trouble| (trouble, None);
-        let Some(_locked) = folder::lock(&settings.folder).map_err(|error| alone(error.into()))? else {
+        let Some(locked) = folder::lock(&settings.folder).map_err(|error| alone(error.into()))? else {
             self.due = keeper.clock.now().after(COURTESY);
             return Ok(None);
         };
@@ -220,7 +222,7 @@ impl<'a> Slot<'a> {
             order::obtain(&account, asked, &keeper.challenges, &*keeper.clock).await
         };
         let trouble = match within(LIMIT, &*keeper.clock, obtained).await {
-            Some(Ok(issued)) => return Ok(Some(issued)),
+            Some(Ok(issued)) => return Ok(Some((issued, locked))),
             Some(Err(trouble)) => trouble,
             None => Trouble::Endless,
         };
@@ -235,6 +237,11 @@ impl<'a> Slot<'a> {
         let Some(issued) = keeper.unwritten.find(&self.wanted.file) else { return };
         let now = keeper.clock.now();
         if self.unwritten.is_some_and(|failed| failed.next > now) {
+            return;
+        }
+        // Who asks at this moment would rename what is half written here.
+        let locked = folder::lock(&keeper.settings.folder);
+        if let Ok(None) = locked {
             return;
         }
         // Another process may have got a newer one meanwhile.

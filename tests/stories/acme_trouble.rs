@@ -88,7 +88,13 @@ async fn what_could_not_be_written_down_is_in_force_and_written_later() {
     assert!(file.is_dir());
 
     std::fs::remove_dir_all(&file).unwrap();
+    // While another process asks for its own, the folder is left to it.
+    let lock = std::fs::File::open(double.folder().join("lock")).unwrap();
+    lock.lock().unwrap();
     gateway.advance(minutes(10));
+    a_while().await;
+    assert!(!file.exists());
+    lock.unlock().unwrap();
     until("it is written down", async || file.is_file().then_some(())).await;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     a_while().await;
