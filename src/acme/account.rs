@@ -12,6 +12,9 @@ use super::folder::Draft;
 use super::trouble::Trouble;
 use crate::config::AcmeSettings;
 
+/// Bytes that an account takes on the disk, and more.
+const ROOM: usize = 8 * 1024;
+
 /// What is kept of an account: its key, above all.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -44,6 +47,8 @@ pub(super) fn forget(folder: &Path) -> io::Result<()> {
 }
 
 async fn create(settings: &AcmeSettings, agent: &Agent, file: &Path) -> Result<Account, Trouble> {
+    // Authorities count accounts as well: none is made that could not be kept.
+    Draft::write(file, &[b'\n'; ROOM])?;
     let external = settings.external_account.as_ref();
     let external =
         external.map(|account| ExternalAccountKey::new(account.key_id.clone(), &account.key_bytes()));

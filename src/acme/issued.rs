@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use zeroize::Zeroizing;
 
 use super::folder::Draft;
@@ -32,6 +33,10 @@ impl Issued {
         key: &str,
         now: Timestamp,
     ) -> Result<Self, Trouble> {
+        // Behind it stands the key, and of two keys the first would be used: that of whoever sent it.
+        if !is_of_certificates(chain) {
+            return Err(Trouble::Strange("more than certificates"));
+        }
         let pem = Zeroizing::new(format!("{}\n{key}", chain.trim_end()));
         let certificate = Certificate::parse(wanted.files(), pem.as_bytes(), pem.as_bytes());
         let certificate = certificate.map_err(Trouble::Useless)?;
@@ -52,6 +57,12 @@ impl Issued {
     pub(super) fn write(&self) -> io::Result<()> {
         Draft::write(&self.certificate.files.cert, self.pem.as_bytes())?.publish()
     }
+}
+
+/// Whether nothing else stands in `chain` (RFC 8555 §9.1).
+fn is_of_certificates(chain: &str) -> bool {
+    let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(chain.as_bytes());
+    sections.all(|section| section.is_ok_and(|(kind, _)| kind == SectionKind::Certificate))
 }
 
 impl fmt::Debug for Issued {
@@ -103,6 +114,16 @@ mod tests {
 
             let other = KeyPair::generate().unwrap().serialize_pem();
             assert!(Issued::of(&wanted, &chain, &other, at(now)).is_err(), "another key");
+
+            // Not even if the authority sends one along.
+            for chain in
+                [format!("{chain}{}", key.serialize_pem()), format!("{}{chain}", key.serialize_pem())]
+            {
+                for own in [&other, &key.serialize_pem()] {
+                    let told = Issued::of(&wanted, &chain, own, at(now)).unwrap_err().to_string();
+                    assert_eq!(told, "the authority sent more than certificates");
+                }
+            }
         }
         assert!(Issued::of(&wanted, "nothing", "nothing", at("2026-06-01T00:00:00Z")).is_err());
     }

@@ -62,8 +62,13 @@ impl Memory {
         let Some(next) = Timestamp::from_rfc3339(&record.next) else {
             return self.is_no_use("it is damaged");
         };
-        // Whoever wrote it may have had another idea of the time.
-        Some(Failures { count: record.failures, next: next.min(now.after(MOST_PATIENCE)) })
+        let (count, latest) = (record.failures, now.after(MOST_PATIENCE));
+        // Whoever wrote it had another idea of the time. That is corrected once: the latest moment moves on with
+        // the time, and whoever waited for it would wait for ever.
+        if next > latest {
+            self.note(Failures { count, next: latest });
+        }
+        Some(Failures { count, next: next.min(latest) })
     }
 
     /// Remembers `failures`. Who cannot only says so: what is done next does not hang on it.
@@ -205,6 +210,8 @@ mod tests {
         memory.note(Failures { count: 1, next: NOW.after(Duration::from_hours(24 * 365)) });
         let most = Failures { count: 1, next: NOW.after(MOST_PATIENCE) };
         assert_eq!(memory.recall(NOW), Some(most));
+        let later = NOW.after(Duration::from_hours(23));
+        assert_eq!(memory.recall(later), Some(most), "a day passes, and it is over");
         let asked = &memory.asked;
         for text in [
             "",

@@ -22,6 +22,7 @@ pub(super) const INTERVAL: Duration = Duration::from_hours(6);
 const BOUNDS: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24));
 
 /// What was heard of one certificate.
+#[derive(Clone)]
 pub(super) struct News {
     /// Of which.
     pub(super) about: CertificateIdentifier<'static>,
@@ -65,7 +66,7 @@ pub(super) async fn ask(
     agent: &Agent,
     directory: &str,
     certificate: &Certificate,
-    before: Option<News>,
+    before: Option<&News>,
     entropy: &dyn Entropy,
 ) -> Result<(Option<News>, Duration), Failed> {
     let nothing = (None, INTERVAL);
@@ -80,7 +81,7 @@ pub(super) async fn ask(
     let window = Window::of(&info.suggested_window, certificate).ok_or("a window that cannot be")?;
     let interval = answer.retry_after.unwrap_or(INTERVAL).clamp(BOUNDS.0, BOUNDS.1);
     if let Some(known) = before.filter(|before| before.window == window && before.about == about) {
-        return Ok((Some(known), interval));
+        return Ok((Some(known.clone()), interval));
     }
     let moment = window.moment(entropy);
     tracing::info!(

@@ -4,8 +4,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use tokio::time::Instant;
 
 use super::agent::Agent;
+use super::folder::Locked;
 use super::issued::Issued;
 use super::keeper::{Keeper, LOOK};
 use super::memory::{Failures, Memory};
@@ -38,6 +40,8 @@ pub(super) struct Slot<'a> {
     news_due: Timestamp,
     /// What became of writing down what is in no file yet.
     unwritten: Option<Failures>,
+    /// What the clock said the last time.
+    seen: Timestamp,
 }
 
 /// Why there is no certificate, and for how long the authority wants to be left alone.
@@ -56,6 +60,7 @@ impl<'a> Slot<'a> {
             news: None,
             news_due: now,
             unwritten: None,
+            seen: now,
         };
         if let Some(certificate) = keeper.present(wanted) {
             slot.due = slot.renewal(keeper, &certificate);
@@ -65,6 +70,7 @@ impl<'a> Slot<'a> {
 
     /// Does what is due.
     pub(super) async fn look(&mut self, keeper: &Keeper) {
+        self.follow_clock(keeper);
         self.write_again(keeper);
         let now = keeper.clock.now();
         // What fails is tried again in its own time, whatever is suggested (RFC 9773 §4.2).
@@ -73,6 +79,25 @@ impl<'a> Slot<'a> {
         }
         if self.due <= keeper.clock.now() {
             self.attend(keeper).await;
+        }
+    }
+
+    /// What is waited for stays as far away as it was, if the clock was set back: one that was years ahead would
+    /// be waited for else.
+    fn follow_clock(&mut self, keeper: &Keeper) {
+        let now = keeper.clock.now();
+        let before = std::mem::replace(&mut self.seen, now);
+        if now.until(before) < LOOK {
+            return;
+        }
+        let as_far = |moment: Timestamp| moment.min(now.after(before.until(moment)));
+        (self.earliest, self.news_due) = (as_far(self.earliest), as_far(self.news_due));
+        self.unwritten = self.unwritten.map(|failed| Failures { next: as_far(failed.next), ..failed });
+        self.due = as_far(self.due);
+        if self.failures > 0 {
+            self.memory.note(Failures { count: self.failures, next: self.due });
+        } else if let Some(certificate) = keeper.present(self.wanted) {
+            self.due = self.renewal(keeper, &certificate);
         }
     }
 
@@ -95,18 +120,20 @@ impl<'a> Slot<'a> {
         let settings = &keeper.settings;
         let Ok(agent) = Agent::new(settings.root_ca.as_ref(), &keeper.clock) else { return };
         let heard =
-            news::ask(&agent, &settings.directory, &certificate, self.news.take(), &*keeper.entropy).await;
+            news::ask(&agent, &settings.directory, &certificate, self.news.as_ref(), &*keeper.entropy).await;
         let interval = match heard {
             Ok((news, interval)) => {
                 self.news = news;
                 interval
             }
+            // What was heard before is true all the same.
             Err(error) => {
                 let names = self.wanted.names.join(", ");
                 tracing::debug!(target: "tollgate::acme", names, %error, "no news of when to renew");
                 agent.take_asked().unwrap_or_default().max(news::INTERVAL)
             }
         };
+        self.follow_clock(keeper);
         self.news_due = keeper.clock.now().after(interval);
         self.due = self.renewal(keeper, &certificate);
     }
@@ -114,8 +141,11 @@ impl<'a> Slot<'a> {
     /// Gets the certificate, if that is so.
     async fn attend(&mut self, keeper: &Keeper) {
         let names = self.wanted.names.join(", ");
-        match self.renew(keeper).await {
-            Ok(Some(issued)) => {
+        let outcome = self.renew(keeper).await;
+        self.follow_clock(keeper);
+        match outcome {
+            // Nobody else writes there before this is done.
+            Ok(Some((issued, _locked))) => {
                 keeper.tally.got.increment();
                 self.failures = 0;
                 self.memory.forget();
@@ -153,10 +183,10 @@ impl<'a> Slot<'a> {
     }
 
     /// Asks for the certificate, unless somebody else does or has, or it is too early for that.
-    async fn renew(&mut self, keeper: &Keeper) -> Result<Option<Issued>, Failed> {
+    async fn renew(&mut self, keeper: &Keeper) -> Result<Option<(Issued, Locked)>, Failed> {
         let settings = &keeper.settings;
         let alone = |trouble| (trouble, None);
-        let Some(_locked) = folder::lock(&settings.folder).map_err(|error| alone(error.into()))? else {
+        let Some(locked) = folder::lock(&settings.folder).map_err(|error| alone(error.into()))? else {
             self.due = keeper.clock.now().after(COURTESY);
             return Ok(None);
         };
@@ -192,7 +222,7 @@ impl<'a> Slot<'a> {
             order::obtain(&account, asked, &keeper.challenges, &*keeper.clock).await
         };
         let trouble = match within(LIMIT, &*keeper.clock, obtained).await {
-            Some(Ok(issued)) => return Ok(Some(issued)),
+            Some(Ok(issued)) => return Ok(Some((issued, locked))),
             Some(Err(trouble)) => trouble,
             None => Trouble::Endless,
         };
@@ -207,6 +237,11 @@ impl<'a> Slot<'a> {
         let Some(issued) = keeper.unwritten.find(&self.wanted.file) else { return };
         let now = keeper.clock.now();
         if self.unwritten.is_some_and(|failed| failed.next > now) {
+            return;
+        }
+        // Who asks at this moment would rename what is half written here.
+        let locked = folder::lock(&keeper.settings.folder);
+        if let Ok(None) = locked {
             return;
         }
         // Another process may have got a newer one meanwhile.
@@ -240,11 +275,11 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// What becomes of `work` by the end of this time.
+/// What becomes of `work` by the end of this time, whatever becomes of the clock.
 async fn within<T>(limit: Duration, clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
-    let end = clock.now().after(limit);
+    let (end, began) = (clock.now().after(limit), Instant::now());
     let over = async {
-        while clock.now() < end {
+        while clock.now() < end && began.elapsed() < limit {
             tokio::time::sleep(LOOK).await;
         }
     };

@@ -387,8 +387,10 @@ async fn or_nobody_more_comes_in_until_one_is_over() {
 async fn however_many_begin_at_once_no_more_stay_than_may() {
     for Kept { stores, .. } in all() {
         for full in [WhenFull::EvictOldest, WhenFull::Reject] {
-            let email = if full == WhenFull::Reject { "reject@example.com" } else { "evict@example.com" };
-            let logins: Vec<_> = (1..40)
+            let is_strict = full == WhenFull::Reject;
+            let email = if is_strict { "reject@example.com" } else { "evict@example.com" };
+            let first = if is_strict { 101 } else { 1 };
+            let logins: Vec<_> = (first..first + 39)
                 .map(|seed| {
                     let stores = stores.clone();
                     tokio::spawn(async move { begin(&stores, seed, email, "wiki", 3, full).await })
@@ -397,5 +399,6 @@ async fn however_many_begin_at_once_no_more_stay_than_may() {
             assert_eq!(left_of(logins).await, 3);
             assert_eq!(listed(&stores, of(email), after(50)).await.len(), 3);
         }
+        are_counted(&stores, 6, 0).await;
     }
 }

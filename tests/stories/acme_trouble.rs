@@ -88,7 +88,13 @@ async fn what_could_not_be_written_down_is_in_force_and_written_later() {
     assert!(file.is_dir());
 
     std::fs::remove_dir_all(&file).unwrap();
+    // While another process asks for its own, the folder is left to it.
+    let lock = std::fs::File::open(double.folder().join("lock")).unwrap();
+    lock.lock().unwrap();
     gateway.advance(minutes(10));
+    a_while().await;
+    assert!(!file.exists());
+    lock.unlock().unwrap();
     until("it is written down", async || file.is_file().then_some(())).await;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     a_while().await;
@@ -206,6 +212,27 @@ async fn an_authority_may_say_when_to_renew() {
 }
 
 #[tokio::test]
+async fn advice_outlives_an_authority_that_has_nothing_to_say_for_a_while() {
+    let double = double().await;
+    let today = tollgate::domain::clock::SystemClock.now().as_secs();
+    double.behave(|manners| manners.advice = Some(window(today + 10 * DAYS, today + 11 * DAYS)));
+    let gateway = double.plan().start().await;
+    serial_soon(&gateway, &Client::blind(), "site.test").await;
+    gateway.advance(DAY);
+    until("it is asked for advice", async || double.below("/advice/").first().cloned()).await;
+    double.behave(|manners| (manners.advice, manners.life.1) = (Some(String::new()), today + 120 * DAYS));
+    for _ in 0..2 {
+        let before = double.below("/advice/").len();
+        gateway.advance(DAY);
+        until("it is asked", async || (double.below("/advice/").len() > before).then_some(())).await;
+        a_while().await;
+    }
+    double.called("/order", 1).await;
+    gateway.advance(DAY * 9);
+    double.called("/order", 2).await;
+}
+
+#[tokio::test]
 async fn advice_that_makes_no_sense_changes_nothing() {
     let double = double().await;
     let gateway = double.plan().start().await;
@@ -237,4 +264,51 @@ async fn advice_that_makes_no_sense_changes_nothing() {
     double.called("/order", 1).await;
     gateway.advance(DAY * 2);
     double.called("/order", 2).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_years_ahead_keeps_no_certificate_waiting() {
+    let double = double().await;
+    double.behave(|manners| manners.orders = Orders::Refused);
+    let remembered = double.folder().join("site.test.attempts.json");
+    let years = DAY * 3650;
+    let failed = async |gateway: &TestGateway, times: &str| {
+        until("it failed", async || (attempts(gateway, "failed").await == times).then_some(())).await;
+    };
+    let gateway = double.plan().start().await;
+    failed(&gateway, "1").await;
+    gateway.advance(years);
+    failed(&gateway, "2").await;
+    // It is put right while the gateway runs ...
+    gateway.clock.set_back(years);
+    a_while().await;
+    gateway.advance(minutes(26));
+    failed(&gateway, "3").await;
+    gateway.advance(years);
+    failed(&gateway, "4").await;
+    gateway.stop().await;
+    // ... or while it does not.
+    assert!(std::fs::read_to_string(&remembered).unwrap().contains("\"next\":\"203"));
+    double.behave(|manners| manners.orders = Orders::Taken);
+    let gateway = double.plan().start().await;
+    a_while().await;
+    double.called("/order", 4).await;
+    gateway.advance(DAY);
+    a_while().await;
+    gateway.advance(minutes(1));
+    assert_eq!(serial_soon(&gateway, &Client::blind(), "site.test").await, [1]);
+}
+
+#[tokio::test]
+async fn no_account_is_made_that_could_not_be_kept() {
+    let double = double().await;
+    let in_the_way = double.folder().join("account.json.new");
+    std::fs::create_dir_all(in_the_way.join("a")).unwrap();
+    let gateway = double.plan().start().await;
+    until("it failed", async || (attempts(&gateway, "failed").await == "1").then_some(())).await;
+    assert_eq!(double.calls("/account").len(), 0);
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    gateway.advance(minutes(1));
+    assert_eq!(serial_soon(&gateway, &Client::blind(), "site.test").await, [1]);
+    double.called("/account", 1).await;
 }

@@ -57,6 +57,8 @@ impl Inner {
             } else {
                 // It had to make room itself before it was let in.
                 live.end(End::Evicted);
+                // Whoever ended it may have been there before it was filed.
+                self.unfile(session).await;
             }
             return Ok(Admission::Begun(ended));
         }

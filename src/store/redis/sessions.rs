@@ -116,7 +116,7 @@ impl Inner {
 
     /// Takes a session that has ended out of the lists. If that fails, they show nothing that is not
     /// there, and forget it in time.
-    async fn unfile(&self, session: &Session) {
+    pub(super) async fn unfile(&self, session: &Session) {
         let [by_name, by_time] = keys::shard_of(session.id);
         let hashless = session.id.to_string();
         let mut range = cmd("ZRANGE");
