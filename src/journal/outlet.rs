@@ -153,7 +153,10 @@ impl Outlet {
     /// Waits until all is written that was handed in, but not for ever.
     pub(super) fn close(&self) {
         let (sender, done) = sync_channel(1);
-        if self.queue.try_send(Job::Tell(sender)).is_ok() {
+        let queue = self.queue.clone();
+        // Where the queue is full there is room again as soon as something is written, or never.
+        let ask = move || drop(queue.send(Job::Tell(sender)));
+        if thread::Builder::new().spawn(ask).is_ok() {
             let _has_had_its_time = done.recv_timeout(PATIENCE);
         }
     }
@@ -175,5 +178,35 @@ fn work(mut writer: Writer, jobs: &Receiver<Job>) {
             Job::Look => writer.look(),
             Job::Tell(waiting) => drop(waiting.try_send(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_handed_in_is_waited_for_where_the_queue_is_full_too() {
+        let (queue, jobs) = sync_channel(1);
+        let outlet = Outlet {
+            destination: Destination::Stderr,
+            kept: Kept::Messages,
+            queue,
+            counts: Arc::default(),
+            is_to_reopen: Arc::default(),
+        };
+        outlet.put(b"one\n".to_vec(), 1).unwrap();
+        assert!(outlet.put(b"two\n".to_vec(), 1).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let place = Place::open(&Destination::File(path.clone())).unwrap();
+        let writer = Writer::new(place, Kept::Access, Arc::default(), Arc::default());
+        // Whoever writes was held up.
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            work(writer, &jobs);
+        });
+        outlet.close();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\n");
     }
 }
