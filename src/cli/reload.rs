@@ -8,9 +8,9 @@
 use std::fmt::Display;
 use std::fs::{Permissions, remove_file, set_permissions};
 use std::future::pending;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -74,13 +74,7 @@ pub(super) struct Desk(Option<UnixListener>);
 impl Desk {
     /// Opens it, if the service has a folder for that. Without it a gateway serves all the same.
     pub(super) fn open(environment: &Environment) -> Self {
-        let opened = place(environment).map(|place| {
-            // What an earlier process has left behind is answered by nobody.
-            let _was_none = remove_file(&place);
-            let listener = UnixListener::bind(&place)?;
-            set_permissions(&place, Permissions::from_mode(0o600))?;
-            Ok::<_, io::Error>(listener)
-        });
+        let opened = place(environment).map(|place| listen(&place));
         Self(opened.transpose().unwrap_or_else(|error| {
             tracing::warn!(target: "tollgate::config", %error, "nobody can wait for what comes of a reload");
             None
@@ -98,6 +92,18 @@ impl Desk {
             }
         }
     }
+}
+
+fn listen(place: &Path) -> io::Result<UnixListener> {
+    // Who answers there is asked to read its configuration again, which does no harm.
+    if std::os::unix::net::UnixStream::connect(place).is_ok() {
+        return Err(io::Error::new(ErrorKind::AddrInUse, "another gateway of this service is asked"));
+    }
+    // What an earlier process has left behind is answered by nobody.
+    let _was_none = remove_file(place);
+    let listener = UnixListener::bind(place)?;
+    set_permissions(place, Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Somebody who waits for what comes of it.

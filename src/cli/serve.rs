@@ -53,6 +53,8 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
                 }
             }
         }
+        // Who asks from now on is told at once that nobody listens.
+        drop(desk);
         service::say_stopping();
         tracing::info!("draining");
         tokio::select! {

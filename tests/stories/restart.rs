@@ -1,5 +1,6 @@
 //! Sockets that outlive the program: a restart refuses nobody.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
@@ -162,6 +163,28 @@ async fn who_reloads_the_service_hears_what_came_of_it() {
     let silent = UnixStream::connect(folder.path().join("reload")).unwrap();
     drop(UnixStream::connect(folder.path().join("reload")).unwrap());
     assert_eq!(reload(), (Some(0), String::new()));
+    // Nor does another that is started by mistake, whether it can serve or not, come between the two.
+    let mut others = Vec::new();
+    for address in ["127.0.0.1:0".to_owned(), program.http.to_string()] {
+        let file = folder.path().join("other.toml");
+        std::fs::write(&file, plan.clone().server("http", &format!("[{address:?}]")).to_toml()).unwrap();
+        let mut other = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        other.args(["serve", "--config"]).arg(&file).env("RUNTIME_DIRECTORY", folder.path());
+        let mut other = other.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(other.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let settled =
+            lines.into_iter().find(|line| line.contains("listening") || line.contains("cannot listen"));
+        assert!(settled.is_some());
+        others.push(other);
+    }
+    std::fs::write(program.config(), plan.clone().server("max_connections", "0").to_toml()).unwrap();
+    let (code, said) = reload();
+    for mut other in others {
+        let _has_ended = other.kill();
+        let _no_zombie = other.wait();
+    }
+    assert_eq!(code, Some(1));
+    assert!(said.contains("server.max_connections"), "it is the first that is asked: {said}");
     for (key, value, fault) in [
         ("max_connections", "0", "server.max_connections"),
         ("workers", "7", "server.workers cannot change while the program runs"),
