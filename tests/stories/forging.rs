@@ -249,3 +249,68 @@ async fn a_trusted_proxy_is_believed_about_where_a_request_comes_from_and_about_
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
     assert_ne!(seen.header("x-request-id").as_deref(), Some("0123456789abcdef-from-the-proxy"));
 }
+
+/// Whoever comes in turn over one connection, as behind a proxy: each is told of as who they are at that moment.
+#[tokio::test]
+async fn of_many_who_share_a_connection_each_is_told_of_alone() {
+    let upstream = FakeUpstream::start().await;
+    for trusted in ["[]", "[\"127.0.0.1\"]"] {
+        let plan = Plan::new(&upstream).server("trusted_proxies", trusted);
+        let rules = |first: (&str, &str), second: (&str, &str)| {
+            let plan = plan.clone();
+            plan.site(|site| site.identity_header(first.0, first.1).identity_header(second.0, second.1))
+        };
+        let plans = [
+            rules(("X-App-Mail", "{email}"), ("X-App-Role", "{role}")),
+            rules(("X-App-Role", "{role}"), ("X-App-Mail", "{email}")),
+        ];
+        let mut gateway = plans[0].clone().start().await;
+        let api = gateway.api();
+        let mut people = Vec::new();
+        for name in ["jane", "john", "jack"] {
+            let email = format!("{name}@example.com");
+            let mut visitor = Visitor::at(&gateway);
+            visitor.sign_in(&gateway.login_page(), &email).await;
+            let (users, _) = api.all(&format!("/v1/users?email={email}")).await;
+            people.push((email, users[0]["id"].as_str().unwrap().to_owned(), "editor".to_owned(), visitor));
+        }
+        let mut connection = Visitor::at(&gateway).connect().await;
+        for turn in 0..240_usize {
+            // Some come several times in a row, and some once between others.
+            let who = [0, 0, 0, 1, 3, 1, 1, 2, 0, 2, 3, 3, 2, 2][(turn * 5 / 4) % 14];
+            match turn % 24 {
+                7 => {
+                    let (_, id, role, _) = &mut people[turn % 3];
+                    *role = if role == "editor" { "chief".to_owned() } else { "editor".to_owned() };
+                    let roles = serde_json::json!({ "roles": { "intranet": role } });
+                    assert_eq!(api.patch(&format!("/v1/users/{id}"), &roles).await.status, 200);
+                }
+                13 => gateway.reload(&plans[(turn / 24 + 1) % 2]).await.unwrap(),
+                19 => {
+                    let (email, _, _, visitor) = &mut people[turn % 3];
+                    let out = Ask::navigate("POST", &format!("{SITE}/.tollgate/logout")).form(&[]);
+                    assert!(visitor.send(out).await.status < 400);
+                    visitor.sign_in(&gateway.login_page(), email).await;
+                }
+                _ => {}
+            }
+            let person = people.get(who);
+            let key = person.and_then(|(.., visitor)| visitor.session_cookie());
+            let cookie = key.map_or(String::new(), |key| format!("Cookie: tollgate={key}\r\n"));
+            let request = format!(
+                "GET /optional/{turn} HTTP/1.1\r\nHost: site.test\r\nX-Forwarded-For: 192.0.2.{who}\r\n\
+                 X-App-Mail: root\r\nX-App-Role: root\r\n{cookie}\r\n"
+            );
+            let answer = connection.exchange(request.as_bytes(), "GET").await.expect("goes on");
+            let received = upstream.last();
+            assert_eq!((answer.status, received.target), (200, format!("/optional/{turn}")));
+            let told = |name: &str| received.headers.one(name).unwrap_or_default();
+            let (email, role) =
+                person.map_or(("", ""), |(email, _, role, _)| (email.as_str(), role.as_str()));
+            assert_eq!((told("x-app-mail").as_str(), told("x-app-role").as_str()), (email, role), "{turn}");
+            let from = if trusted == "[]" { "127.0.0.1".to_owned() } else { format!("192.0.2.{who}") };
+            assert_eq!(told("x-real-ip"), from, "{turn}");
+        }
+        gateway.stop().await;
+    }
+}
