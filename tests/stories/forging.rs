@@ -282,8 +282,8 @@ async fn of_many_who_share_a_connection_each_is_told_of_alone() {
                 7 => {
                     let (_, id, role, _) = &mut people[turn % 3];
                     *role = if role == "editor" { "chief".to_owned() } else { "editor".to_owned() };
-                    let roles = serde_json::json!({ "roles": { "intranet": role } });
-                    assert_eq!(api.patch(&format!("/v1/users/{id}"), &roles).await.status, 200);
+                    let change = serde_json::json!({ "roles": { "intranet": role } });
+                    assert_eq!(api.patch(&format!("/v1/users/{id}"), &change).await.status, 200);
                 }
                 13 => gateway.reload(&plans[(turn / 24 + 1) % 2]).await.unwrap(),
                 19 => {
