@@ -71,6 +71,26 @@ async fn a_navigation_is_redirected_and_anything_else_gets_a_401() {
 }
 
 #[tokio::test]
+async fn a_fault_at_the_gateways_own_addresses_is_told_in_the_words_of_whoever_asks() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).server("trusted_proxies", "[\"127.0.0.1\"]").start().await;
+    let own = |path: &str| format!("{SITE}/.tollgate/{path}");
+    let question = |ask: Ask| ask.with("X-Forwarded-For", "192.0.2.7").with("X-Original-URI", "closed");
+    for (ask, status, kind) in [
+        (Ask::script("GET", &own("nowhere")), 404, "application/json"),
+        (Ask::navigate("GET", &own("nowhere")), 404, "text/html"),
+        (Ask::script("GET", &own("redeem?token=x")), 403, "application/json"),
+        (Ask::script("PUT", &own("whoami")), 405, "application/json"),
+        (question(Ask::script("GET", &own("auth"))), 400, "application/json"),
+        (question(Ask::navigate("GET", &own("auth"))), 400, "text/html"),
+    ] {
+        let answer = Visitor::at(&gateway).send(ask.clone()).await;
+        let told = answer.header("content-type").unwrap_or_default();
+        assert_eq!((answer.status, told.starts_with(kind)), (status, true), "{ask:?} {told}");
+    }
+}
+
+#[tokio::test]
 async fn the_401_says_where_to_log_in() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;
