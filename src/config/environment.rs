@@ -104,7 +104,9 @@ impl ExpansionFault {
 
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::Missing(name) => format!("set it before starting: export {name}=…"),
+            Self::Missing(name) => format!(
+                "set it before starting: export {name}=… (the packaged service reads /etc/tollgate/environment)"
+            ),
             Self::NotAName | Self::Unclosed => {
                 "write ${NAME} to read a variable, or $${ for a literal ${".to_owned()
             }

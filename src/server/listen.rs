@@ -20,11 +20,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// What helps against the usual reasons.
 fn remedy(reason: io::ErrorKind) -> Option<&'static str> {
     match reason {
-        io::ErrorKind::AddrInUse => Some("stop what listens there (see `ss -ltnp`), or choose another port"),
+        io::ErrorKind::AddrInUse => Some(
+            "stop what listens there (see `ss -ltnp`), or choose another port; if it is this gateway under another address, restart it",
+        ),
         io::ErrorKind::AddrNotAvailable => Some("choose an address of this machine (see `ip address`)"),
-        io::ErrorKind::PermissionDenied => {
-            Some("ports below 1024 take the capability CAP_NET_BIND_SERVICE, which the systemd unit gives")
-        }
+        io::ErrorKind::PermissionDenied => Some(
+            "let systemd open ports below 1024: enable tollgate-http.socket and tollgate-https.socket and start anew, or run it with the capability CAP_NET_BIND_SERVICE",
+        ),
         _ => None,
     }
 }

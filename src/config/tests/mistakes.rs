@@ -76,7 +76,7 @@ access = "off"
     config.toml:4: server.header_timeout: "10 s" is not a duration — write a whole number with one of the units d, h, m, s, ms, in quotes, such as "30m"
     config.toml:6: control.listen: "0.0.0.0:8081" is reachable from other machines, and this listener speaks plain HTTP, which would expose the API keys on the way — listen on loopback, such as "127.0.0.1:8081", or add cert and key
     config.toml:7: store.url: is missing — add url = "redis://127.0.0.1:6379/"
-    config.toml:11: api_key.login-page.secret: the environment variable NOT_SET is not set — set it before starting: export NOT_SET=…
+    config.toml:11: api_key.login-page.secret: the environment variable NOT_SET is not set — set it before starting: export NOT_SET=… (the packaged service reads /etc/tollgate/environment)
     config.toml:12: api_key.login-page.scopes[1]: "write:all" is not one of write:sso, read:sessions, write:sessions, read:users, write:users, admin — write one of these words
     config.toml:13: site.demo.login_url: is missing — add login_url = "https://login.example.com/"
     config.toml:18: site.demo.cookie.same_site: "laks" is not one of lax, strict, none — write one of these words
