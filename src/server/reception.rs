@@ -61,14 +61,16 @@ async fn welcome<A: Answer + 'static>(
         }
         return Ok(());
     };
-    let shaken = Box::pin(in_time(limits.head_time, tls.accept(stream))).await;
+    // What comes of it is put into a box there: a place for it here would be every connection's.
+    let shake_hands = async { Ok(tls.accept(stream).await?.map(Box::new)) };
+    let shaken = Box::pin(in_time(limits.head_time, shake_hands)).await;
     let Traffic { shaken_hands, failed_handshakes, .. } = &*limits.traffic;
     if shaken.is_ok() {
         shaken_hands.increment();
     } else {
         failed_handshakes.increment();
     }
-    let Some(stream) = shaken?.map(Box::new) else { return Ok(()) };
+    let Some(stream) = shaken? else { return Ok(()) };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = answer.connect(peer, proxy, Scheme::Https);
     if is_h2 {
