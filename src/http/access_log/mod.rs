@@ -2,7 +2,7 @@
 //!
 //! The query is left out, and so are all headers but the Host: they may hold tokens, cookies and keys. Only
 //! the combined format asks for two more, of which the referrer is told without its query. Of a path
-//! [`discreet`] says what is left out.
+//! [`discreet()`] says what is left out.
 
 mod combined;
 mod digits;

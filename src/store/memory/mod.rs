@@ -2,7 +2,7 @@
 //! sessions, and everything else behind mutexes.
 //!
 //! Two rules keep it free of deadlocks: an index's lock is taken before the map's, and neither is
-//! held over an await: only lists await at all, between two [slices].
+//! held over an await: only lists await at all, between two slices.
 
 mod expiry;
 mod filed;
