@@ -46,9 +46,7 @@ impl Whereabouts {
             host: HeaderValue::from_str(&authority).ok()?,
             direct: Lines::default(),
         };
-        let mut direct = Lines::default();
-        whereabouts.tell_directly(&mut direct);
-        whereabouts.direct = direct;
+        whereabouts.direct = Lines::of(|lines| whereabouts.tell_directly(lines));
         Some(whereabouts)
     }
 

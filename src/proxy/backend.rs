@@ -136,12 +136,13 @@ impl Backend {
     ) -> Message {
         if !self.fleet.speaks_http2 {
             let mut head = h1::Head::new(method, errand.target);
-            if to_upstream(came, permit, errand, &self.member.host, &mut head) {
-                head.put(&TE, &TRAILERS);
-                head.put(&CONNECTION, &TE_ALONE);
+            let fields = head.fields();
+            if to_upstream(came, permit, errand, &self.member.host, fields) {
+                fields.put(&TE, &TRAILERS);
+                fields.put(&CONNECTION, &TE_ALONE);
             }
             if let Some(destination) = self.destination(errand) {
-                head.put(&DESTINATION, &destination);
+                fields.put(&DESTINATION, &destination);
             }
             return Message::Http1(head.with(body));
         }

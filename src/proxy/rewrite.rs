@@ -122,8 +122,7 @@ pub struct Introduction {
 impl Introduction {
     /// The introduction of `visitor` to the upstream of `site`.
     pub fn new(visitor: Arc<LiveSession>, site: &Site) -> Self {
-        let mut lines = Lines::default();
-        introduce(&visitor, site, &mut lines);
+        let lines = Lines::of(|lines| introduce(&visitor, site, lines));
         Self { visitor, lines }
     }
 

@@ -43,9 +43,11 @@ impl Fields for HeaderMap {
 pub struct Lines(Vec<u8>);
 
 impl Lines {
-    /// Them as they are written.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// What `tell` tells.
+    pub fn of(tell: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut lines = Vec::new();
+        tell(&mut lines);
+        Self(lines)
     }
 }
 
@@ -56,17 +58,22 @@ impl fmt::Debug for Lines {
     }
 }
 
-impl Fields for Lines {
+/// A head, or part of one, as it is written in HTTP/1.1.
+impl Fields for Vec<u8> {
     fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.put_text(name, value.as_bytes());
     }
 
     fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
-        put(&mut self.0, name.as_str().as_bytes(), value);
+        put(self, name.as_str().as_bytes(), value);
     }
 
     fn put_as(&mut self, _name: &HeaderName, written: &str, value: &[u8]) {
-        put(&mut self.0, written.as_bytes(), value);
+        put(self, written.as_bytes(), value);
+    }
+
+    fn put_lines(&mut self, lines: &Lines, _each: impl FnOnce(&mut Self)) {
+        self.extend_from_slice(&lines.0);
     }
 }
 

@@ -4,7 +4,6 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 
 use super::Upload;
-use crate::http::h1::{Fields, Lines, put};
 use crate::proxy::request_body::RequestBody;
 
 /// Bytes that a head rarely exceeds.
@@ -27,6 +26,11 @@ impl Head {
         }
         line.extend_from_slice(b" HTTP/1.1\r\n");
         Self(line)
+    }
+
+    /// Its fields, as far as they are there.
+    pub(in crate::proxy) fn fields(&mut self) -> &mut Vec<u8> {
+        &mut self.0
     }
 
     /// Ends it with the field that says how long `body` is, and the empty line.
@@ -58,40 +62,23 @@ pub(in crate::proxy) fn replace(head: &mut Vec<u8>, name: &HeaderName, value: &H
     }
 }
 
-impl Fields for Head {
-    fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.put_text(name, value.as_bytes());
-    }
-
-    fn put_text(&mut self, name: &HeaderName, value: &[u8]) {
-        put(&mut self.0, name.as_str().as_bytes(), value);
-    }
-
-    fn put_as(&mut self, _name: &HeaderName, written: &str, value: &[u8]) {
-        put(&mut self.0, written.as_bytes(), value);
-    }
-
-    fn put_lines(&mut self, lines: &Lines, _each: impl FnOnce(&mut Self)) {
-        self.0.extend_from_slice(lines.as_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::h1::Fields as _;
 
     #[test]
     fn a_name_keeps_the_case_in_which_it_was_written() {
         let mut head = Head::new(&Method::GET, &Uri::from_static("/"));
-        head.put_as(&HeaderName::from_static("remote_user"), "REMOTE_USER", b"jane");
+        head.fields().put_as(&HeaderName::from_static("remote_user"), "REMOTE_USER", b"jane");
         assert_eq!(String::from_utf8(head.0).unwrap(), "GET / HTTP/1.1\r\nREMOTE_USER: jane\r\n");
     }
 
     #[test]
     fn a_head_can_be_made_out_to_another_host() {
         let mut head = Head::new(&Method::GET, &Uri::from_static("/a?b"));
-        head.put(&http::header::HOST, &HeaderValue::from_static("one:9000"));
-        head.put(&http::header::ACCEPT, &HeaderValue::from_static("*/*"));
+        head.fields().put(&http::header::HOST, &HeaderValue::from_static("one:9000"));
+        head.fields().put(&http::header::ACCEPT, &HeaderValue::from_static("*/*"));
         readdress(&mut head.0, &HeaderValue::from_static("another"));
         let expected = "GET /a?b HTTP/1.1\r\nhost: another\r\naccept: */*\r\n";
         replace(&mut head.0, &http::header::ACCEPT, &HeaderValue::from_static("text/html"));
