@@ -25,8 +25,9 @@ class Begin:
         self.stolen = machine.stolen_ticks()
         self.others = round(machine.load_average(), 2)
 
-    def until_now(self, build, pace, cores):
-        """All that is to be known, for machines; `report` has the words."""
+    def until_now(self, build, pace, cores, emulated=None):
+        """All that is to be known, for machines; `report` has the words. `emulated` is the same of the
+        machine in which instructions were counted."""
         versions = {title: programs.version(name) for name, title in NAMES.items()}
         return {
             "date": time.strftime("%Y-%m-%d", time.gmtime(self.time)),
@@ -37,9 +38,17 @@ class Begin:
             "cores": cores,
             "others": self.others,
             "stolen": machine.stolen_since(self.stolen),
-            "counters": meter.counters() or "counted by perf",
+            "counters": counted(emulated),
             "versions": {"tollgate": f"{tollgate.version(build.program)} ({commit()})", **versions},
         }
+
+
+def counted(emulated):
+    """Who counted the instructions, or why nobody did."""
+    if emulated is not None:
+        system = emulated["machine"]
+        return f"counted in an emulated machine with one core and Linux {system['kernel']}: {system['cpu']}"
+    return meter.counters() or "counted by perf"
 
 
 def commit():

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -61,6 +62,16 @@ def siblings(number):
         first, _, last = part.partition("-")
         found |= set(range(int(first), int(last or first) + 1))
     return found
+
+
+# A word on the kernel's command line.
+CLOCK_COUNTS_INSTRUCTIONS = "clock_counts_instructions"
+
+
+@cache
+def clock_counts_instructions():
+    """Whether this is an emulated machine in which a nanosecond is an instruction."""
+    return CLOCK_COUNTS_INSTRUCTIONS in Path("/proc/cmdline").read_text().split()
 
 
 def describe():

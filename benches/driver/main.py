@@ -8,15 +8,19 @@ from pathlib import Path
 
 from . import facts, gateways, machine, meter, plot, programs, publish, report
 from .cases import CALLGRIND, CASES, Run
+from .emulator import Emulator
 from .faults import LeftOut, Unproven
 from .outcome import Outcome
-from .rounds import Pace
+from .rounds import Pace, add_instructions
 from .stage import Stage
 
 RESULTS = programs.REPOSITORY / "target/bench"
 
 # A minute or two for trying out whether all is well; its figures are worth little.
 QUICK = Pace(rounds=2, seconds=1, steady_seconds=1)
+
+# Where instructions are counted one round is hardly unlike another.
+COUNTED = ("--rounds=2", "--seconds=1")
 
 
 def main():
@@ -35,11 +39,12 @@ def main():
     noted = facts.Begin()
     try:
         outcomes, cores = measure(options, builds, pace)
+        emulated = emulate(options, builds, outcomes) if options.emulate else None
     except (LeftOut, Unproven) as why:
         sys.exit(f"benches/run: {why}")
     except KeyboardInterrupt:
         sys.exit("benches/run: stopped; nothing was written")
-    write(noted.until_now(builds[0], pace, cores), outcomes)
+    write(noted.until_now(builds[0], pace, cores, emulated), outcomes)
     if options.publish:
         publish.publish(RESULTS)
         say("docs/performance.md and docs/performance.svg have them too")
@@ -71,6 +76,21 @@ def attempt(case, run):
         return Outcome(case.key, case.title, case.says, [], faults=[(case.title, str(why))])
 
 
+def emulate(options, builds, outcomes):
+    """Has the same counted in an emulated machine, and returns what is to be known of that."""
+    emulator = Emulator()
+    cases = [case.key for case in chosen(CASES, options.cases) if case.emulated]
+    asked = [f"--cases={','.join(cases)}", f"--sessions={options.sessions}", *COUNTED]
+    asked += [f"--binary={builds[0].program}"]
+    asked += [f"--baseline={build.program}" for build in builds[1:]]
+    if options.peers is not None:
+        asked.append(f"--peers={options.peers}")
+    say("the same in an emulated machine, for the sake of instructions:")
+    found = emulator.measure(asked, options.sessions if "sessions" in cases else 0)
+    add_instructions(outcomes, found["cases"])
+    return found["facts"]
+
+
 def read_options():
     parser = argparse.ArgumentParser(
         prog="benches/run",
@@ -86,6 +106,7 @@ def read_options():
     add("--seconds", type=int, default=2, help="how long each load is (2)")
     add("--sessions", type=int, default=1_000_000, help="live sessions in the large table (1000000)")
     add("--quick", action="store_true", help="two rounds of a second: to see that all works")
+    add("--emulate", action="store_true", help="count instructions in an emulated machine")
     add("--callgrind", action="store_true", help="count user instructions with valgrind too")
     add("--binary", metavar="FILE", help="a tollgate that is built already")
     add("--baseline", metavar="FILE", help="another tollgate, to compare with")
@@ -113,6 +134,8 @@ def binary(path):
 
 def warn():
     """What makes figures worth less."""
+    if machine.clock_counts_instructions():
+        return
     if machine.load_average() > 0.3:
         say("others are using this machine: trust comparisons within a round, and no single figure")
     if meter.counters():

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
-from . import load, programs, proof
+from . import load, machine, programs, proof
 from .faults import LeftOut, Unproven
 
 EVENTS = ("instructions:u", "instructions:k")
@@ -19,7 +19,8 @@ class Sample:
     seconds: float
     user: float
     kernel: float
-    # Instructions, where they are counted.
+    # Where they are counted: all of them, and those of user space and of the kernel apart.
+    instructions: int | None
     user_instructions: int | None
     kernel_instructions: int | None
     # Bytes, after the load.
@@ -42,22 +43,29 @@ def measure(stage, gateway, client, seconds, counted=True):
     asked = who_is_asked(stage, gateway) if counted else {}
     before = {who: proof.answered(port) for who, port in asked.items()}
     user, kernel = gateway.process.cpu_seconds()
+    nanoseconds = gateway.process.cpu_nanoseconds()
     told = client.read(load.run(command, stage.cores.load, seconds), seconds)
     user_after, kernel_after = gateway.process.cpu_seconds()
+    nanoseconds = gateway.process.cpu_nanoseconds() - nanoseconds
     for who, port in asked.items():
         came = proof.answered(port) - before[who]
         if came < told.requests:
             raise Unproven(f"of {told.requests} requests that {gateway.title} answered, {came} came to {who}")
     if told.requests == 0:
         raise Unproven(f"{gateway.title} answered nothing")
-    instructions = read_counts(counts) if counts.exists() else {}
+    found = read_counts(counts) if counts.exists() else {}
+    if machine.clock_counts_instructions():
+        instructions = nanoseconds
+    else:
+        instructions = sum(found.values()) if len(found) == len(EVENTS) else None
     return Sample(
         requests=told.requests,
         seconds=told.seconds,
         user=user_after - user,
         kernel=kernel_after - kernel,
-        user_instructions=instructions.get(EVENTS[0]),
-        kernel_instructions=instructions.get(EVENTS[1]),
+        instructions=instructions,
+        user_instructions=found.get(EVENTS[0]),
+        kernel_instructions=found.get(EVENTS[1]),
         memory=gateway.process.memory(),
     )
 

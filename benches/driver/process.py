@@ -105,6 +105,17 @@ class Process:
             kernel += int(fields[12]) + int(fields[14])
         return user / TICKS_PER_SECOND, kernel / TICKS_PER_SECOND
 
+    def cpu_nanoseconds(self):
+        """The same, user and kernel together, as exactly as the scheduler knows it."""
+        total = 0
+        for pid in self.pids():
+            for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    total += int(path.read_text().split()[0])
+                except OSError:
+                    continue
+        return total
+
     def memory(self):
         """Bytes of memory of all of them; what they share counts once (PSS)."""
         total = 0
@@ -117,10 +128,11 @@ class Process:
         return total * 1024
 
 
-def settle(cores):
+def settle(cores=None):
     """What a child does before it becomes the program: it takes its cores, gets as many open files as
     it may have, and is told to end if we die without a word."""
-    os.sched_setaffinity(0, cores)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -98,10 +98,10 @@ def summary(samples, baseline):
         "cpu_user": each(lambda sample: 1e6 * sample.user / sample.requests),
         "cpu_ratio": against(cpu),
         "busy": each(lambda sample: 100 * (sample.user + sample.kernel) / sample.seconds),
-        "instructions": each(instructions),
+        "instructions": each(lambda sample: thousands(sample, sample.instructions)),
         "instructions_user": each(lambda sample: thousands(sample, sample.user_instructions)),
         "instructions_kernel": each(lambda sample: thousands(sample, sample.kernel_instructions)),
-        "instructions_ratio": against(instructions),
+        "instructions_ratio": against(lambda sample: thousands(sample, sample.instructions)),
         "p50": each(lambda sample: sample.p50),
         "p99": each(lambda sample: sample.p99),
         "memory": each(lambda sample: sample.memory / 1024**2),
@@ -114,12 +114,6 @@ def rate(sample):
 
 def cpu(sample):
     return (sample.user + sample.kernel) / sample.requests
-
-
-def instructions(sample):
-    if sample.user_instructions is None or sample.kernel_instructions is None:
-        return None
-    return thousands(sample, sample.user_instructions + sample.kernel_instructions)
 
 
 def thousands(sample, count):
@@ -138,11 +132,34 @@ def columns(unit, versus, timed=True):
         shown += [
             Column("instructions_user", "thousand instructions, user", 1),
             Column("instructions_kernel", "kernel", 1),
-            Column("instructions_ratio", f"instructions × {versus}", 3),
+            ratio_of_instructions(versus),
         ]
     if timed:
         shown += [Column("p50", "p50 µs"), Column("p99", "p99 µs")]
     return [*shown, Column("memory", "memory MiB", 1)]
+
+
+def ratio_of_instructions(versus):
+    return Column("instructions_ratio", f"instructions × {versus}", 3)
+
+
+def add_instructions(outcomes, elsewhere):
+    """Puts the instructions that were counted in another machine, as JSON has them, beside the other
+    figures of the same cases and gateways."""
+    by_case = {case["key"]: case for case in elsewhere}
+    for outcome in outcomes:
+        case = by_case.get(outcome.key, {"rows": [], "left_out": [], "faults": []})
+        by_row = {row["key"]: row["figures"] for row in case["rows"]}
+        for row in outcome.rows:
+            for name in ("instructions", "instructions_ratio"):
+                found = by_row.get(row.key, {}).get(name)
+                row.figures[name] = Figure(**found) if found else None
+        outcome.faults += [(f"{title}, emulated", why) for title, why in case["faults"]]
+        if by_row:
+            place = [column.figure for column in outcome.columns].index("cpu_ratio")
+            versus = outcome.columns[place].title.removeprefix("CPU × ")
+            counted = Column("instructions", "thousand instructions", 1), ratio_of_instructions(versus)
+            outcome.columns[place + 1 : place + 1] = counted
 
 
 def new_outcome(key, title, says, unit, versus, timed=True):

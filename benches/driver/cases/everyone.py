@@ -24,6 +24,8 @@ class AllGateways:
     tls: bool = False
     h2: bool = False
     new_connections: bool = False
+    # Whether it also goes in a machine that only counts instructions.
+    emulated: bool = True
 
     def run(self, run):
         timed = self.timed is not None

@@ -19,7 +19,7 @@ REST = 4
 
 
 class Idle:
-    key, title = "idle", "Idle connections"
+    key, title, emulated = "idle", "Idle connections", False
     says = (
         "Memory of the gateway for each keep-alive connection on which one request was answered, a few"
         " seconds later. What it had before, after a load, is not counted, nor are the kernel's buffers."

@@ -16,7 +16,7 @@ from .run import OPEN, SMALL
 class Access:
     """What the session costs: one process, two paths."""
 
-    key, title = "access", "With and without a session"
+    key, title, emulated = "access", "With and without a session", True
     says = (
         "The same small request to one tollgate process: on a closed path, where the session is checked and the"
         ' upstream is told who is there, and on a path with `access = "off"`. A browser\'s connection comes with'
@@ -40,7 +40,7 @@ class Access:
 class Workers:
     """What a second worker adds."""
 
-    key, title = "workers", "One worker and two"
+    key, title, emulated = "workers", "One worker and two", False
     says = "Small requests to tollgate with one worker on one core, and with two workers on two."
 
     def run(self, run):
@@ -65,7 +65,7 @@ class Workers:
 class Sessions:
     """What it costs that many are signed in."""
 
-    key, title = "sessions", "Live sessions"
+    key, title, emulated = "sessions", "Live sessions", True
 
     # Those that are compared with.
     FEW = 1000

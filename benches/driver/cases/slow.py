@@ -33,7 +33,7 @@ PATIENCE = 20
 
 
 class Slow:
-    key, title = "slow", f"Beside {COUNT:,} slow visitors"
+    key, title, emulated = "slow", f"Beside {COUNT:,} slow visitors", False
     says = (
         "The 99th percentile of answer times in microseconds, with"
         f" {CONNECTIONS} connections at {load.STEADY_RATE:,} requests a second: with nobody else there, and"

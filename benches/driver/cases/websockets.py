@@ -16,7 +16,7 @@ from .run import SMALL
 class WebSockets:
     """Messages to and fro over connections that were upgraded."""
 
-    key, title = "websocket", "WebSocket echo"
+    key, title, emulated = "websocket", "WebSocket echo", True
     says = (
         "Messages of 64 bytes that a server behind sends back, one under way on each of"
         f" {CONNECTIONS} WebSockets."

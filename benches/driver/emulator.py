@@ -1,0 +1,162 @@
+"""A machine that counts instructions, where the one around it does not.
+
+QEMU's `-icount shift=0` lets the clock of an emulated machine go on by one nanosecond with each
+instruction, be it of a program or of the kernel. What a process there has used of processor time is then
+the number of its instructions, and the same whatever else is going on outside. The machine has the files
+of the one around it, which it cannot change, one processor, and Debian's kernel.
+"""
+
+import gzip
+import json
+import lzma
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import programs
+from .faults import LeftOut, Unproven
+from .machine import CLOCK_COUNTS_INSTRUCTIONS
+from .process import settle
+
+INIT = Path(__file__).resolve().parents[1] / "templates/emulated-init.sh"
+
+# What the kernel needs for its files, in the order in which one needs the other; those that a kernel has
+# built in are not there as files.
+MODULES = (
+    *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
+    *("netfs", "fscache", "9pnet", "9pnet_virtio", "9p", "overlay"),
+)
+
+# How a file of a module is read.
+READERS = {".ko": open, ".ko.gz": gzip.open, ".ko.xz": lzma.open}
+
+# The processor has all that can be emulated, but for the one instruction that copies any number of bytes:
+# each of them would be counted.
+PROCESSOR = "max,-erms"
+
+# Memory in MiB, to which comes what so many sessions take on both sides.
+MEMORY, MEMORY_OF_A_SESSION = 2048, 4 / 1024
+
+
+class Emulator:
+    """The programs and files that it takes."""
+
+    def __init__(self):
+        self.qemu = programs.find("qemu-system-x86_64")
+        self.busybox = static_busybox()
+        self.kernel, self.modules = kernel_with_modules()
+
+    def measure(self, options, sessions):
+        """Runs the benches with these options in the emulated machine, and returns what they found, as
+        `results.json` has it."""
+        with tempfile.TemporaryDirectory(prefix="tollgate-emulated-") as folder:
+            folder = Path(folder)
+            order = folder / "order"
+            order.mkdir()
+            (order / "order.sh").write_text(self.order(options))
+            (folder / "initramfs").write_bytes(self.initramfs())
+            ended = subprocess.run(
+                self.command(folder, order, sessions),
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                preexec_fn=settle,
+            )
+            found = order / "results.json"
+            if ended.returncode != 0 or not found.exists():
+                raise Unproven(f"the emulated machine found nothing; qemu ended with {ended.returncode}")
+            return json.loads(found.read_text())
+
+    def order(self, options):
+        """What is done there: the same program, from the same files."""
+        command = shlex.join([sys.executable, str(programs.REPOSITORY / "benches/measure.py"), *options])
+        results = shlex.quote(str(programs.REPOSITORY / "target/bench/results.json"))
+        return (
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n"
+            "export PATH HOME\n"
+            f"rm -f {results}\n{command} >/dev/null\ncp {results} /order/\n"
+        )
+
+    def command(self, folder, order, sessions):
+        def share(name, path, *more):
+            described = ",".join([f"local,id={name},path={path},security_model=none", *more])
+            return "-fsdev", described, "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"
+
+        memory = MEMORY + int(sessions * MEMORY_OF_A_SESSION)
+        return [
+            *(self.qemu, "-machine", "pc", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"),
+            *("-cpu", PROCESSOR, "-smp", "1", "-m", str(memory), "-nic", "none", "-no-reboot"),
+            *("-display", "none", "-serial", f"file:{folder / 'kernel.log'}", "-serial", "stdio"),
+            *("-kernel", self.kernel, "-initrd", folder / "initramfs"),
+            *("-append", f"console=ttyS0 quiet panic=-1 tsc=reliable {CLOCK_COUNTS_INSTRUCTIONS}"),
+            *share("files", "/", "readonly=on", "multidevs=remap"),
+            *share("order", order),
+        ]
+
+    def initramfs(self):
+        """The few files that are there before all others can be had."""
+        archive = Archive()
+        for name in ("bin", "proc", "sys", "dev", "modules", "around", "changes", "root"):
+            archive.folder(name)
+        archive.program("init", INIT.read_bytes())
+        archive.program("bin/busybox", Path(self.busybox).read_bytes())
+        order = []
+        for name, path in self.modules.items():
+            with READERS["".join(path.suffixes)](path, "rb") as file:
+                archive.program(f"modules/{name}.ko", file.read())
+            order.append(f"{name}.ko\n")
+        archive.program("modules/order", "".join(order).encode())
+        return archive.ended()
+
+
+def static_busybox():
+    """One that needs no libraries: where it runs first there are none."""
+    for path in (programs.UNPACKED / "bin/busybox", programs.UNPACKED / "usr/bin/busybox", Path("/bin/busybox")):
+        # The path of the dynamic loader stands in programs that take one.
+        if path.exists() and b"/ld-linux" not in path.read_bytes():
+            return path
+    raise LeftOut("there is no busybox without libraries: benches/run --install brings it")
+
+
+def kernel_with_modules():
+    """A kernel that can use files of the machine around it, and its modules by name."""
+    for root in (programs.UNPACKED, Path("/")):
+        for kernel in sorted(root.glob("boot/vmlinuz-*"), reverse=True):
+            version = kernel.name.removeprefix("vmlinuz-")
+            folders = [root / "lib/modules" / version, root / "usr/lib/modules" / version]
+            found = [path for folder in folders for path in folder.rglob("*.ko*")]
+            files = {path.name.partition(".")[0]: path for path in found}
+            if "9p" in files:
+                return kernel, {name: files[name] for name in MODULES if name in files}
+    raise LeftOut("there is no kernel that knows 9p: benches/run --install brings it")
+
+
+class Archive:
+    """A cpio archive as the kernel unpacks it: Documentation/driver-api/early-userspace/buffer-format."""
+
+    def __init__(self):
+        self.parts = []
+
+    def folder(self, name):
+        self.add(name, stat.S_IFDIR | 0o755, b"")
+
+    def program(self, name, content):
+        self.add(name, stat.S_IFREG | 0o755, content)
+
+    def add(self, name, mode, content):
+        named = name.encode() + b"\0"
+        inode, links = len(self.parts) + 1, 1
+        numbers = (inode, mode, 0, 0, links, 0, len(content), 0, 0, 0, 0, len(named), 0)
+        header = b"070701" + b"".join(b"%08x" % number for number in numbers)
+        self.parts.append(padded(header + named) + padded(content))
+
+    def ended(self):
+        self.add("TRAILER!!!", 0, b"")
+        return b"".join(self.parts)
+
+
+def padded(content):
+    return content + bytes(-len(content) % 4)
