@@ -1,6 +1,6 @@
 //! A message on its way out.
 
-use std::io::Write as _;
+use std::io::{IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -132,8 +132,8 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
     /// Writes what has been gathered. Ready when that is done, or nobody takes it.
     pub fn poll_flush<S: AsyncWrite + Unpin>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_deaf {
-            let next = self.out.get(self.sent..).filter(|rest| !rest.is_empty()).unwrap_or(&self.data);
-            if next.is_empty() {
+            let head = self.out.get(self.sent..).unwrap_or_default();
+            if head.is_empty() && self.data.is_empty() {
                 if self.is_flushed {
                     break;
                 }
@@ -143,16 +143,27 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
                 }
                 continue;
             }
-            let written = match ready!(Pin::new(&mut *io).poll_write(cx, next)) {
+            let io = Pin::new(&mut *io);
+            // What is large has not been copied behind its head, and yet goes out with it.
+            let attempt = match (head.is_empty(), self.data.is_empty()) {
+                (false, false) if io.is_write_vectored() => {
+                    io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&self.data)])
+                }
+                (false, _) => io.poll_write(cx, head),
+                (true, _) => io.poll_write(cx, &self.data),
+            };
+            let written = match ready!(attempt) {
                 Ok(0) | Err(_) => {
                     self.give_up();
                     continue;
                 }
                 Ok(written) => written,
             };
+            let of_head = written.min(head.len());
             self.written += written as u64;
             self.is_flushed = false;
-            if self.sent < self.out.len() { self.sent += written } else { self.data.advance(written) }
+            self.sent += of_head;
+            self.data.advance(written - of_head);
         }
         Poll::Ready(())
     }

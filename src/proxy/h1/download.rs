@@ -74,12 +74,13 @@ impl Download {
         }
     }
 
-    /// How much to make room for before reading on.
+    /// How much to make room for before reading on: more than will come, since a read that fills its room
+    /// is followed by another to see whether there is more.
     pub(super) fn appetite(&self) -> usize {
         const LEAST: usize = 4 * 1024;
         const MOST: usize = 64 * 1024;
         match self {
-            Self::Length(left) => usize::try_from(*left).unwrap_or(MOST).clamp(LEAST, MOST),
+            Self::Length(left) => usize::try_from(*left).unwrap_or(MOST).clamp(LEAST, MOST) + 1,
             Self::Chunked(chunked) => {
                 usize::try_from(chunked.data_left()).unwrap_or(MOST).saturating_add(LEAST).min(MOST)
             }
