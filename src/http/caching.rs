@@ -41,14 +41,16 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
 }
 
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
-    let private = match (remarks.cache_control, remarks.expires) {
-        (false, true) => PRIVATE.clone(),
-        (false, false) => PRIVATE_NO_CACHE.clone(),
-        (true, expires) => match Directives::of(headers) {
-            None => NO_STORE.clone(),
-            Some(directives) if directives.keep_private() => return,
-            Some(directives) => directives.made_private(expires),
-        },
+    if !remarks.cache_control {
+        let private = if remarks.expires { &PRIVATE } else { &PRIVATE_NO_CACHE };
+        // To append costs half of what it costs to insert.
+        headers.append(CACHE_CONTROL, private.clone());
+        return;
+    }
+    let private = match Directives::of(headers) {
+        None => NO_STORE.clone(),
+        Some(directives) if directives.keep_private() => return,
+        Some(directives) => directives.made_private(remarks.expires),
     };
     headers.insert(CACHE_CONTROL, private);
 }
@@ -63,13 +65,15 @@ fn remove_targeted(headers: &mut HeaderMap) {
 /// Says that another cookie may get another answer. The class by which caches behind the gateway
 /// tell visitors apart is nothing that visitors send: outside, the cookie stands for it.
 fn vary_by_cookie(headers: &mut HeaderMap, varies: bool) {
+    if !varies {
+        headers.append(VARY, BY_COOKIE.clone());
+        return;
+    }
     let names = || headers.get_all(VARY).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
     let is = |name: &[u8], own: &[u8]| name.trim_ascii().eq_ignore_ascii_case(own);
     let class = X_ACCESS_CLASS.as_str().as_bytes();
     let has_cookie = || names().any(|name| is(name, b"cookie")) && !names().any(|name| is(name, class));
-    let value = if !varies {
-        BY_COOKIE.clone()
-    } else if names().any(|name| is(name, b"*")) || has_cookie() {
+    let value = if names().any(|name| is(name, b"*")) || has_cookie() {
         return;
     } else if names().all(|name| is(name, b"accept-encoding")) {
         BY_ENCODING_AND_COOKIE.clone()
