@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::acme::until;
+use crate::support::secured::acceptor;
 use crate::support::{Authority, FakeUpstream, Plan, SitePlan, TestGateway, minutes, seconds};
 
 /// An authority that takes every order, and never decides.
@@ -27,12 +25,8 @@ impl Undecided {
     async fn saying(retry_after: &'static str) -> Self {
         let authority = Authority::new();
         let files = authority.issue("directory", &["localhost"]);
-        let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let (acceptor, calls) = (TlsAcceptor::from(Arc::new(config)), Arc::<Mutex<Vec<String>>>::default());
+        let acceptor = acceptor(&files, &[], None);
+        let calls = Arc::<Mutex<Vec<String>>>::default();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let own = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let (seen, base) = (Arc::clone(&calls), own.clone());

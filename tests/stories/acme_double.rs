@@ -10,18 +10,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, SerialNumber,
     SignatureAlgorithm, date_time_ymd,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode as _;
 
 use crate::acme::until;
-use crate::support::{Authority, FakeUpstream, Plan, SitePlan};
+use crate::support::secured::acceptor;
+use crate::support::{Authority, FakeUpstream, Plan, SitePlan, TestGateway};
 
 /// How it behaves.
 #[derive(Clone)]
@@ -59,12 +56,7 @@ impl Double {
     pub(crate) async fn start() -> Self {
         let authority = Authority::new();
         let files = authority.issue("directory", &["localhost"]);
-        let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(&files, &[], None);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let manners = Manners { names: vec!["site.test"], life: (0, 0), orders: Orders::Taken, advice: None };
@@ -123,6 +115,13 @@ impl Double {
     pub(crate) fn below(&self, folder: &str) -> Vec<String> {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter_map(|(path, _)| path.strip_prefix(folder).map(str::to_owned)).collect()
+    }
+
+    /// Waits until it is asked for advice once more after `time`.
+    pub(crate) async fn asked_again_after(&self, gateway: &TestGateway, time: Duration) {
+        let before = self.below("/advice/").len();
+        gateway.advance(time);
+        until("it is asked", async || (self.below("/advice/").len() > before).then_some(())).await;
     }
 
     /// Waits until it was called so often at `path`.

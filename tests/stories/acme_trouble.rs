@@ -222,9 +222,7 @@ async fn advice_outlives_an_authority_that_has_nothing_to_say_for_a_while() {
     until("it is asked for advice", async || double.below("/advice/").first().cloned()).await;
     double.behave(|manners| (manners.advice, manners.life.1) = (Some(String::new()), today + 120 * DAYS));
     for _ in 0..2 {
-        let before = double.below("/advice/").len();
-        gateway.advance(DAY);
-        until("it is asked", async || (double.below("/advice/").len() > before).then_some(())).await;
+        double.asked_again_after(&gateway, DAY).await;
         a_while().await;
     }
     double.called("/order", 1).await;
@@ -253,9 +251,7 @@ async fn advice_that_makes_no_sense_changes_nothing() {
     .enumerate()
     {
         double.behave(|manners| manners.advice = Some(advice.clone()));
-        let before = double.below("/advice/").len();
-        gateway.advance(DAY);
-        until("it is asked", async || (double.below("/advice/").len() > before).then_some(())).await;
+        double.asked_again_after(&gateway, DAY).await;
         a_while().await;
         assert_eq!(double.calls("/order").len(), 1, "{day} {advice:.80}");
     }

@@ -10,6 +10,7 @@ use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::support::secured::acceptor;
 use crate::support::{Answer, Ask, Authority, FakeUpstream, HANG, Plan, SITE, TestGateway, Visitor, settle};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -313,7 +314,7 @@ async fn a_collector_over_tls_has_to_be_the_one_that_is_meant() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = tokio::spawn(async move {
-            let acceptor = acceptor(&files);
+            let acceptor = acceptor(&files, &[], None);
             let (stream, _) = listener.accept().await.unwrap();
             let Ok(mut stream) = acceptor.accept(stream).await else { return String::new() };
             let mut bytes = vec![0; 64];
@@ -332,16 +333,4 @@ async fn a_collector_over_tls_has_to_be_the_one_that_is_meant() {
         assert_eq!(heard.starts_with("POST /v1/traces HTTP/1.1\r\n"), is_trusted, "{heard:?}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-fn acceptor(files: &tollgate::config::CertificateFiles) -> tokio_rustls::TlsAcceptor {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
-    tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config))
 }
