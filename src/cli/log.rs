@@ -21,9 +21,18 @@ pub(super) enum Format {
     Text,
 }
 
+/// What the library for HTTP/2 has to say is of its clients, who could fill a disk with it: it is heard only
+/// if a filter names it.
+const UNHEARD: &str = "h2=off";
+
 /// Takes a filter that can be read.
 pub(super) fn filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// What is logged by `filter`, which was taken.
+fn all_of(filter: &str) -> EnvFilter {
+    EnvFilter::new(format!("{UNHEARD},{filter}"))
 }
 
 /// How the command line wants the log to be.
@@ -52,7 +61,7 @@ impl Manner {
     pub(super) fn start(&self, configured: Option<LogFormat>) -> anyhow::Result<()> {
         let messages = Messages::start().context("cannot begin to log")?;
         let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(&self.filter))
+            .with_env_filter(all_of(&self.filter))
             .with_ansi(self.colours)
             .with_writer(messages);
         // A second subscriber in one process cannot be: the first goes on then.
@@ -63,5 +72,24 @@ impl Manner {
             LogFormat::Text => lines.try_init(),
         };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_make_a_library_say_is_heard_only_by_its_name() {
+        for (filter, is_heard) in
+            [("info", false), ("debug", false), ("h2=debug", true), ("info,h2=warn", true)]
+        {
+            let lines = tracing_subscriber::fmt().with_env_filter(all_of(filter)).finish();
+            let heard = tracing::subscriber::with_default(
+                lines,
+                || tracing::enabled!(target: "h2", tracing::Level::WARN),
+            );
+            assert_eq!(heard, is_heard, "{filter}");
+        }
     }
 }
