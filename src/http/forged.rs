@@ -25,10 +25,11 @@ const TRACING: [&[u8]; 2] = [b"traceparent", b"tracestate"];
 const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
-/// whatever path, and forwarding headers, which are told anew from what is known and from what a
-/// trusted proxy said; and so are the words for a visitor's rights. Spellings that an application may take for them count as well. So does what
-/// would make the upstream serve another path than the one that was judged, or another method on a
-/// site whose rules know methods, or read another length than was read here.
+/// whatever path, and forwarding headers, which are told anew from what is known and from what a trusted
+/// proxy said; and so are the words for a visitor's rights. Spellings that an application may take for
+/// them count as well. So does what would make the upstream serve another path than the one that was
+/// judged, or another method on a site whose rules know methods, or read another length than was read
+/// here.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
     site.identity.reserves(bytes)

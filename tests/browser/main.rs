@@ -1,5 +1,6 @@
-//! The whole way of a visitor, in a real browser through the real binary: Chromium walks what
-//! `tollgate demo` sets up, and in `embedding` a site within a frame. Pictures of the stations are left in `tests/artifacts`.
+//! The whole way of a visitor, in a real browser through the real binary: Chromium walks what `tollgate
+//! demo` sets up, and in `embedding` a site within a frame. Pictures of the stations are left in
+//! `tests/artifacts`.
 
 #![expect(
     clippy::expect_used,

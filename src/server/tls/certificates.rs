@@ -79,9 +79,9 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// The certificate for `name`: one that names it exactly, or else with a `*`, or else the first of
-/// all; but for a name whose own is `awaited` none, as no other would do. Where several would do, such as one of ECDSA and one of RSA, the first that the client can
-/// verify.
+/// The certificate for `name`: one that names it exactly, or else with a `*`, or else the first of all;
+/// but for a name whose own is `awaited` none, as no other would do. Where several would do, such as one
+/// of ECDSA and one of RSA, the first that the client can verify.
 fn choose<'a>(
     certificates: &'a [Certificate],
     awaited: &[AcmeCertificate],
