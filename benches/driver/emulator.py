@@ -38,8 +38,8 @@ READERS = {".ko": open, ".ko.gz": gzip.open, ".ko.xz": lzma.open}
 # each of them would be counted.
 PROCESSOR = "max,-erms"
 
-# Memory in MiB, to which comes what so many sessions take on both sides.
-MEMORY, MEMORY_OF_A_SESSION = 2048, 4 / 1024
+# Memory in MiB.
+MEMORY = 2048
 
 
 class Emulator:
@@ -50,7 +50,7 @@ class Emulator:
         self.busybox = static_busybox()
         self.kernel, self.modules = kernel_with_modules()
 
-    def measure(self, options, sessions):
+    def measure(self, options):
         """Runs the benches with these options in the emulated machine, and returns what they found, as
         `results.json` has it."""
         with tempfile.TemporaryDirectory(prefix="tollgate-emulated-") as folder:
@@ -60,7 +60,7 @@ class Emulator:
             (order / "order.sh").write_text(self.order(options))
             (folder / "initramfs").write_bytes(self.initramfs())
             ended = subprocess.run(
-                self.command(folder, order, sessions),
+                self.command(folder, order),
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 preexec_fn=settle,
@@ -80,15 +80,14 @@ class Emulator:
             f"rm -f {results}\n{command} >/dev/null\ncp {results} /order/\n"
         )
 
-    def command(self, folder, order, sessions):
+    def command(self, folder, order):
         def share(name, path, *more):
             described = ",".join([f"local,id={name},path={path},security_model=none", *more])
             return "-fsdev", described, "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"
 
-        memory = MEMORY + int(sessions * MEMORY_OF_A_SESSION)
         return [
             *(self.qemu, "-machine", "pc", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"),
-            *("-cpu", PROCESSOR, "-smp", "1", "-m", str(memory), "-nic", "none", "-no-reboot"),
+            *("-cpu", PROCESSOR, "-smp", "1", "-m", str(MEMORY), "-nic", "none", "-no-reboot"),
             *("-display", "none", "-serial", f"file:{folder / 'kernel.log'}", "-serial", "stdio"),
             *("-kernel", self.kernel, "-initrd", folder / "initramfs"),
             *("-append", f"console=ttyS0 quiet panic=-1 tsc=reliable {CLOCK_COUNTS_INSTRUCTIONS}"),

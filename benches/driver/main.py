@@ -20,7 +20,7 @@ RESULTS = programs.REPOSITORY / "target/bench"
 QUICK = Pace(rounds=2, seconds=1, steady_seconds=1)
 
 # Where instructions are counted one round is hardly unlike another.
-COUNTED = ("--rounds=2", "--seconds=1")
+COUNTED = ("--rounds=1", "--seconds=1")
 
 
 def main():
@@ -80,13 +80,13 @@ def emulate(options, builds, outcomes):
     """Has the same counted in an emulated machine, and returns what is to be known of that."""
     emulator = Emulator()
     cases = [case.key for case in chosen(CASES, options.cases) if case.emulated]
-    asked = [f"--cases={','.join(cases)}", f"--sessions={options.sessions}", *COUNTED]
+    asked = [f"--cases={','.join(cases)}", *COUNTED]
     asked += [f"--binary={builds[0].program}"]
     asked += [f"--baseline={build.program}" for build in builds[1:]]
     if options.peers is not None:
         asked.append(f"--peers={options.peers}")
     say("the same in an emulated machine, for the sake of instructions:")
-    found = emulator.measure(asked, options.sessions if "sessions" in cases else 0)
+    found = emulator.measure(asked)
     add_instructions(outcomes, found["cases"])
     return found["facts"]
 
