@@ -86,7 +86,7 @@ class Emulator:
             return "-fsdev", described, "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"
 
         return [
-            *(self.qemu, "-machine", "pc", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"),
+            *(self.qemu, "-machine", "pc", "-accel", "tcg,thread=single", "-icount", "shift=0"),
             *("-cpu", PROCESSOR, "-smp", "1", "-m", str(MEMORY), "-nic", "none", "-no-reboot"),
             *("-display", "none", "-serial", f"file:{folder / 'kernel.log'}", "-serial", "stdio"),
             *("-kernel", self.kernel, "-initrd", folder / "initramfs"),
