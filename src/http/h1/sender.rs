@@ -246,3 +246,63 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::http::body::Body;
+
+    /// A stream that takes so many bytes at a time, and notes what it is given.
+    struct Narrow {
+        width: usize,
+        taken: Vec<u8>,
+        writes: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = all.get(..self.width).unwrap_or(&all);
+            self.taken.extend_from_slice(taken);
+            self.writes += 1;
+            Poll::Ready(Ok(taken.len()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn head_and_body_go_out_together_and_whole_however_little_is_taken() {
+        let (head, page) = (b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; GATHERED + 5]);
+        for width in [1, 7, head.len() - 1, head.len(), head.len() + 1, GATHERED, usize::MAX] {
+            let mut stream = Narrow { width, taken: Vec::new(), writes: 0 };
+            let framing = Framing::Length(page.len() as u64);
+            let mut sender = Sender::new(head.clone(), framing, Body::from(page.clone()));
+            let sent = sender.poll(&mut stream, &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(sent, Poll::Ready(Ok(()))) && sender.is_complete(), "{width}");
+            assert!(stream.taken == [&head[..], &page].concat(), "{width}");
+            assert_eq!(stream.writes, stream.taken.len().div_ceil(width), "{width}");
+        }
+    }
+}
