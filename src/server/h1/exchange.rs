@@ -146,6 +146,7 @@ where
         write_head(&mut out, &response, framing, circumstances, || self.answer.now());
         let mut sender: Sender<Body> = Sender::new(out, framing, response.into_body());
         let wire = &self.wire;
+        let mut is_broken = false;
         let was_sent = poll_fn(|cx| {
             if bond.as_ref().is_some_and(|bond| bond.is_revoked(cx.waker())) {
                 return Poll::Ready(Some(false));
@@ -154,10 +155,13 @@ where
                 // The socket is nobody's meanwhile: the answer may depend on what the client sends.
                 if let Err(error) = sender.gather(cx) {
                     tracing::debug!(target: "tollgate::server", %error, "an answer broke off");
-                    return Poll::Ready(Some(false));
+                    // Were the connection closed without a word, browsers would take it for one that
+                    // had been idle for too long, and send the request again, a POST as well.
+                    sender.break_off();
+                    is_broken = true;
                 }
                 if sender.has_ended() {
-                    return Poll::Ready(Some(sender.is_complete()));
+                    return Poll::Ready(Some(!is_broken && sender.is_complete()));
                 }
                 if sender.is_flushed() {
                     return wire.poll_gone(cx).map(|()| None);
