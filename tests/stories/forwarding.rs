@@ -108,6 +108,21 @@ async fn a_body_arrives_whole_however_it_is_framed() {
     }
 }
 
+/// Whoever joins what stands behind a body to the head would take it for what had been looked at there.
+#[tokio::test]
+async fn what_may_stand_in_a_head_alone_does_not_come_behind_a_body() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\
+                  Set-Cookie: tollgate=planted\r\nContent-Length: 5\r\nCache-Control: public\r\n\
+                  X-Access-Required: gold\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
+    upstream.answers(Answer::Bytes(answer.into()));
+    let mut connection = Visitor::at(&gateway).connect().await;
+    connection.send(b"GET /public/a HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n").await;
+    let heard = String::from_utf8_lossy(&connection.rest().await).into_owned();
+    assert!(heard.ends_with("2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"), "{heard}");
+}
+
 #[tokio::test]
 async fn a_get_without_a_body_is_forwarded_without_one() {
     let upstream = FakeUpstream::start().await;
