@@ -172,6 +172,23 @@ async fn an_answer_that_breaks_off_at_once_is_not_passed_over_in_silence() {
     }
 }
 
+/// A proxy in front that speaks HTTP/1.0 would keep what looks whole, and show it to others.
+#[tokio::test]
+async fn to_whom_only_the_end_says_that_it_is_over_it_does_not_say_so_of_what_broke_off() {
+    for (body, is_whole) in [("4\r\nsome\r\n", false), ("4\r\nsome\r\n0\r\n\r\n", true)] {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n";
+        let upstream = Upstream::start(Script::of(&[head, body]).and_hangs_up()).await;
+        let gateway = upstream.gateway().await;
+        let mut client = TcpStream::connect(gateway.http).await.expect("connects");
+        client.write_all(b"GET /bad HTTP/1.0\r\nHost: site.test\r\n\r\n").await.expect("asks");
+        let mut heard = Vec::new();
+        let end = client.read_to_end(&mut heard).await;
+        let heard = String::from_utf8_lossy(&heard);
+        assert_eq!(end.is_ok(), is_whole, "{heard}");
+        assert!(!is_whole || heard.ends_with("\r\n\r\nmoresome"), "{heard}");
+    }
+}
+
 #[tokio::test]
 async fn what_comes_behind_an_answer_is_nobodys() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

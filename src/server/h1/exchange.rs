@@ -18,6 +18,7 @@ use crate::http::h1::{Framing, Head, HeadSoFar, Sender};
 use crate::http::tunnel::Tunnel;
 use crate::http::{Request, Response};
 use crate::server::connections::Answer;
+use crate::server::sever::Sever;
 
 /// How long a client that is shown the door may go on sending. What it sends is thrown away, so
 /// that it can read the answer before the connection breaks.
@@ -43,7 +44,7 @@ enum Next {
 
 impl<S, A> Exchange<'_, S, A>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Sever + Unpin + 'static,
     A: Answer + 'static,
 {
     /// Answers until the client has been silent for a while, and gives the silent socket back;
@@ -178,6 +179,11 @@ where
             }
         })
         .await?;
+        // To whom the end of the connection says that this was all, an orderly one is not to say so.
+        if !was_sent && framing == Framing::Closing {
+            wire.with_io(|io| io.sever());
+            return None;
+        }
         *buffer = sender.into_buffer();
         Some(was_sent)
     }
