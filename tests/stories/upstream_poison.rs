@@ -176,8 +176,8 @@ async fn an_answer_that_breaks_off_at_once_is_not_passed_over_in_silence() {
 #[tokio::test]
 async fn to_whom_only_the_end_says_that_it_is_over_it_does_not_say_so_of_what_broke_off() {
     for (body, is_whole) in [("4\r\nsome\r\n", false), ("4\r\nsome\r\n0\r\n\r\n", true)] {
-        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n";
-        let upstream = Upstream::start(Script::of(&[head, body]).and_hangs_up()).await;
+        let begins = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n";
+        let upstream = Upstream::start(Script::of(&[begins, body]).and_hangs_up()).await;
         let gateway = upstream.gateway().await;
         let mut client = TcpStream::connect(gateway.http).await.expect("connects");
         client.write_all(b"GET /bad HTTP/1.0\r\nHost: site.test\r\n\r\n").await.expect("asks");
