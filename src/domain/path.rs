@@ -82,8 +82,7 @@ impl<'a> RequestPath<'a> {
             previous = byte;
         }
         let decoded = if ambiguous { decode(raw) } else { Cow::Borrowed(raw.as_bytes()) };
-        // `%c0%ae` is an overlong `.`: RFC 3629 §3 forbids it, some decoders read it.
-        if decoded.windows(2).any(|pair| matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf])) {
+        if decoded.windows(2).any(begins_overlong) {
             return Err(PathFault::BrokenEscape);
         }
         if decoded.split(|byte| *byte == b'/').any(is_dot_segment) {
@@ -189,6 +188,12 @@ fn rewritten(path: &[u8], manner: u8) -> Vec<u8> {
     rewritten
 }
 
+/// Whether an ASCII character begins so that is written with more bytes than it takes, as `.` in `%c0%ae`
+/// and `%e0%80%ae`: RFC 3629 §3 forbids it, some decoders read it.
+fn begins_overlong(pair: &[u8]) -> bool {
+    matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80 | 0x81] | [0xf0 | 0xf8 | 0xfc, 0x80])
+}
+
 fn is_dot_segment(segment: &[u8]) -> bool {
     matches!(without_parameters(segment), b"." | b"..")
 }
@@ -286,12 +291,30 @@ mod tests {
             ("/%2", BrokenEscape),
             ("/%zz", BrokenEscape),
             ("/%c0%ae%c0%ae/", BrokenEscape),
+            ("/%c0%afa", BrokenEscape),
+            ("/%e0%80%ae%e0%80%ae/", BrokenEscape),
+            ("/a%E0%81%9Cb", BrokenEscape),
+            ("/%f0%80%80%ae/", BrokenEscape),
+            ("/%f8%80%80%80%ae/", BrokenEscape),
+            ("/%fc%80%80%80%80%ae/", BrokenEscape),
         ] {
             assert_eq!(RequestPath::parse(path, false).err(), Some(fault), "{path:?}");
         }
-        for path in
-            ["/", "/a", "/a/b.c", "/...", "/.well-known/x", "/..a", "/a..", "//a", "/a;x=1", "/%20", "/%e4"]
-        {
+        for path in [
+            "/",
+            "/a",
+            "/a/b.c",
+            "/...",
+            "/.well-known/x",
+            "/..a",
+            "/a..",
+            "//a",
+            "/a;x=1",
+            "/%20",
+            "/%e4",
+            "/%e0%a4%85",
+            "/%f0%9f%8f%94",
+        ] {
             assert!(RequestPath::parse(path, false).is_ok(), "{path:?}");
         }
     }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::SEC_WEBSOCKET_KEY;
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use sha1::{Digest as _, Sha1};
@@ -10,6 +11,8 @@ use super::cors::CorsOrigins;
 use super::cross_site::speaks_for_itself;
 use super::fault::Fault;
 use crate::domain::host::Origin;
+use crate::http::h2_head::asked_for_websocket;
+use crate::http::lines::only;
 use crate::http::request_id::RequestId;
 use crate::http::survey::Survey;
 use crate::http::{Request, websocket};
@@ -25,7 +28,8 @@ pub(super) fn check_origin(headers: &HeaderMap, own: &Origin, trusted: &CorsOrig
 }
 
 /// The key of the handshake, if a WebSocket is asked for. A browser that asks over HTTP/2 sends
-/// none, and proves otherwise that it means this site: one is made of the request's name.
+/// none, and proves otherwise that it means this site: one is made of the request's name. Over HTTP/1.1
+/// a request without a key, or with two, is no handshake (RFC 6455 §4.2.1), and must not become one here.
 pub(super) fn websocket_key(
     request: &Request,
     survey: Survey,
@@ -37,6 +41,9 @@ pub(super) fn websocket_key(
     let (method, version, headers) = (request.method(), request.version(), request.headers());
     if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
         return None;
+    }
+    if !asked_for_websocket(request) {
+        return only(headers, SEC_WEBSOCKET_KEY).ok().flatten().cloned();
     }
     let made = || HeaderValue::from_str(&STANDARD.encode(Sha1::digest(request_id.as_str()).get(..16)?)).ok();
     websocket::key_of(headers).cloned().or_else(made)

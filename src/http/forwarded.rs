@@ -68,7 +68,6 @@ impl Whereabouts {
             return;
         }
         fields.put(&X_FORWARDED_PROTO, &self.proto);
-        fields.put(&X_FORWARDED_PORT, &self.port);
         // A proxy speaks one dialect; what comes in the other is the client's own, and is replaced
         // by a translation, so that an upstream reads the same in both.
         let hops = hops(came);
@@ -90,9 +89,18 @@ impl Whereabouts {
         if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
             fields.put(&X_REAL_IP, &address);
         }
-        let named = came.get(X_FORWARDED_HOST).filter(|_| speaks_x_forwarded);
-        fields.put(&X_FORWARDED_HOST, named.unwrap_or(&self.host));
+        let named = |name| came.get(name).filter(|_| speaks_x_forwarded);
+        fields.put(&X_FORWARDED_HOST, named(X_FORWARDED_HOST).unwrap_or(&self.host));
+        fields.put(
+            &X_FORWARDED_PORT,
+            named(X_FORWARDED_PORT).filter(|port| is_port(port)).unwrap_or(&self.port),
+        );
     }
+}
+
+fn is_port(value: &HeaderValue) -> bool {
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|text| text.parse::<u16>().ok()).is_some_and(|port| port > 0)
 }
 
 /// An element of `Forwarded` that names a node.
@@ -180,5 +188,16 @@ mod tests {
         let own = "for=10.0.0.2;host=\"site.example\";proto=http";
         assert_eq!(headers["forwarded"], format!("for=192.0.2.1, for=10.0.0.1, {own}"));
         assert_eq!(headers["x-forwarded-port"], "80");
+    }
+
+    #[test]
+    fn a_trusted_proxy_knows_at_which_port_visitors_came_to_it() {
+        for (said, told) in [("8443", "8443"), ("65536", "80"), ("0", "80"), ("+1", "80"), ("x", "80")] {
+            let before = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-port", said)];
+            assert_eq!(forwarded(&before, "10.0.0.2", "http://site.example")["x-forwarded-port"], told);
+        }
+        // Beside the other dialect it is the client's own word.
+        let before = [("forwarded", "for=192.0.2.1"), ("x-forwarded-port", "8443")];
+        assert_eq!(forwarded(&before, "10.0.0.2", "http://site.example")["x-forwarded-port"], "80");
     }
 }

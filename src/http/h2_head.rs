@@ -38,9 +38,20 @@ pub fn has_bare_values(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether the target may stand in a request line: the library below lets UTF-8 through, of which a
+/// target is never made (RFC 9113 §8.3.1), and over HTTP/1.1 it is refused.
+pub fn has_plain_target(target: &Uri) -> bool {
+    target.path_and_query().is_none_or(|target| target.as_str().is_ascii())
+}
+
 /// Whether a request asks for a WebSocket in the way of HTTP/2 (RFC 8441 §4).
 pub fn asks_for_websocket<B>(request: &Request<B>) -> bool {
     *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some_and(is_websocket)
+}
+
+/// Whether a request that has been settled asked in that way.
+pub fn asked_for_websocket<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<Protocol>().is_some_and(is_websocket)
 }
 
 fn is_websocket(protocol: &Protocol) -> bool {

@@ -4,12 +4,31 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE,
+};
 use http_body::{Body, Frame, SizeHint};
 
 use super::backend::{Busy, Link};
 use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::remarks::remove_label;
+
+/// Fields that mean something to the whole answer, and so have no place behind it (RFC 9110 §6.5.1).
+/// Some of them are looked at in the head, and whoever joins trailers to heads would take these for
+/// what had been looked at: cookies in the gateway's name above all.
+const FORBIDDEN_TRAILERS: [HeaderName; 9] = [
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    LOCATION,
+    SET_COOKIE,
+    VARY,
+    WWW_AUTHENTICATE,
+];
 
 /// A body together with the connection that it comes from, which is polled for it and goes back
 /// into the pool behind it.
@@ -66,10 +85,14 @@ impl Drop for ResponseBody {
     }
 }
 
-/// Takes out of trailers what is said to the gateway alone, as it is taken out of a head.
+/// Takes out of trailers what is said to the gateway alone, as it is taken out of a head, and what can
+/// be said in a head alone.
 pub(super) fn clean(frame: &mut Frame<Bytes>) {
     if let Some(trailers) = frame.trailers_mut() {
         remove_hop_by_hop(trailers);
         remove_label(trailers);
+        for name in &FORBIDDEN_TRAILERS {
+            trailers.remove(name);
+        }
     }
 }

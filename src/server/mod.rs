@@ -19,6 +19,7 @@ mod preface;
 mod proxy_protocol;
 mod reception;
 mod roster;
+mod sever;
 mod shortage;
 mod tls;
 mod traffic;

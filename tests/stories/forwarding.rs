@@ -1,7 +1,12 @@
 //! What passes between visitor and upstream: every byte of the bodies, as a stream, and every
 //! header that is meant for the other end.
 
-use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor, settle};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+use crate::support::{
+    Answer, Ask, ByHand, FakeUpstream, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, read_until, settle,
+};
 
 #[tokio::test]
 async fn headers_for_the_other_end_pass_and_those_for_the_next_hop_do_not() {
@@ -108,6 +113,21 @@ async fn a_body_arrives_whole_however_it_is_framed() {
     }
 }
 
+/// Whoever joins what stands behind a body to the head would take it for what had been looked at there.
+#[tokio::test]
+async fn what_may_stand_in_a_head_alone_does_not_come_behind_a_body() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\
+                  Set-Cookie: tollgate=planted\r\nContent-Length: 5\r\nCache-Control: public\r\n\
+                  X-Access-Required: gold\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
+    upstream.answers(Answer::Bytes(answer.into()));
+    let mut connection = Visitor::at(&gateway).connect().await;
+    connection.send(b"GET /public/a HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n").await;
+    let heard = String::from_utf8_lossy(&connection.rest().await).into_owned();
+    assert!(heard.ends_with("2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"), "{heard}");
+}
+
 #[tokio::test]
 async fn a_get_without_a_body_is_forwarded_without_one() {
     let upstream = FakeUpstream::start().await;
@@ -161,6 +181,32 @@ async fn connections_are_used_again_and_a_dead_one_is_replaced() {
         let answer = visitor.get(&url).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "ok"), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_with_trailers_leaves_its_connection_for_others() {
+    let upstream = ByHand::start().await;
+    let gateway = Plan::of(SitePlan::new("intranet", "site.test", upstream.address())).start().await;
+    let visitor = Visitor::at(&gateway);
+    let asking = async || {
+        let answer = visitor.send_raw(b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n").await;
+        assert_eq!(answer.expect("an answer").text(), "ok");
+    };
+    let answering = async {
+        let mut connection = upstream.accept().await;
+        for _ in 0..3 {
+            read_until(&mut connection, "\r\n\r\n").await;
+            let answer =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n";
+            connection.write_all(answer.as_bytes()).await.expect("answers");
+        }
+    };
+    let asking_thrice = async {
+        for _ in 0..3 {
+            asking().await;
+        }
+    };
+    timeout(HANG, async { tokio::join!(answering, asking_thrice) }).await.expect("on one connection");
 }
 
 #[tokio::test]

@@ -247,6 +247,8 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("DEL in the path", path(b"/public/\x7fa")),
         ("a space in the query", path(b"/public/a?b c")),
         ("a line in the query", path(b"/public/a?b\r\nc")),
+        ("a path that is not ASCII", path(b"/public/\xc3\xbc")),
+        ("a query that is not ASCII", path(b"/public/a?\xc3\xbc")),
         ("dots in the path", path(b"/public/../closed")),
         ("a space in the method", method(b"GET /")),
         ("a line in the method", method(b"GET\r\n")),

@@ -139,6 +139,56 @@ async fn an_answer_that_breaks_off_arrives_broken() {
     }
 }
 
+/// Browsers take a connection that was used before and closes without a word for one that had been idle
+/// for too long, and send the request once more, whatever its method.
+#[tokio::test]
+async fn an_answer_that_breaks_off_at_once_is_not_passed_over_in_silence() {
+    for (framing, body, arrives) in [
+        ("Content-Length: 100\r\n", "some", "\r\n\r\nsome"),
+        ("Transfer-Encoding: chunked\r\n", "4\r\nsome\r\nzz\r\n", "\r\n\r\n4\r\nsome\r\n"),
+        ("Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "no chunk", "\r\n\r\n"),
+    ] {
+        let all = format!("HTTP/1.1 200 OK\r\n{framing}\r\n{body}");
+        let address = serving(move |mut stream| {
+            let all = all.clone();
+            async move {
+                let _head = stream.read(&mut [0; 4096]).await.ok()?;
+                stream.write_all(all.as_bytes()).await.ok()
+            }
+        })
+        .await;
+        let site = SitePlan::new("intranet", "site.test", address).with("access", "\"off\"");
+        let gateway = Plan::of(site).start().await;
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(b"POST /bad HTTP/1.1\r\nHost: site.test\r\nContent-Length: 0\r\n\r\n").await;
+        let heard = String::from_utf8_lossy(&connection.rest().await).into_owned();
+        assert_eq!(status(&heard), "200", "{framing}{body:?}: {heard:?}");
+        assert!(heard.ends_with(arrives), "{framing}{body:?}: {heard:?}");
+        // To whom only the end says that it is over, it is not passed off as over.
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(b"GET /bad HTTP/1.0\r\nHost: site.test\r\n\r\n").await;
+        let heard = String::from_utf8_lossy(&connection.rest().await).into_owned();
+        assert!(heard.is_empty() || heard.contains("content-length: 100"), "{framing}{body:?}: {heard:?}");
+    }
+}
+
+/// A proxy in front that speaks HTTP/1.0 would keep what looks whole, and show it to others.
+#[tokio::test]
+async fn to_whom_only_the_end_says_that_it_is_over_it_does_not_say_so_of_what_broke_off() {
+    for (body, is_whole) in [("4\r\nsome\r\n", false), ("4\r\nsome\r\n0\r\n\r\n", true)] {
+        let begins = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmore\r\n";
+        let upstream = Upstream::start(Script::of(&[begins, body]).and_hangs_up()).await;
+        let gateway = upstream.gateway().await;
+        let mut client = TcpStream::connect(gateway.http).await.expect("connects");
+        client.write_all(b"GET /bad HTTP/1.0\r\nHost: site.test\r\n\r\n").await.expect("asks");
+        let mut heard = Vec::new();
+        let end = client.read_to_end(&mut heard).await;
+        let heard = String::from_utf8_lossy(&heard);
+        assert_eq!(end.is_ok(), is_whole, "{heard}");
+        assert!(!is_whole || heard.ends_with("\r\n\r\nmoresome"), "{heard}");
+    }
+}
+
 #[tokio::test]
 async fn what_comes_behind_an_answer_is_nobodys() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

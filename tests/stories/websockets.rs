@@ -161,6 +161,21 @@ async fn other_protocols_are_not_passed_on() {
     }
 }
 
+/// The gateway makes a key for those who ask over HTTP/2, and must not make up a handshake for anybody else.
+#[tokio::test]
+async fn without_its_one_key_a_handshake_is_none() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.with("access", "\"optional\"")).start().await;
+    let key = format!("Sec-WebSocket-Key: {KEY}\r\n");
+    for keys in [String::new(), format!("{key}{key}"), format!("{key}Sec-WebSocket-Key: AAAA\r\n")] {
+        let request = handshake("/chat", "").replace(&key, &keys);
+        let answer = Visitor::at(&gateway).send_raw(request.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{request}");
+        let received = upstream.last();
+        assert_eq!((received.header("upgrade"), received.header("connection")), (None, None), "{received:?}");
+    }
+}
+
 #[tokio::test]
 async fn over_http_2_a_stream_becomes_a_websocket() {
     let upstream = ByHand::start().await;

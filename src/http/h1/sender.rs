@@ -90,6 +90,15 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
         self.is_deaf
     }
 
+    /// Its body broke off: what there is of it still goes out, and no end behind it. Of a message that
+    /// only the end of the connection ends nothing more does, as it would look whole.
+    pub fn break_off(&mut self) {
+        self.body = None;
+        if self.framing == Framing::Closing {
+            self.is_deaf = true;
+        }
+    }
+
     /// Bytes that were written so far.
     pub fn written(&self) -> u64 {
         self.written

@@ -42,7 +42,11 @@ impl Download {
                 let Poll::Ready(piece) = chunks.take(incoming)? else { return Poll::Pending };
                 return Poll::Ready(Ok(match piece {
                     Piece::Data(data) => Next::Frame(Frame::data(data)),
-                    Piece::Trailers(trailers) => Next::Frame(Frame::trailers(trailers)),
+                    // Nobody asks for what comes behind them, as there is nothing.
+                    Piece::Trailers(trailers) => {
+                        *self = Self::Done;
+                        Next::Frame(Frame::trailers(trailers))
+                    }
                     Piece::End => {
                         *self = Self::Done;
                         Next::End

@@ -18,6 +18,7 @@ use crate::http::h1::{Framing, Head, HeadSoFar, Sender};
 use crate::http::tunnel::Tunnel;
 use crate::http::{Request, Response};
 use crate::server::connections::Answer;
+use crate::server::sever::Sever;
 
 /// How long a client that is shown the door may go on sending. What it sends is thrown away, so
 /// that it can read the answer before the connection breaks.
@@ -43,7 +44,7 @@ enum Next {
 
 impl<S, A> Exchange<'_, S, A>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Sever + Unpin + 'static,
     A: Answer + 'static,
 {
     /// Answers until the client has been silent for a while, and gives the silent socket back;
@@ -146,6 +147,7 @@ where
         write_head(&mut out, &response, framing, circumstances, || self.answer.now());
         let mut sender: Sender<Body> = Sender::new(out, framing, response.into_body());
         let wire = &self.wire;
+        let mut is_broken = false;
         let was_sent = poll_fn(|cx| {
             if bond.as_ref().is_some_and(|bond| bond.is_revoked(cx.waker())) {
                 return Poll::Ready(Some(false));
@@ -154,10 +156,13 @@ where
                 // The socket is nobody's meanwhile: the answer may depend on what the client sends.
                 if let Err(error) = sender.gather(cx) {
                     tracing::debug!(target: "tollgate::server", %error, "an answer broke off");
-                    return Poll::Ready(Some(false));
+                    // Were the connection closed without a word, browsers would take it for one that
+                    // had been idle for too long, and send the request again, a POST as well.
+                    sender.break_off();
+                    is_broken = true;
                 }
                 if sender.has_ended() {
-                    return Poll::Ready(Some(sender.is_complete()));
+                    return Poll::Ready(Some(!is_broken && sender.is_complete()));
                 }
                 if sender.is_flushed() {
                     return wire.poll_gone(cx).map(|()| None);
@@ -174,6 +179,11 @@ where
             }
         })
         .await?;
+        // To whom the end of the connection says that this was all, an orderly one is not to say so.
+        if !was_sent && framing == Framing::Closing {
+            wire.with_io(|io| io.sever());
+            return None;
+        }
         *buffer = sender.into_buffer();
         Some(was_sent)
     }

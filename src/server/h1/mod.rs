@@ -18,6 +18,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::connections::{Answer, Limits};
+use super::sever::Sever;
 use crate::http::watch::Deadline;
 use exchange::Exchange;
 use wire::Wire;
@@ -28,7 +29,7 @@ const PARKED_AFTER: Duration = Duration::from_millis(200);
 /// Answers requests on `stream` until either side ends it or its time runs out.
 pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Rc<Limits>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Sever + Unpin + 'static,
     A: Answer + 'static,
 {
     let deadline = answer.watch().deadline(limits.head_time);
