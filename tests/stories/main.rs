@@ -17,6 +17,7 @@ mod acme_trouble;
 mod admin;
 mod admin_attacks;
 mod api_session;
+mod api_strictness;
 mod api_v1;
 mod applications;
 mod assertion;
