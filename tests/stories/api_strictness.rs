@@ -30,9 +30,8 @@ async fn a_body_that_says_it_is_too_long_is_refused_before_it_comes() {
     let gateway = TestGateway::before(&upstream).await;
     for ask in ["", "Expect: 100-continue\r\n"] {
         let head = format!(
-            "POST {TOKENS} HTTP/1.1\r\nHost: control.test\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: 99999999999\r\n{ask}\r\n",
-            MASTER_KEY
+            "POST {TOKENS} HTTP/1.1\r\nHost: control.test\r\nAuthorization: Bearer {MASTER_KEY}\r\n\
+             Content-Type: application/json\r\nContent-Length: 99999999999\r\n{ask}\r\n"
         );
         let answer = gateway.api().send_raw(head.as_bytes()).await.expect("an answer");
         assert_eq!((answer.status, answer.error_code().as_str()), (413, "body_too_large"), "{ask:?}");
