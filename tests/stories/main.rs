@@ -26,6 +26,7 @@ mod basic_auth;
 mod capacity;
 mod carried;
 mod chromeless;
+mod command_line;
 mod connection_auth;
 mod cookies;
 mod cross_site;
