@@ -23,8 +23,8 @@ fn trusting(file: &Path) -> Vec<String> {
 
 async fn gateway_with(cert: &Path, key: &Path) -> TestGateway {
     let upstream = FakeUpstream::start().await;
-    let plan = Plan::new(&upstream).control("cert", &format!("{cert:?}")).control("key", &format!("{key:?}"));
-    plan.start().await
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
+    Plan::new(&upstream).control("cert", &quoted(cert)).control("key", &quoted(key)).start().await
 }
 
 #[tokio::test]
