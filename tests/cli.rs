@@ -153,7 +153,8 @@ fn a_command_line_that_makes_no_sense_ends_with_64() {
 fn the_key_goes_nowhere_but_to_this_machine() {
     for control in [
         "nonsense",
-        "https://127.0.0.1:1",
+        "ftp://127.0.0.1:1",
+        "https://jane:hunter2@127.0.0.1:1",
         "http://jane:hunter2@127.0.0.1:1",
         "http://jane@127.0.0.1:1",
         "http://127.0.0.1:1/v1",

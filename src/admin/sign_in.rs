@@ -15,7 +15,7 @@ use crate::domain::secret::SecretHash;
 use crate::http::client::Client;
 use crate::http::cookies::set_operator;
 use crate::http::{Request, Response, reply};
-use crate::sso::{Cause, Circumstances, Event};
+use crate::sso::{Actor, Cause, Circumstances, Event};
 
 /// Where to go afterwards is no longer than this.
 const MAX_PATH: usize = 1024;
@@ -73,6 +73,7 @@ impl Admin {
         client: Client,
         from: Circumstances,
     ) -> Answer {
+        let before = self.operators.find(scene, request.headers(), client.scheme, true);
         let posted = Posted::read(request).await?;
         let next = own_page(posted.text("next"));
         let refuse = |why| Ok(page(scene, StatusCode::FORBIDDEN, next, Some(why)));
@@ -95,6 +96,12 @@ impl Admin {
             } else {
                 "This key does not have the scope admin."
             });
+        }
+        // The browser forgets that one, and nobody could sign it out any more.
+        if let Some(before) = before {
+            self.operators.dismiss(&before);
+            let actor = Actor::ApiKey(before.key.as_str().into());
+            scene.sso.note(Event::OperatorSignedOut, &Cause::new(actor, from.clone()));
         }
         let cookie =
             self.operators.admit(&key.name, SecretHash::of(presented), scene.now(), scene.sso.entropy());

@@ -116,8 +116,10 @@ impl Fields {
         let items = value.as_array().filter(|items| items.len() <= MAX_LIST);
         let items = items.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
         let item = |item: &Value| {
-            let text = item.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?.trim();
+            let text = item.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+            // Before it is trimmed, which would pass over line breaks.
             check_text(field, text, MAX_ITEM_CHARS)?;
+            let text = text.trim();
             if text.is_empty() || text.contains(',') {
                 return Err(ApiError::parameter_invalid(field, "an entry is empty or has a comma"));
             }

@@ -1,6 +1,7 @@
-//! Calls to the control API. They stay on this machine: the key goes along in the clear.
+//! Calls to the control API. Without TLS they stay on this machine: the key goes along in the clear.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -9,14 +10,18 @@ use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
 
 use super::{Usage, say};
-use crate::config::Environment;
+use crate::config::{Authorities, Environment};
 use crate::http::body::read_up_to;
+use crate::proxy::trusting;
 
 /// More than any answer has.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -32,20 +37,24 @@ const KEY_VARIABLE: &str = "TOLLGATE_KEY";
 #[derive(Debug, Args)]
 #[command(after_help = "The API key is read from the environment variable TOLLGATE_KEY.")]
 pub(super) struct Control {
-    /// The control API, which has to be on this machine.
+    /// The control API, which has to be on this machine unless it is https.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     control: String,
+    /// Whose certificates count for https, in PEM; left out: the system's authorities.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl Control {
     /// A client for the API, with the key from the environment.
     pub(super) fn client(&self, environment: &Environment) -> anyhow::Result<Client> {
         let url = url::Url::parse(&self.control).map_err(|_| Usage("--control is no URL"))?;
-        if url.scheme() != "http" {
-            bail!(Usage(
-                "--control has to begin with http://: the control API is reached on its own machine"
-            ));
-        }
+        let is_secure = match (url.scheme(), &self.ca) {
+            ("https", _) => true,
+            ("http", None) => false,
+            ("http", Some(_)) => bail!(Usage("--ca is for a --control that begins with https://")),
+            _ => bail!(Usage("--control has to begin with http:// or https://")),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             bail!(Usage("--control cannot have a user name or a password: set TOLLGATE_KEY to an API key"));
         }
@@ -59,17 +68,30 @@ impl Control {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {key}"))
             .map_err(|_| anyhow!("TOLLGATE_KEY has characters that no API key has"))?;
         bearer.set_sensitive(true);
-        Ok(Client { host, port, bearer })
+        let tls = if is_secure { Some(self.tls(&host)?) } else { None };
+        Ok(Client { host, port, bearer, tls })
+    }
+
+    /// Who is to be there, and how that is seen.
+    fn tls(&self, host: &str) -> anyhow::Result<(TlsConnector, ServerName<'static>)> {
+        let authorities = |path: &PathBuf| {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Authorities::of_pem(&pem).map_err(|problem| anyhow!("{} {problem}", path.display()))
+        };
+        let connector = trusting(self.ca.as_ref().map(authorities).transpose()?)?;
+        let name = ServerName::try_from(bare(host).to_owned());
+        Ok((connector, name.map_err(|_| Usage("--control has a host that no certificate can name"))?))
     }
 }
 
 /// What calls the API.
-#[derive(Debug)]
 pub(super) struct Client {
     /// A name or an address, IPv6 in brackets.
     host: String,
     port: u16,
     bearer: HeaderValue,
+    /// For https.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Client {
@@ -87,11 +109,14 @@ impl Client {
     async fn exchange(&self, method: Method, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let authority = format!("{}:{}", self.host, self.port);
         let addresses = self.addresses().await?;
-        let stream = TcpStream::connect(addresses.as_slice())
-            .await
-            .with_context(|| format!("cannot reach the control API at {authority}"))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let unreachable = || format!("cannot reach the control API at {authority}");
+        let stream = TcpStream::connect(addresses.as_slice()).await.with_context(unreachable)?;
+        let mut sender = match &self.tls {
+            Some((connector, name)) => {
+                converse(connector.connect(name.clone(), stream).await.with_context(unreachable)?).await?
+            }
+            None => converse(stream).await?,
+        };
 
         let mut request = Request::builder().method(method).uri(target);
         if body.is_some() {
@@ -113,18 +138,17 @@ impl Client {
         bail!("{} {}: {}", head.status.as_u16(), told("code"), told("message"))
     }
 
-    /// Where to connect to: loopback, or the key could be read on the way.
+    /// Where to connect to: without TLS loopback, or the key could be read on the way.
     async fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
-        let bare_host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = lookup_host((bare_host, self.port)).await;
+        let addresses = lookup_host((bare(&self.host), self.port)).await;
         let addresses: Vec<SocketAddr> =
             addresses.with_context(|| format!("cannot find the host {}", self.host))?.collect();
-        if addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+        if self.tls.is_some() || addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             return Ok(addresses);
         }
         bail!(Usage(
-            "--control is not on this machine, and the API key would travel in the clear: use a tunnel, such \
-             as ssh -L 8081:127.0.0.1:8081"
+            "--control is not on this machine, and the API key would travel in the clear: use https://, or a \
+             tunnel, such as ssh -L 8081:127.0.0.1:8081"
         ))
     }
 
@@ -164,6 +188,21 @@ impl Client {
             }
         }
     }
+}
+
+/// Begins HTTP/1.1 on `stream`.
+async fn converse<S>(stream: S) -> hyper::Result<SendRequest<Full<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// A host without the brackets of IPv6.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// What is said of a server whose answers are not those of the API.

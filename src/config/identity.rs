@@ -104,21 +104,24 @@ pub(super) fn fixed(text: Text<'_>) -> Read<HeaderTemplate> {
     HeaderTemplate::fixed(secret.expose()).map_err(refuse)
 }
 
+/// The template itself is not told: it may be a secret by which the upstream knows the gateway.
 fn refuse_template(template: &Text<'_>, fault: &TemplateFault) -> Reported {
     const FIELDS: &str = "fields are {id}, {email}, {full_name}, {first_name}, {last_name}, {role}, \
                           {groups}, {plans}, {session_id} and {attributes.NAME}; {groups:|} has another delimiter";
     match (fault, template.literal()) {
         // The name may come out of a variable, and those are not shown.
         (TemplateFault::UnknownField(name), Some(_)) => {
-            template.refuse(&format!("names {name:?}, which is no field"), FIELDS)
+            template.place.fault(format!("names {name:?}, which is no field"), FIELDS)
         }
-        (TemplateFault::UnknownField(_), None) => template.refuse("names something that is no field", FIELDS),
-        (TemplateFault::NotAlone, _) => {
-            template.refuse("has more than the list that makes a line for each value", "leave the rest out")
+        (TemplateFault::UnknownField(_), None) => {
+            template.place.fault("names something that is no field", FIELDS)
         }
-        (TemplateFault::Unbalanced, _) => template.refuse("has braces that do not pair up", FIELDS),
+        (TemplateFault::NotAlone, _) => template
+            .place
+            .fault("has more than the list that makes a line for each value", "leave the rest out"),
+        (TemplateFault::Unbalanced, _) => template.place.fault("has braces that do not pair up", FIELDS),
         (TemplateFault::Control, _) => {
-            template.refuse("has control characters, which no header can carry", "leave them out")
+            template.place.fault("has control characters, which no header can carry", "leave them out")
         }
     }
 }

@@ -110,10 +110,15 @@ fn listeners(
             ));
         }
         Ok(certificates) if !(certificates.is_empty() && wanted.is_empty()) && https.is_empty() => {
-            return Err(section.place_of("certificate").fault(
-                "is shown to nobody, as nothing listens for https",
-                "add https = [\"0.0.0.0:443\"] to [server], or leave the certificate out",
-            ));
+            let problem = "is shown to nobody, as nothing listens for https";
+            let remedy = "add https = [\"0.0.0.0:443\"] to [server], or leave the certificate out";
+            let place = section.place_of("certificate");
+            // Who takes the listener out for a while need not take out what belongs to it. But an authority
+            // is not asked for what nobody sees.
+            if !wanted.is_empty() {
+                return Err(place.fault(problem, remedy));
+            }
+            place.remark(problem, remedy);
         }
         // Of certificates that could not be read there is nothing more to say.
         Ok(_) | Err(_) => {}

@@ -33,6 +33,23 @@ pub struct Authorities {
     pub roots: Arc<RootCertStore>,
 }
 
+impl Authorities {
+    /// Those of a PEM file: at least one, and none that cannot be understood.
+    pub fn of_pem(pem: &[u8]) -> Result<Self, &'static str> {
+        const BROKEN: &str = "has a certificate in it that cannot be understood";
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let certificates: Vec<CertificateDer<'static>> = certificates.map_err(|_| BROKEN)?;
+        if certificates.is_empty() {
+            return Err("has no certificate in it");
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|_| BROKEN)?;
+        }
+        Ok(Self { certificates, roots: Arc::new(roots) })
+    }
+}
+
 /// The roots follow from the certificates.
 impl PartialEq for Authorities {
     fn eq(&self, other: &Self) -> bool {
@@ -61,15 +78,5 @@ pub(super) fn authorities(text: &Text<'_>) -> Read<Authorities> {
                           configuration file lies";
     let pem = std::fs::read(text.to_path());
     let pem = pem.map_err(|error| text.refuse(&format!("cannot be read: {error}"), REMEDY))?;
-    let broken = || text.refuse("has a certificate in it that cannot be understood", REMEDY);
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates: Vec<CertificateDer<'static>> = certificates.map_err(|_| broken())?;
-    if certificates.is_empty() {
-        return Err(text.refuse("has no certificate in it", REMEDY));
-    }
-    let mut roots = RootCertStore::empty();
-    for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(|_| broken())?;
-    }
-    Ok(Authorities { certificates, roots: Arc::new(roots) })
+    Authorities::of_pem(&pem).map_err(|problem| text.refuse(problem, REMEDY))
 }

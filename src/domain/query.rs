@@ -72,6 +72,13 @@ fn decode(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
+/// `url` without the parameter `name` in its query.
+pub fn without_token<'a>(url: &'a str, name: &str) -> Cow<'a, str> {
+    let parts = url.split_once('?');
+    let found = parts.and_then(|(page, query)| Some((page, extract_token(query, name)?)));
+    found.map_or(Cow::Borrowed(url), |(page, found)| Cow::Owned(join(page, found.rest.as_deref())))
+}
+
 /// `path` with `query` behind it, if there is one.
 pub fn join(path: &str, query: Option<&str>) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))

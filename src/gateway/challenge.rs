@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::redeem::login_path;
 use super::visit::Visit;
 use super::{Gateway, cors};
+use crate::domain::query::without_token;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::session::End;
 use crate::domain::state::{BrowserKey, LoginState};
@@ -117,7 +118,8 @@ fn evicted(visit: &Visit<'_>) -> Response {
 pub(super) fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
     let page = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
     match page.filter(|_| !visit.is_navigation(headers)) {
-        Some(page) => visit.return_to(page),
+        // A token that stands in its address, as nothing has redeemed it, is nobody else's to know.
+        Some(page) => visit.return_to(&without_token(page, &visit.front.site.token_param)),
         None => visit.clean_url(),
     }
 }

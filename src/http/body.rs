@@ -178,6 +178,10 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
+    // Who says so beforehand need not send it, nor wait until we no longer do.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(ReadFault::TooLong);
+    }
     let whole = http_body_util::Limited::new(body, limit).collect();
     let read = tokio::time::timeout(READ_TIME, whole).await.map_err(|_| ReadFault::TooSlow)?;
     read.map(http_body_util::Collected::to_bytes).map_err(|error| {

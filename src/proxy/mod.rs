@@ -40,6 +40,7 @@ pub use pin::Pin;
 pub use pool::Pool;
 pub use rewrite::{Introduction, X_TOLLGATE_ASSERTION, origin_form};
 pub use standing::UpstreamState;
+pub use tls::trusting;
 
 use crate::http::body::BodyError;
 

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::{Upstream, UpstreamTls};
+use crate::config::{Authorities, Upstream, UpstreamTls};
 
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -48,6 +48,15 @@ impl Tls {
         }
         Ok(stream)
     }
+}
+
+/// What speaks TLS with a server that is no upstream: trusted is whom an upstream with this `ca` would be.
+///
+/// # Errors
+/// If there is no `ca`, and the system has no authorities.
+pub fn trusting(ca: Option<Authorities>) -> io::Result<TlsConnector> {
+    let tls = UpstreamTls { ca, ..UpstreamTls::default() };
+    Trust::default().client_config(&tls).map(TlsConnector::from)
 }
 
 /// What all sites' clients have in common.
@@ -99,8 +108,8 @@ impl Trust {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             return Err(io::Error::other(
-                "an upstream has https, and this system has no certificate authorities to trust: install \
-                 them (on Debian the package ca-certificates), or name your own with [site.upstream_tls] ca",
+                "there is https to be spoken, and this system has no certificate authorities to trust: install \
+                 them (on Debian the package ca-certificates), or name your own with ca",
             ));
         }
         Ok(Arc::clone(self.system.insert(Arc::new(roots))))

@@ -42,6 +42,19 @@ async fn an_operator_signs_in_with_a_key_looks_around_and_signs_out() {
 }
 
 #[tokio::test]
+async fn whoever_signs_in_anew_is_signed_out_of_what_was_before() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let mut operator = Operator::with_key(&gateway, MASTER_KEY).await;
+    let left_behind = operator.clone();
+    assert_eq!(operator.sign_in("not-this-one-0123456789").await.status, 403);
+    left_behind.page("").await;
+    assert_eq!(operator.sign_in(MASTER_KEY).await.status, 303);
+    operator.page("").await;
+    assert_eq!(left_behind.get("").await.status, 401);
+}
+
+#[tokio::test]
 async fn who_was_sent_to_sign_in_comes_to_the_page_that_was_asked_for() {
     let upstream = FakeUpstream::start().await;
     let gateway = TestGateway::before(&upstream).await;

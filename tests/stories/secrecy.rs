@@ -11,7 +11,7 @@ use tollgate::domain::clock::{Clock, ManualClock, SystemClock};
 
 use crate::support::{
     Answer, ApiClient, Ask, FakeUpstream, HANG, LoginPage, MASTER_KEY, Plan, Response, SITE, SitePlan,
-    Visitor, settle,
+    TestGateway, Visitor, settle,
 };
 
 const KEY: &str = "the-key-of-the-login-page-0123456789-abcdefgh";
@@ -332,5 +332,22 @@ async fn a_configuration_that_is_refused_does_not_show_its_secrets() {
                 assert!(!shown.contains(master), "{command}: {shown}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_address_of_the_page_that_asks_goes_no_further() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let token = gateway.login_page().token_for("jane@example.com").await;
+    for page in [format!("/page?a=1&sso={token}"), format!("/page?a=1?sso={token}")] {
+        let page = format!("{SITE}{page}");
+        let answer = Visitor::at(&gateway)
+            .send(Ask::script("GET", &format!("{SITE}/closed")).with("Referer", &page))
+            .await;
+        assert_eq!(answer.status, 401);
+        assert!(!answer.text().contains(&token), "{}", answer.text());
+        let login_url = answer.json()["error"]["details"]["login_url"].as_str().expect("a URL").to_owned();
+        assert!(login_url.contains("%2Fpage%3Fa%3D1&"), "the page all the same: {login_url}");
     }
 }

@@ -245,8 +245,11 @@ impl Api {
             fine.then(|| PersonName::from_full(text)).ok_or_else(|| Refused::input("full_name is no name"))
         });
         let return_url = return_url(parameters)?;
-        let state =
-            given("state").map(|text| LoginState::parse(text).ok_or_else(|| Refused::input("state is none")));
+        // An empty one was lost on the way: the token would be good in any browser.
+        let state = parameters.first("state").map(|text| {
+            LoginState::parse(text.trim())
+                .ok_or_else(|| Refused::input("state is not 1 to 512 visible characters"))
+        });
         let state = state.transpose()?;
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
         let issued = self

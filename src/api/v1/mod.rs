@@ -23,6 +23,7 @@ use crate::http::{Request, Response};
 /// Entries of a page, unless the caller asks for fewer or more.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
+const LIST_PARAMETERS: [&str; 4] = ["email", "site", "cursor", "limit"];
 
 /// Sessions may be made to last this long at most, in seconds: a year.
 const MAX_SESSION_SECONDS: u64 = 365 * 24 * 60 * 60;
@@ -75,14 +76,26 @@ struct ListQuery {
     site: Option<String>,
     cursor: Option<String>,
     limit: usize,
+    /// The first one that is none of these.
+    unknown: Option<String>,
 }
 
 impl ListQuery {
     fn of(request: &Request) -> Result<Self, ApiError> {
-        let mut list = Self { email: None, site: None, cursor: None, limit: DEFAULT_PAGE };
+        let mut list = Self { email: None, site: None, cursor: None, limit: DEFAULT_PAGE, unknown: None };
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let invalid = |why: &str| ApiError::parameter_invalid(&name, why);
-            match &*name {
+            let Some(known) = LIST_PARAMETERS.into_iter().find(|known| *known == name) else {
+                list.unknown.get_or_insert_with(|| name.into_owned());
+                continue;
+            };
+            // Of two people one would be passed over, and the answer would not say so.
+            if seen.contains(&known) {
+                return Err(invalid("it is there twice"));
+            }
+            seen.push(known);
+            match known {
                 "email" => list.email = Some(value.trim().to_owned()),
                 "site" => list.site = Some(value.into_owned()),
                 "cursor" if !value.is_empty() => list.cursor = Some(value.into_owned()),

@@ -83,6 +83,10 @@ impl Api {
     pub(super) async fn revoke_sessions(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::WriteSessions)?;
         let list = ListQuery::of(request)?;
+        // A mistyped `site` would have the person's sessions end everywhere.
+        if let Some(unknown) = &list.unknown {
+            return Err(ApiError::parameter_invalid(unknown, "expected email, site"));
+        }
         let email = list.email.as_deref().filter(|email| !email.is_empty());
         let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
         // Whoever mistypes an address must not be told that all is done.

@@ -395,6 +395,16 @@ fn what_has_ended_is_no_fault_but_worth_a_word() {
 }
 
 #[test]
+fn a_certificate_for_no_listener_is_no_fault_but_worth_a_word() {
+    let certificate = "[server]\nhttps = []\n[[server.certificate]]\n\
+                       cert = \"${CERTIFICATES}/site.pem\"\nkey = \"${CERTIFICATES}/site.key\"\n";
+    let settings = read(&format!("{certificate}{SITE}")).unwrap_or_else(|faults| panic!("{faults}"));
+    let remark =
+        "config.toml:3: server.certificate: is shown to nobody, as nothing listens for https — add https";
+    assert!(settings.remarks.iter().any(|told| told.starts_with(remark)), "{:?}", settings.remarks);
+}
+
+#[test]
 fn the_documentations_examples_are_valid_and_name_every_key() {
     let text = include_str!("../../../docs/configuration.md");
     let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
