@@ -8,6 +8,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use super::object::Object;
 use crate::http::Request;
 use crate::http::body::read_up_to;
 use crate::http::code::Code;
@@ -39,11 +40,8 @@ impl Fields {
             return Err(ApiError::new(Code::UnsupportedMediaType, message));
         }
         let body = read_up_to(request.into_body(), MAX_BODY).await.map_err(ApiError::unread)?;
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            Ok(_) => Err(malformed("it is not an object")),
-            Err(error) => Err(malformed(error)),
-        }
+        let Object(members) = serde_json::from_slice(&body).map_err(malformed)?;
+        Ok(Self(members))
     }
 
     /// A member that is there and not null.

@@ -8,6 +8,7 @@ mod fields;
 mod key_uses;
 mod keys;
 mod metrics;
+mod object;
 mod reference;
 pub mod session;
 mod v1;

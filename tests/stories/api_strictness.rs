@@ -23,6 +23,22 @@ async fn groups_and_plans_have_no_control_characters_at_their_ends_either() {
     }
 }
 
+#[tokio::test]
+async fn nobody_becomes_somebody_else_by_a_name_that_holds_json() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let name = r#"Jane", "email": "boss@example.com", "first_name": "Jane"#;
+    let body = format!(r#"{{"email": "jane@example.com", "full_name": "{name}"}}"#);
+    let head = format!(
+        "POST {TOKENS} HTTP/1.1\r\nHost: control.test\r\nAuthorization: Bearer {MASTER_KEY}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = gateway.api().send_raw(head.as_bytes()).await.expect("an answer");
+    assert_eq!((answer.status, answer.error_code().as_str()), (400, "malformed_json"));
+    assert!(!answer.text().contains("boss"), "{}", answer.text());
+}
+
 /// The body never comes: whoever waits for it answers after ten seconds.
 #[tokio::test]
 async fn a_body_that_says_it_is_too_long_is_refused_before_it_comes() {

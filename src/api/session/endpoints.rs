@@ -1,6 +1,5 @@
 //! The calls of the 23-compatible API: who asks, what is asked, and the answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use super::parameters::Parameters;
 use super::reply::{ErrorCode, Reply, SiteCard};
 use crate::api::error::ApiError;
 use crate::api::keys::{Bearer, Holder};
+use crate::api::object::Object;
 use crate::api::{Api, SiteFault, Via};
 use crate::config::{ApiKey, PermissionLevel, Site};
 use crate::domain::email::Email;
@@ -77,9 +77,13 @@ impl Call {
 }
 
 fn json_as_form(body: &[u8]) -> Result<Bytes, Refused> {
-    let why = |_| Refused::input("The body is no JSON object of strings.");
-    let members: BTreeMap<String, String> = serde_json::from_slice(body).map_err(why)?;
-    Ok(form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish().into())
+    let refused = || Refused::input("The body is no JSON object of strings, each under a name of its own.");
+    let Object(members) = serde_json::from_slice(body).map_err(|_| refused())?;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &members {
+        form.append_pair(name, value.as_str().ok_or_else(refused)?);
+    }
+    Ok(form.finish().into())
 }
 
 /// Why a call is refused.
