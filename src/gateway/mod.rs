@@ -400,7 +400,10 @@ impl Gateway {
         // Open paths do not even ask who it is.
         let visitor = match demand.level {
             AccessLevel::Off => None,
-            AccessLevel::Optional | AccessLevel::Required => self.visitor(visit).await?,
+            AccessLevel::Optional | AccessLevel::Required => match self.visitor_again(visit) {
+                Some(visitor) => Some(visitor),
+                None => self.new_visitor(visit).await?,
+            },
         };
         if let Some(visitor) = &visitor {
             course.recognise(visitor);
@@ -410,17 +413,27 @@ impl Gateway {
 
     /// The live session that a request comes with.
     async fn visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
-        let Some(key) = visit.session_key()? else { return Ok(None) };
-        let sso = &self.shared.sso;
-        if let Some(live) = &*visit.presented.recognised.borrow()
-            && sso.authenticate_again(live, visit.now)
-        {
-            if visit.front.fleet.takes_lines() {
-                visit.presented.prepare(live, &visit.front.site);
-            }
-            return Ok(Some(Arc::clone(live)));
+        match self.visitor_again(visit) {
+            None => self.new_visitor(visit).await,
+            again => Ok(again),
         }
-        let found = sso.authenticate(&visit.front.site, key, visit.now).await?;
+    }
+
+    /// The same, if a request with the same cookies was here on this connection before. That is so with nearly
+    /// all, and takes no store.
+    fn visitor_again(&self, visit: &Visit<'_>) -> Option<Arc<LiveSession>> {
+        let known = visit.presented.recognised.borrow();
+        let live = known.as_ref().filter(|live| self.shared.sso.authenticate_again(live, visit.now))?;
+        if visit.front.fleet.takes_lines() {
+            visit.presented.prepare(live, &visit.front.site);
+        }
+        Some(Arc::clone(live))
+    }
+
+    /// The same, if not.
+    async fn new_visitor(&self, visit: &Visit<'_>) -> Result<Option<Arc<LiveSession>>, Fault> {
+        let Some(key) = visit.session_key()? else { return Ok(None) };
+        let found = self.shared.sso.authenticate(&visit.front.site, key, visit.now).await?;
         visit.presented.recognise(found.clone());
         Ok(found)
     }

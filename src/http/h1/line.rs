@@ -19,10 +19,11 @@ pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     FINDER.find(bytes.get(from..)?).map(|at| from + at + END.len())
 }
 
-/// About how many fields there are in `head`: to make room for them is cheaper than to count them.
+/// About how many fields there are in `head`, and those that may come to them: to make room for them is
+/// cheaper than to count them, and a map that is nearly full is slow.
 pub fn fields_in(head: &[u8]) -> usize {
     const USUAL_LENGTH: usize = 40;
-    head.len() / USUAL_LENGTH + 1
+    head.len() / USUAL_LENGTH + 4
 }
 
 /// The first line without its CRLF, and what stands behind it.
