@@ -10,6 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 use super::h2_head::has_bare_values;
+use super::seal::Seal;
 use super::tunnel::Tunnel;
 use super::watch::Deadline;
 
@@ -71,8 +72,13 @@ fn well_formed(frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
     }
 }
 
-/// A response body.
-pub enum Body {
+/// A response body, and what is to be said before it.
+pub struct Body {
+    content: Content,
+    seal: Option<&'static Seal>,
+}
+
+enum Content {
     /// Made by the gateway; `None` once it is sent.
     Whole(Option<Bytes>),
     /// None: with 101, the connection becomes another protocol's; `None` once that is taken care of.
@@ -85,20 +91,36 @@ pub enum Body {
 impl Body {
     /// No body.
     pub fn empty() -> Self {
-        Self::Whole(None)
+        Content::Whole(None).into()
+    }
+
+    /// None, as the connection is to become another protocol's.
+    pub fn tunnel(tunnel: Tunnel) -> Self {
+        Content::Tunnel(Some(tunnel)).into()
+    }
+
+    /// The same, before which these fields are to be said as well.
+    #[must_use]
+    pub fn sealed(self, seal: Option<&'static Seal>) -> Self {
+        Self { seal, ..self }
+    }
+
+    /// Fields that are to be said besides those of the answer: whoever writes its head says them.
+    pub fn seal(&self) -> Option<&'static Seal> {
+        self.seal
     }
 
     /// What is to be done with the connection, if the answer changes its protocol.
     pub fn take_tunnel(&mut self) -> Option<Tunnel> {
-        match self {
-            Self::Tunnel(tunnel) => tunnel.take(),
-            Self::Whole(_) | Self::Stream(..) => None,
+        match &mut self.content {
+            Content::Tunnel(tunnel) => tunnel.take(),
+            Content::Whole(_) | Content::Stream(..) => None,
         }
     }
 
     /// A body that is passed on as it comes.
     pub fn stream(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
-        Self::Stream(Box::pin(body), None)
+        Content::Stream(Box::pin(body), None).into()
     }
 
     /// The same, which is to end together with the session that `bond` is bound to.
@@ -106,23 +128,29 @@ impl Body {
         body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static,
         bond: Rc<Deadline>,
     ) -> Self {
-        Self::Stream(Box::pin(body), Some(bond))
+        Content::Stream(Box::pin(body), Some(bond)).into()
     }
 
     /// Where it is seen that the session is over on whose strength it is sent. A client that does
     /// not take it is no reason for it to last longer, so it is not enough to read the body.
     pub fn bond(&self) -> Option<&Rc<Deadline>> {
-        match self {
-            Self::Stream(_, bond) => bond.as_ref(),
-            Self::Whole(_) | Self::Tunnel(_) => None,
+        match &self.content {
+            Content::Stream(_, bond) => bond.as_ref(),
+            Content::Whole(_) | Content::Tunnel(_) => None,
         }
+    }
+}
+
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
+        Self { content, seal: None }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for Body {
     fn from(whole: T) -> Self {
         let whole = whole.into();
-        Self::Whole((!whole.is_empty()).then_some(whole))
+        Content::Whole((!whole.is_empty()).then_some(whole)).into()
     }
 }
 
@@ -131,26 +159,28 @@ impl http_body::Body for Body {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match self.get_mut() {
-            Self::Whole(whole) => Poll::Ready(whole.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Tunnel(_) => Poll::Ready(None),
-            Self::Stream(body, _) => body.as_mut().poll_frame(cx),
+        match &mut self.get_mut().content {
+            Content::Whole(whole) => Poll::Ready(whole.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Tunnel(_) => Poll::Ready(None),
+            Content::Stream(body, _) => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.is_none(),
-            Self::Tunnel(_) => true,
-            Self::Stream(body, _) => body.is_end_stream(),
+        match &self.content {
+            Content::Whole(whole) => whole.is_none(),
+            Content::Tunnel(_) => true,
+            Content::Stream(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(whole) => SizeHint::with_exact(whole.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Tunnel(_) => SizeHint::with_exact(0),
-            Self::Stream(body, _) => body.size_hint(),
+        match &self.content {
+            Content::Whole(whole) => {
+                SizeHint::with_exact(whole.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Tunnel(_) => SizeHint::with_exact(0),
+            Content::Stream(body, _) => body.size_hint(),
         }
     }
 }

@@ -9,6 +9,7 @@
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 
 use super::remarks::{Remarks, X_ACCESS_CLASS, is_targeted};
+use super::seal::{self, Seal};
 use crate::domain::access::Sharing;
 
 static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -19,19 +20,25 @@ static BY_COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
 /// What most compressed answers come to.
 static BY_ENCODING_AND_COOKIE: HeaderValue = HeaderValue::from_static("Accept-Encoding, Cookie");
 
-/// Makes sure that nobody is shown what was not for them. `remarks` are those of `headers`.
-pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) {
+/// Makes sure that nobody is shown what was not for them. `remarks` are those of `headers`. What most answers
+/// are to say about it in the same words is returned, and is to be said by whoever writes them.
+#[must_use]
+pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) -> Option<&'static Seal> {
     match sharing {
-        Sharing::AsSaid => return,
+        Sharing::AsSaid => return None,
         Sharing::WithStrangers => {}
         Sharing::Private => {
-            keep_private(headers, remarks);
             if remarks.targeted {
                 remove_targeted(headers);
             }
+            if !remarks.cache_control && !remarks.vary {
+                return Some(if remarks.expires { &seal::PRIVATE } else { &seal::PRIVATE_NO_CACHE });
+            }
+            keep_private(headers, remarks);
         }
     }
     vary_by_cookie(headers, remarks.vary);
+    None
 }
 
 /// Says of an answer that it may be another one for who sends another cookie.
@@ -43,7 +50,6 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
     if !remarks.cache_control {
         let private = if remarks.expires { &PRIVATE } else { &PRIVATE_NO_CACHE };
-        // To append costs half of what it costs to insert.
         headers.append(CACHE_CONTROL, private.clone());
         return;
     }
@@ -171,7 +177,8 @@ mod tests {
         let mut headers: HeaderMap =
             lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
         let remarks = Remarks::of(&headers);
-        restrict(&mut headers, remarks, sharing);
+        let seal = restrict(&mut headers, remarks, sharing);
+        seal.into_iter().for_each(|seal| seal.put(&mut headers));
         headers.get_all(name).into_iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
@@ -250,12 +257,13 @@ mod tests {
         };
         let mut headers = head();
         let remarks = Remarks::of(&headers);
-        restrict(&mut headers, remarks, Sharing::Private);
+        let seal = restrict(&mut headers, remarks, Sharing::Private).unwrap();
+        seal.put(&mut headers);
         let left: Vec<String> = headers.keys().map(ToString::to_string).collect();
         assert_eq!(left.len(), 3, "{left:?}");
         assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "private");
         let mut headers = head();
-        restrict(&mut headers, remarks, Sharing::WithStrangers);
+        assert!(restrict(&mut headers, remarks, Sharing::WithStrangers).is_none());
         assert_eq!(headers.len(), 5);
     }
 }

@@ -19,6 +19,7 @@ pub mod navigation;
 pub mod remarks;
 pub mod reply;
 pub mod request_id;
+pub mod seal;
 pub mod survey;
 pub mod tunnel;
 pub mod watch;

@@ -219,7 +219,7 @@ pub async fn forward(
         }
         remarks::remove_label(&mut headers);
     }
-    caching::restrict(&mut headers, remarks, permit.sharing());
+    let seal = caching::restrict(&mut headers, remarks, permit.sharing());
     // First: what comes of it is looked at as if the upstream had said it.
     if remarks.set_cookie || remarks.address {
         relocate::relocate(&mut headers, &errand);
@@ -238,7 +238,7 @@ pub async fn forward(
             headers.insert(UPGRADE, websocket::WEBSOCKET);
             let (upstream, leftover) = link.into_parts();
             let deadline = errand.watch.bound(Duration::MAX, session);
-            Body::Tunnel(Some(tunnel::to_upstream(upstream, leftover, deadline, busy)))
+            Body::tunnel(tunnel::to_upstream(upstream, leftover, deadline, busy))
         }
         Source::Link(mut link) => match link.take_whole() {
             Some(whole) => {
@@ -257,7 +257,7 @@ pub async fn forward(
             body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
         }
     };
-    Ok(Forwarded::Answer(answered_with(status, headers, body)))
+    Ok(Forwarded::Answer(answered_with(status, headers, body.sealed(seal))))
 }
 
 /// Leaves an answer unread. A connection whose answer is there as a whole can be used again; any other

@@ -54,6 +54,9 @@ pub(super) fn write_head(
             put(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
+    if let Some(seal) = response.body().seal() {
+        out.extend_from_slice(seal.lines());
+    }
     framing.put(out);
     if tells_length && circumstances.to_head {
         would_be_length(out, headers, response);

@@ -1,0 +1,49 @@
+//! Fields that nearly every answer to a session gets in the same words: those that keep it from being shown to
+//! anybody else. They are not put into the map of each answer, but go along with its body to who writes it.
+
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
+
+/// `Cache-Control` and `Vary` of an answer that has neither.
+pub struct Seal {
+    cache_control: &'static str,
+    lines: &'static str,
+}
+
+/// For an answer that says until when it is good.
+pub static PRIVATE: Seal =
+    Seal { cache_control: "private", lines: "cache-control: private\r\nvary: Cookie\r\n" };
+
+/// Without a word on how long an answer is good, a browser guesses: it is to ask instead.
+pub static PRIVATE_NO_CACHE: Seal = Seal {
+    cache_control: "private, no-cache",
+    lines: "cache-control: private, no-cache\r\nvary: Cookie\r\n",
+};
+
+impl Seal {
+    /// The fields as they are written in HTTP/1.1.
+    pub fn lines(&self) -> &'static [u8] {
+        self.lines.as_bytes()
+    }
+
+    /// Puts the fields among others.
+    pub fn put(&self, headers: &mut HeaderMap) {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static(self.cache_control));
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::h1::Fields as _;
+
+    #[test]
+    fn they_are_the_same_however_they_are_written() {
+        for seal in [&PRIVATE, &PRIVATE_NO_CACHE] {
+            let (mut headers, mut lines) = (HeaderMap::new(), Vec::new());
+            seal.put(&mut headers);
+            headers.iter().for_each(|(name, value)| lines.put(name, value));
+            assert_eq!(lines, seal.lines());
+        }
+    }
+}
