@@ -178,7 +178,9 @@ mod tests {
             lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
         let remarks = Remarks::of(&headers);
         let seal = restrict(&mut headers, remarks, sharing);
-        seal.into_iter().for_each(|seal| seal.put(&mut headers));
+        if let Some(seal) = seal {
+            seal.put(&mut headers);
+        }
         headers.get_all(name).into_iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 

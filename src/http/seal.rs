@@ -42,7 +42,9 @@ mod tests {
         for seal in [&PRIVATE, &PRIVATE_NO_CACHE] {
             let (mut headers, mut lines) = (HeaderMap::new(), Vec::new());
             seal.put(&mut headers);
-            headers.iter().for_each(|(name, value)| lines.put(name, value));
+            for (name, value) in &headers {
+                lines.put(name, value);
+            }
             assert_eq!(lines, seal.lines());
         }
     }

@@ -67,6 +67,15 @@ async fn a_session_is_a_session() {
     assert_eq!(received.header("cookie").as_deref(), Some("a=b; c=d"));
     assert!(received.headers.0.iter().all(|(name, _)| !name.starts_with(':')), "{:?}", received.headers);
 
+    // No cache may show it to others, nor keep what it was told without a body.
+    for method in [http::Method::GET, http::Method::HEAD] {
+        let request = http::Request::builder().method(method.clone()).uri(format!("{SITE}/closed"));
+        let request = request.header("cookie", cookie).body(Full::default()).unwrap();
+        let answer = visitor.send(request).await.unwrap();
+        assert_eq!(answer.headers.all("cache-control"), ["private, no-cache"], "{method}");
+        assert_eq!(answer.headers.all("vary"), ["Cookie"], "{method}");
+    }
+
     let stranger = visitor.get(&format!("{SITE}/closed")).await;
     assert_eq!(stranger.status, 302);
 }
