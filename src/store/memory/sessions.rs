@@ -174,13 +174,17 @@ impl Sessions {
 
     /// Files `live`, in the place of what had its cookie.
     fn put(&self, index: &mut Index, live: Arc<LiveSession>) {
-        if let Some(present) = self.present(&live.hash) {
+        let present = self.present(&live.hash);
+        if let Some(present) = &present {
             live.was_seen(present.last_seen());
-            present.supersede();
-            index.forget(&present);
+            index.forget(present);
         }
         index.add(&live);
         self.show_in_place(live);
+        // Only now: who learns of it looks for what has taken its place.
+        if let Some(present) = present {
+            present.supersede();
+        }
     }
 
     /// In one step: a request at this moment finds the one or the other.
