@@ -5,7 +5,7 @@ use http::header::SET_COOKIE;
 use http::{Method, StatusCode, Uri};
 
 use super::answer::{Answer, Trouble, go};
-use super::operators::{IDLE, MAX};
+use super::operators::{IDLE, MAX, Operator};
 use super::posted::Posted;
 use super::sheet::Sheet;
 use super::words::span;
@@ -99,9 +99,8 @@ impl Admin {
         }
         // The browser forgets that one, and nobody could sign it out any more.
         if let Some(before) = before {
-            self.operators.dismiss(&before);
             let actor = Actor::ApiKey(before.key.as_str().into());
-            scene.sso.note(Event::OperatorSignedOut, &Cause::new(actor, from.clone()));
+            self.dismiss(scene, &before, &Cause::new(actor, from.clone()));
         }
         let cookie =
             self.operators.admit(&key.name, SecretHash::of(presented), scene.now(), scene.sso.entropy());
@@ -109,6 +108,12 @@ impl Admin {
         let mut response = go(next);
         response.headers_mut().insert(SET_COOKIE, set_operator(client.scheme, cookie.expose()));
         Ok(response)
+    }
+
+    /// Ends what the browser was given, and notes it.
+    fn dismiss(&self, scene: &Scene, operator: &Operator, cause: &Cause) {
+        self.operators.dismiss(operator);
+        scene.sso.note(Event::OperatorSignedOut, cause);
     }
 }
 
@@ -119,8 +124,7 @@ impl Visit<'_> {
             return Err(Trouble::Method("POST"));
         }
         self.posted(request).await?;
-        self.admin.operators.dismiss(&self.operator);
-        self.scene.sso.note(Event::OperatorSignedOut, &self.cause);
+        self.admin.dismiss(self.scene, &self.operator, &self.cause);
         let mut response = go(ROOT);
         response.headers_mut().insert(SET_COOKIE, set_operator(client.scheme, String::new()));
         Ok(response)

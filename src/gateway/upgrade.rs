@@ -42,11 +42,12 @@ pub(super) fn websocket_key(
     if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
         return None;
     }
+    let sent = only(headers, SEC_WEBSOCKET_KEY).ok().flatten().cloned();
     if !asked_for_websocket(request) {
-        return only(headers, SEC_WEBSOCKET_KEY).ok().flatten().cloned();
+        return sent;
     }
     let made = || HeaderValue::from_str(&STANDARD.encode(Sha1::digest(request_id.as_str()).get(..16)?)).ok();
-    websocket::key_of(headers).cloned().or_else(made)
+    sent.or_else(made)
 }
 
 #[cfg(test)]

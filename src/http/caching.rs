@@ -9,13 +9,10 @@
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 
 use super::remarks::{Remarks, X_ACCESS_CLASS, is_targeted};
-use super::seal::{self, Seal};
+use super::seal::Seal;
 use crate::domain::access::Sharing;
 
 static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-static PRIVATE: HeaderValue = HeaderValue::from_static("private");
-/// Without a word on how long an answer is good, a browser guesses: it is to ask instead.
-static PRIVATE_NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
 static BY_COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
 /// What most compressed answers come to.
 static BY_ENCODING_AND_COOKIE: HeaderValue = HeaderValue::from_static("Accept-Encoding, Cookie");
@@ -32,7 +29,7 @@ pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) -> 
                 remove_targeted(headers);
             }
             if !remarks.cache_control && !remarks.vary {
-                return Some(if remarks.expires { &seal::PRIVATE } else { &seal::PRIVATE_NO_CACHE });
+                return Some(Seal::of(remarks.expires));
             }
             keep_private(headers, remarks);
         }
@@ -49,8 +46,7 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
 
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
     if !remarks.cache_control {
-        let private = if remarks.expires { &PRIVATE } else { &PRIVATE_NO_CACHE };
-        headers.append(CACHE_CONTROL, private.clone());
+        headers.append(CACHE_CONTROL, Seal::of(remarks.expires).cache_control());
         return;
     }
     let private = match Directives::of(headers) {

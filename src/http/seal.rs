@@ -9,17 +9,30 @@ pub struct Seal {
     lines: &'static str,
 }
 
-/// For an answer that says until when it is good.
-pub static PRIVATE: Seal =
-    Seal { cache_control: "private", lines: "cache-control: private\r\nvary: Cookie\r\n" };
+macro_rules! seal {
+    ($cache_control:literal) => {
+        Seal {
+            cache_control: $cache_control,
+            lines: concat!("cache-control: ", $cache_control, "\r\nvary: Cookie\r\n"),
+        }
+    };
+}
 
-/// Without a word on how long an answer is good, a browser guesses: it is to ask instead.
-pub static PRIVATE_NO_CACHE: Seal = Seal {
-    cache_control: "private, no-cache",
-    lines: "cache-control: private, no-cache\r\nvary: Cookie\r\n",
-};
+static PRIVATE: Seal = seal!("private");
+static PRIVATE_NO_CACHE: Seal = seal!("private, no-cache");
 
 impl Seal {
+    /// The one for an answer that says until when it is good, or does not: without a word on that a browser
+    /// guesses, and is to ask instead.
+    pub fn of(expires: bool) -> &'static Self {
+        if expires { &PRIVATE } else { &PRIVATE_NO_CACHE }
+    }
+
+    /// What it says in `Cache-Control`.
+    pub fn cache_control(&self) -> HeaderValue {
+        HeaderValue::from_static(self.cache_control)
+    }
+
     /// The fields as they are written in HTTP/1.1.
     pub fn lines(&self) -> &'static [u8] {
         self.lines.as_bytes()
@@ -27,7 +40,7 @@ impl Seal {
 
     /// Puts the fields among others.
     pub fn put(&self, headers: &mut HeaderMap) {
-        headers.append(CACHE_CONTROL, HeaderValue::from_static(self.cache_control));
+        headers.append(CACHE_CONTROL, self.cache_control());
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
 }

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use sha1::{Digest as _, Sha1};
 
@@ -30,11 +30,6 @@ pub fn is_about_websocket(headers: &HeaderMap) -> bool {
 /// Whether the answer to a handshake with `key` agrees to it.
 pub fn agrees(key: &HeaderValue, answer: &HeaderMap) -> bool {
     answer.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == acceptance(key).as_bytes())
-}
-
-/// The key of a handshake; a browser that asks over HTTP/2 sends none (RFC 8441 §5).
-pub fn key_of(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(SEC_WEBSOCKET_KEY)
 }
 
 /// What proves that the other side read the key (RFC 6455 §4.2.2).

@@ -23,7 +23,6 @@ use crate::http::{Request, Response};
 /// Entries of a page, unless the caller asks for fewer or more.
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
-const LIST_PARAMETERS: [&str; 4] = ["email", "site", "cursor", "limit"];
 
 /// Sessions may be made to last this long at most, in seconds: a year.
 const MAX_SESSION_SECONDS: u64 = 365 * 24 * 60 * 60;
@@ -82,31 +81,34 @@ struct ListQuery {
 
 impl ListQuery {
     fn of(request: &Request) -> Result<Self, ApiError> {
-        let mut list = Self { email: None, site: None, cursor: None, limit: DEFAULT_PAGE, unknown: None };
-        let mut seen = Vec::new();
+        let (mut email, mut site, mut cursor, mut limit, mut unknown) = (None, None, None, None, None);
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
-            let invalid = |why: &str| ApiError::parameter_invalid(&name, why);
-            let Some(known) = LIST_PARAMETERS.into_iter().find(|known| *known == name) else {
-                list.unknown.get_or_insert_with(|| name.into_owned());
-                continue;
+            let said = match &*name {
+                "email" => &mut email,
+                "site" => &mut site,
+                "cursor" => &mut cursor,
+                "limit" => &mut limit,
+                _ => {
+                    unknown.get_or_insert_with(|| name.into_owned());
+                    continue;
+                }
             };
             // Of two people one would be passed over, and the answer would not say so.
-            if seen.contains(&known) {
-                return Err(invalid("it is there twice"));
-            }
-            seen.push(known);
-            match known {
-                "email" => list.email = Some(value.trim().to_owned()),
-                "site" => list.site = Some(value.into_owned()),
-                "cursor" if !value.is_empty() => list.cursor = Some(value.into_owned()),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-                    list.limit = limit.ok_or_else(|| invalid("expected 1 to 200"))?;
-                }
-                _ => {}
+            if said.replace(value.into_owned()).is_some() {
+                return Err(ApiError::parameter_invalid(&name, "it is there twice"));
             }
         }
-        Ok(list)
+        let limit = limit.map_or(Ok(DEFAULT_PAGE), |limit| {
+            let read = limit.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+            read.ok_or_else(|| ApiError::parameter_invalid("limit", "expected 1 to 200"))
+        })?;
+        Ok(Self {
+            email: email.map(|email| email.trim().to_owned()),
+            site,
+            cursor: cursor.filter(|cursor| !cursor.is_empty()),
+            limit,
+            unknown,
+        })
     }
 
     /// Where the page begins.
