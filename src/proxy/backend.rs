@@ -100,7 +100,7 @@ pub(super) enum Source {
 
 /// A request that got no answer.
 pub(super) enum Undelivered {
-    /// Nothing of it was sent: it may go to another upstream.
+    /// Nothing of it was sent, or nothing of it was looked at: it may go to another upstream.
     Unsent(Message, ProxyError),
     /// It was, and nobody knows what became of it.
     Lost(ProxyError),
@@ -302,12 +302,17 @@ impl Backend {
                 return Err(Undelivered::Unsent(Message::Http2(request, giver), error));
             }
         };
+        let spare = trunk::copy(&request);
         match ride.send(*request, &mut giver).await {
             Ok(answer) => self.on_trunk(answer, ride, giver, busy).map_err(Undelivered::Lost),
-            Err(trunk::Failure { error, unsent: Some(unsent) }) => {
-                Err(Undelivered::Unsent(Message::Http2(Box::new(unsent), giver), self.broken(error)))
+            Err(trunk::Failure { error, unsent }) => {
+                let unprocessed = unsent.or_else(|| spare.filter(|_| trunk::is_unprocessed(&error)));
+                let error = self.broken(error);
+                Err(match unprocessed {
+                    Some(request) => Undelivered::Unsent(Message::Http2(Box::new(request), giver), error),
+                    None => Undelivered::Lost(error),
+                })
             }
-            Err(trunk::Failure { error, unsent: None }) => Err(Undelivered::Lost(self.broken(error))),
         }
     }
 

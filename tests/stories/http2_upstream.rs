@@ -430,6 +430,21 @@ async fn what_was_not_even_looked_at_is_sent_again() {
 }
 
 #[tokio::test]
+async fn what_one_upstream_refuses_another_may_take() {
+    let refuser =
+        H2Upstream::start(async |mut stream: Stream| stream.answer.send_reset(Reason::REFUSED_STREAM)).await;
+    let other = H2Upstream::start(async |mut stream: Stream| stream.say("hello")).await;
+    let both = [&refuser, &other].map(|upstream| format!("h2c://{}", upstream.address));
+    let gateway = Plan::of(site(&refuser).upstreams(&both)).start().await;
+    let mut visitor = Visitor::at(&gateway);
+    // Until chance has led to the one that refuses.
+    while refuser.connections() == 0 {
+        let posted = visitor.send(Ask::bare("POST", &format!("{SITE}/a"))).await;
+        assert_eq!((posted.status, posted.text().as_str()), (200, "hello"));
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_does_not_wait_for_idle_connections() {
     let upstream = H2Upstream::start(async |mut stream: Stream| stream.say("hello")).await;
     let gateway = before(&upstream).await;
