@@ -15,6 +15,9 @@ use crate::domain::session::LiveSession;
 /// How often a worker looks. Deadlines are kept to within one such interval, and never early.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// The most waits that are ended at one time to make room.
+const MOST_EVICTED: usize = 32;
+
 /// What waits on a worker.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -48,6 +51,7 @@ impl Watch {
             limit: Cell::new(ticks(limit)),
             is_over: Cell::new(false),
             is_met: Cell::new(false),
+            rest: Cell::new(Rest::Busy),
             session: RefCell::new(session.map(Arc::clone)),
             is_revoked: Cell::new(false),
             waker: RefCell::default(),
@@ -82,6 +86,27 @@ impl Watch {
         self.waiting.borrow().iter().filter_map(Weak::upgrade).for_each(|deadline| deadline.wake());
     }
 
+    /// Ends some of the waits that may end early, as their room is wanted: those that have rested longest,
+    /// and enough of them that it is not looked for room again for each who wants it. How many they were.
+    pub fn make_room(&self) -> usize {
+        let waiting = self.waiting.borrow();
+        let resting = waiting.iter().filter_map(Weak::upgrade);
+        let since = |deadline: Rc<Deadline>| match deadline.rest.get() {
+            Rest::Since(tick) => Some((tick, deadline)),
+            Rest::Busy | Rest::Over => None,
+        };
+        let mut resting: Vec<(u64, Rc<Deadline>)> = resting.filter_map(since).collect();
+        let most = (resting.len() / 8).clamp(1, MOST_EVICTED);
+        if resting.len() > most {
+            resting.select_nth_unstable_by_key(most, |(since, _)| *since);
+            resting.truncate(most);
+        }
+        for (_, deadline) in &resting {
+            deadline.evict();
+        }
+        resting.len()
+    }
+
     /// Whether the worker is to stop.
     pub fn is_draining(&self) -> bool {
         self.is_draining.get()
@@ -92,6 +117,17 @@ fn ticks(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
 }
 
+/// Whether a wait may end early, for others to have its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It may not.
+    Busy,
+    /// It may, since this interval.
+    Since(u64),
+    /// It is to.
+    Over,
+}
+
 /// A time by which something has to happen, and the session without which it is not to happen.
 #[derive(Debug)]
 pub struct Deadline {
@@ -100,6 +136,7 @@ pub struct Deadline {
     limit: Cell<u64>,
     is_over: Cell<bool>,
     is_met: Cell<bool>,
+    rest: Cell<Rest>,
     /// `None` once it is over, too: there is nothing more to be known.
     session: RefCell<Option<Arc<LiveSession>>>,
     is_revoked: Cell<bool>,
@@ -112,6 +149,27 @@ impl Deadline {
         self.since.set(self.watch.now.get());
         self.limit.set(ticks(limit));
         self.is_over.set(false);
+    }
+
+    /// Nothing would be lost if this wait ended early: it may, if room is wanted.
+    pub fn rest(&self) {
+        self.rest.set(Rest::Since(self.watch.now.get()));
+    }
+
+    /// Something goes on again.
+    pub fn stir(&self) {
+        self.rest.set(Rest::Busy);
+    }
+
+    /// Whether this wait is to end early.
+    pub fn is_evicted(&self) -> bool {
+        self.rest.get() == Rest::Over
+    }
+
+    fn evict(&self) {
+        self.rest.set(Rest::Over);
+        self.is_over.set(true);
+        self.wake();
     }
 
     /// Waits for nothing until it is restarted.
@@ -208,6 +266,32 @@ mod tests {
         drop(busy);
         watch.tick(|_| Verdict::GoesOn);
         assert!(watch.waiting.borrow().is_empty());
+    }
+
+    #[test]
+    fn who_has_rested_longest_makes_room_first() {
+        let watch = Rc::new(Watch::default());
+        let deadlines: Vec<_> = (0..20).map(|_| watch.deadline(Duration::MAX)).collect();
+        let evicted = || -> Vec<usize> {
+            let is_over = |number: &usize| deadlines[*number].is_over(Waker::noop());
+            (0..20).filter(|number| is_over(number) && deadlines[*number].is_evicted()).collect()
+        };
+        assert_eq!(watch.make_room(), 0, "all are busy");
+        for deadline in deadlines[4..].iter().rev() {
+            deadline.rest();
+            watch.tick(|_| Verdict::GoesOn);
+        }
+        assert_eq!((watch.make_room(), evicted()), (2, vec![18, 19]));
+        deadlines[17].stir();
+        deadlines[15].rest();
+        assert_eq!((watch.make_room(), evicted()), (1, vec![16, 18, 19]));
+        for round in 1..=13 {
+            assert_eq!(watch.make_room(), usize::from(round < 13));
+        }
+        assert_eq!(evicted().len(), 15);
+        deadlines[18].stir();
+        deadlines[18].restart(TICK);
+        assert!(!deadlines[18].is_over(Waker::noop()) && !deadlines[18].is_evicted());
     }
 
     fn session(seed: u64) -> Arc<LiveSession> {

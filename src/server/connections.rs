@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use super::listen::BACKLOG;
 use super::orders::Doors;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
-use super::shortage::Shortage;
+use super::shortage::{Shortage, is_about_one};
 use super::traffic::{Place, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::h1::FramingFault;
-use crate::http::watch::Watch;
+use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
 
 /// What answers requests: whatever a worker was made for.
@@ -108,7 +109,11 @@ impl<A: Answer + 'static> Host<A> {
             };
             match accepted {
                 Ok((stream, peer)) => self.let_in(stream, peer, &door, &mut shutdown).await,
-                Err(error) => self.shortage.bear(&error).await,
+                Err(error) if is_about_one(&error) => {}
+                Err(error) => {
+                    self.make_room();
+                    self.shortage.bear(&error).await;
+                }
             }
         }
         // Who has come so far found the door open. Where it still is, others accept now.
@@ -126,7 +131,8 @@ impl<A: Answer + 'static> Host<A> {
     }
 
     /// Waits for a place for a connection: whoever has to wait further waits in the kernel's queue. A
-    /// listener on which nothing happens holds no place. Who has been accepted when the server is told to
+    /// listener on which nothing happens holds no place, and connections on which nothing happens give
+    /// theirs up. Who has been accepted when the server is told to
     /// stop is still let in, if there is a place: nobody else would ever hear of them.
     async fn let_in(
         &self,
@@ -136,15 +142,31 @@ impl<A: Answer + 'static> Host<A> {
         shutdown: &mut watch::Receiver<bool>,
     ) {
         let places = Arc::clone(&self.limits.borrow().connections);
-        let permit = tokio::select! {
-            biased;
-            permit = places.acquire_owned() => permit,
-            _ = shutdown.wait_for(|stop| *stop) => return,
+        let mut place = pin!(places.acquire_owned());
+        let permit = loop {
+            tokio::select! {
+                biased;
+                permit = &mut place => break permit,
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = self.ask_for_room() => {}
+            }
         };
         if let Ok(permit) = permit {
             let place = Place::taken(permit, &self.limits.borrow().traffic);
             self.seat(stream, peer, place, Arc::clone(door));
         }
+    }
+
+    /// Has the connections leave that have been idle longest, and gives them a moment to do so.
+    async fn ask_for_room(&self) {
+        self.make_room();
+        self.shortage.is_crowded();
+        tokio::time::sleep(TICK).await;
+    }
+
+    fn make_room(&self) {
+        let evicted = self.answer.watch().make_room();
+        self.limits.borrow().traffic.evicted.add(u64::try_from(evicted).unwrap_or(u64::MAX));
     }
 
     /// Takes what other workers hand over, to the last.

@@ -18,6 +18,8 @@ use crate::http::watch::Deadline;
 /// The requests of one connection.
 #[derive(Debug)]
 pub(super) struct Exchanges {
+    /// The connection's, which rests while there are none.
+    deadline: Rc<Deadline>,
     open: RefCell<Vec<Rc<Exchange>>>,
     /// Since when there has been none.
     idle_since: Cell<Instant>,
@@ -26,24 +28,29 @@ pub(super) struct Exchanges {
 }
 
 impl Exchanges {
-    pub(super) fn new(now: Instant) -> Rc<Self> {
+    pub(super) fn new(now: Instant, deadline: Rc<Deadline>) -> Rc<Self> {
+        deadline.rest();
         let (open, called) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { open, idle_since: Cell::new(now), called })
+        Rc::new(Self { deadline, open, idle_since: Cell::new(now), called })
     }
 
     /// A request has come. The next task that is made is its own.
     pub(super) fn begin(&self) -> Rc<Exchange> {
-        let exchange = Rc::<Exchange>::default();
-        self.open.borrow_mut().push(Rc::clone(&exchange));
+        let exchange = self.open();
         self.called.replace(Some(Rc::clone(&exchange)));
         exchange
     }
 
     /// Something goes on that has no end of its own, as long as the result is held.
     pub(super) fn stay(self: &Rc<Self>) -> Stay {
+        Stay { exchange: self.open(), exchanges: Rc::clone(self) }
+    }
+
+    fn open(&self) -> Rc<Exchange> {
         let exchange = Rc::<Exchange>::default();
         self.open.borrow_mut().push(Rc::clone(&exchange));
-        Stay { exchange, exchanges: Rc::clone(self) }
+        self.deadline.stir();
+        exchange
     }
 
     /// Since when nothing has been going on, if that is so.
@@ -67,6 +74,7 @@ impl Exchanges {
         }
         if open.is_empty() {
             self.idle_since.set(Instant::now());
+            self.deadline.rest();
         }
     }
 }

@@ -61,7 +61,7 @@ where
     let began = Instant::now();
     let deadline = answer.watch().deadline(limits.head_time.min(limits.body_time));
     let budget = Rc::new(Budget::new(began));
-    let exchanges = Exchanges::new(began);
+    let exchanges = Exchanges::new(began, Rc::clone(&deadline));
     let stream = Metered::new(stream, Rc::clone(&budget));
     let known = Rc::new(known);
     let (answering, counting) = (Rc::clone(&exchanges), Rc::clone(&budget));
@@ -153,7 +153,7 @@ fn without_body(mut response: Response) -> Response {
 
 /// Why a connection is to end.
 enum End {
-    /// Nothing has been asked for in a long time.
+    /// Nothing has been asked for in a long time, or for a while and others want its place.
     Idle,
     /// A head does not come to its end, or not even its beginning.
     Slow,
@@ -188,6 +188,9 @@ impl Watchman {
     /// Cuts what is to be cut. How long until there may be something to see again, unless the
     /// connection is to end.
     fn look(&self) -> Result<Duration, End> {
+        if self.deadline.is_evicted() {
+            return Err(End::Idle);
+        }
         let now = Instant::now();
         self.exchanges.cut_stalled(now, self.limits.body_time);
         let since_head = if self.budget.has_begun() { self.budget.head_since() } else { Some(self.began) };

@@ -1,4 +1,5 @@
-//! Running out of file descriptors: it is said once and not for each connection, and it passes.
+//! Running out of file descriptors, or of places: it is said once and not for each connection, and it
+//! passes.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -12,22 +13,34 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What comes again within this time is still the same shortage.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// When connections could not be accepted for the last time, over all who accept.
+/// When connections could not be let in for the last time, over all who accept.
 #[derive(Debug, Default)]
-pub(super) struct Shortage(Mutex<Option<Instant>>);
+pub(super) struct Shortage {
+    of_descriptors: Last,
+    of_places: Last,
+}
+
+/// Whether accepting failed for a reason that has nothing to do with the next client: this one has gone, or
+/// is not let in.
+pub(super) fn is_about_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | TimedOut)
+}
 
 impl Shortage {
+    /// All places are taken.
+    pub(super) fn is_crowded(&self) {
+        if self.of_places.is_new(Instant::now()) {
+            tracing::warn!(
+                target: "tollgate::server",
+                "as many connections are open as there may be: those that are idle are closed for others"
+            );
+        }
+    }
+
     /// Accepting has failed: returns when it is worth trying again.
     pub(super) async fn bear(&self, error: &io::Error) {
-        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, TimedOut};
-        // The client has gone, or is not let in: the next one has nothing to do with it.
-        if matches!(
-            error.kind(),
-            ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | TimedOut
-        ) {
-            return;
-        }
-        if self.is_new(Instant::now()) {
+        if self.of_descriptors.is_new(Instant::now()) {
             tracing::error!(
                 target: "tollgate::server", %error,
                 "cannot accept connections for now: they wait until there is room again"
@@ -35,7 +48,13 @@ impl Shortage {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
 
+/// When something happened for the last time.
+#[derive(Debug, Default)]
+struct Last(Mutex<Option<Instant>>);
+
+impl Last {
     fn is_new(&self, now: Instant) -> bool {
         // Whoever panicked meanwhile has left no more than a time behind.
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
@@ -49,7 +68,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_shortage_is_new_once() {
-        let shortage = Shortage::default();
+        let shortage = Last::default();
         assert!(shortage.is_new(Instant::now()));
         for _ in 0..1000 {
             tokio::time::advance(PAUSE).await;
@@ -62,9 +81,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_left_holds_up_nobody() {
         let (shortage, began) = (Shortage::default(), Instant::now());
-        shortage.bear(&io::ErrorKind::ConnectionAborted.into()).await;
-        assert_eq!(Instant::now(), began);
-        shortage.bear(&io::Error::other("too many open files")).await;
+        assert!(is_about_one(&io::ErrorKind::ConnectionAborted.into()));
+        let exhausted = io::Error::other("too many open files");
+        assert!(!is_about_one(&exhausted));
+        shortage.bear(&exhausted).await;
         assert!(Instant::now() >= began + PAUSE);
     }
 }

@@ -15,6 +15,7 @@ use crate::metrics::{Counter, Kind, Page, Source};
 pub struct Traffic {
     pub(super) accepted: Counter,
     pub(super) closed: Counter,
+    pub(super) evicted: Counter,
     pub(super) shaken_hands: Counter,
     pub(super) failed_handshakes: Counter,
 }
@@ -81,6 +82,9 @@ impl Source for TrafficFigures {
         self.tell(page, |entrance| wide(entrance.most));
         page.begin("tollgate_connections_accepted_total", Kind::Counter, "Connections that were accepted.");
         self.tell(page, |entrance| entrance.traffic.accepted.value());
+        let help = "Idle connections that were closed as others wanted their places.";
+        page.begin("tollgate_connections_evicted_total", Kind::Counter, help);
+        self.tell(page, |entrance| entrance.traffic.evicted.value());
         page.begin(
             "tollgate_tls_handshakes_total",
             Kind::Counter,

@@ -59,6 +59,8 @@ async fn who_has_to_wait_for_a_place_gets_it() {
     for _ in 0..3 {
         let mut connection = visitor.connect().await;
         assert_eq!(connection.exchange(GET, "GET").await.unwrap().status, 200);
+        // It is not idle: another request has begun.
+        assert!(connection.send(b"GET /public/a HTTP/1.1\r\n").await);
         first.push(connection);
     }
     let mut waiting = visitor.connect().await;
@@ -67,6 +69,52 @@ async fn who_has_to_wait_for_a_place_gets_it() {
     assert!(early.is_err(), "there is no place yet");
     drop(first.pop());
     assert_eq!(waiting.receive("GET").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn who_has_been_idle_longest_makes_room_for_others() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).server("max_connections", "3").server("workers", "1").start().await;
+    let visitor = Visitor::at(&gateway);
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        let mut connection = visitor.connect().await;
+        assert_eq!(connection.exchange(GET, "GET").await.unwrap().status, 200);
+        first.push(connection);
+        // So that it is known who has been idle longest.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut next = visitor.connect().await;
+        assert_eq!(next.exchange(GET, "GET").await.expect("is let in").status, 200);
+        assert!(first.remove(0).rest().await.is_empty(), "is closed without a word");
+        assert!(next.send(b"GET /public/a HTTP/1.1\r\n").await);
+        // Whoever is still there is served.
+        let last = first.last_mut().unwrap();
+        assert_eq!(last.exchange(GET, "GET").await.unwrap().status, 200);
+        others.push(next);
+    }
+    let metrics = gateway.api().get("/metrics").await.text();
+    assert!(metrics.contains("tollgate_connections_evicted_total{listener=\"public\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn over_http_2_who_is_idle_is_told_to_leave() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).server("h2c", "true").server("max_connections", "1").start().await;
+    let stream = Connection::dial([127, 0, 0, 1].into(), gateway.http).await;
+    let (mut sender, connection) = h2::client::handshake(stream).await.expect("begins");
+    let left = tokio::spawn(connection);
+    let get = http::Request::get("http://site.test/public/a").body(()).expect("a request");
+    let (answer, _) = sender.send_request(get, true).expect("is sent");
+    let mut answer = answer.await.expect("an answer");
+    while let Some(piece) = answer.body_mut().data().await {
+        piece.expect("a whole body");
+    }
+    let mut next = Visitor::at(&gateway).connect().await;
+    assert_eq!(next.exchange(GET, "GET").await.expect("is let in").status, 200);
+    left.await.unwrap().expect("leaves in peace");
 }
 
 #[tokio::test]

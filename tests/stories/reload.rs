@@ -285,7 +285,8 @@ async fn limits_are_for_those_who_come() {
     let strict = Plan::new(&upstream).server("max_header_bytes", "\"8KiB\"").server("max_connections", "1");
     gateway.reload(&strict).await.unwrap();
     assert_eq!(early.exchange(long.as_bytes(), "GET").await.unwrap().status, 200);
-    // There is one place, and it is taken.
+    // There is one place, and it is taken by who is not idle.
+    assert!(early.send(b"GET /public/a HTTP/1.1\r\n").await);
     let mut next = visitor.connect().await;
     assert!(next.send(long.as_bytes()).await);
     assert!(timeout(Duration::from_millis(300), next.receive("GET")).await.is_err());

@@ -42,13 +42,16 @@ where
         stream = parked;
         answer.rest(&known);
         deadline.restart(limits.idle_time.saturating_sub(PARKED_AFTER));
+        deadline.rest();
         let Some(first) = first_words(&mut stream, &deadline).await else { return };
+        deadline.stir();
         beginning = first;
         deadline.restart(limits.head_time);
     }
 }
 
-/// What the client says next; `None` if it leaves, has been silent for too long, or is to leave.
+/// What the client says next; `None` if it leaves, has been silent for too long, or is to leave: as the worker
+/// stops, or others want its place.
 async fn first_words<S: AsyncRead + Unpin>(stream: &mut S, deadline: &Deadline) -> Option<BytesMut> {
     // Enough to wake up for; the rest is read into the buffer that is made then.
     const FEW: usize = 16;
