@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use tollgate::http::h1::{Chunked, HeadSoFar, Length, Piece};
+use tollgate::http::h1::{Chunked, HeadReader, Length, Piece};
 
 const ROOM: usize = 4096;
 
@@ -27,14 +27,14 @@ struct Outcome {
 /// none.
 fn read(bytes: &[u8], pieces: &[u8]) -> Outcome {
     let (mut incoming, mut came, mut outcome) = (BytesMut::new(), 0, Outcome::default());
-    let (mut so_far, mut chunked) = (HeadSoFar::default(), None::<Chunked>);
+    let (mut heads, mut chunked) = (HeadReader::default(), None::<Chunked>);
     let mut pieces = pieces.iter().cycle();
     while came < bytes.len() {
         let next = pieces.next().map_or(bytes.len(), |piece| (came + 1 + usize::from(*piece)).min(bytes.len()));
         incoming.extend_from_slice(&bytes[came..next]);
         came = next;
         if outcome.fields.is_none() {
-            match so_far.take(&mut incoming, ROOM) {
+            match heads.take(&mut incoming, ROOM) {
                 Ok(None) => continue,
                 Err(_) => return Outcome { is_refused: true, ..outcome },
                 Ok(Some(head)) => {

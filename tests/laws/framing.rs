@@ -20,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use tollgate::http::h1::{Chunked, FramingFault, Head, HeadSoFar, Length, Piece};
+use tollgate::http::h1::{Chunked, FramingFault, Head, HeadReader, Length, Piece};
 
 /// Bytes in a head, for these laws.
 const ROOM: usize = 2000;
@@ -51,13 +51,13 @@ struct Reading {
 /// connection, or that asks for another protocol.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let (mut read, mut incoming, mut came) = (Reading::default(), BytesMut::new(), 0);
-    let (mut so_far, mut current) = (HeadSoFar::default(), None::<(Seen, Receiving, bool)>);
+    let (mut heads, mut current) = (HeadReader::default(), None::<(Seen, Receiving, bool)>);
     for piece in pieces {
         incoming.extend_from_slice(piece);
         came += piece.len();
         loop {
             let Some((seen, receiving, is_last)) = &mut current else {
-                match so_far.take(&mut incoming, ROOM) {
+                match heads.take(&mut incoming, ROOM) {
                     Ok(Some(head)) => current = Some(begun(head)),
                     Ok(None) => break,
                     Err(fault) => {

@@ -35,7 +35,7 @@ pub fn first_line(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingFault> {
 
 /// A field's name and value, which is a slice of `head`. Names are tokens and values have no
 /// control characters: their types see to it.
-pub fn field(line: &[u8], head: &Bytes) -> Result<(HeaderName, HeaderValue), FramingFault> {
+pub(super) fn field(line: &[u8], head: &Bytes) -> Result<(HeaderName, HeaderValue), FramingFault> {
     let colon = memchr(b':', line).ok_or(FramingFault::Field)?;
     let (name, value) = line.split_at_checked(colon).ok_or(FramingFault::Field)?;
     let name = HeaderName::from_bytes(name).map_err(|_| FramingFault::Field)?;

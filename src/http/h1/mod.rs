@@ -2,6 +2,7 @@
 
 mod chunked;
 mod fault;
+mod field_cache;
 mod fields;
 mod line;
 mod request;
@@ -9,9 +10,10 @@ mod sender;
 
 pub use chunked::{Chunked, Piece};
 pub use fault::FramingFault;
+pub use field_cache::FieldCache;
 pub use fields::{Fields, Framing, Lines, put};
-pub use line::{end_of_head, field, fields_in, first_line};
-pub use request::{Head, HeadSoFar, Length};
+pub use line::{end_of_head, fields_in, first_line};
+pub use request::{Head, HeadReader, Length};
 pub use sender::{Sender, Unsent};
 
 use bytes::BytesMut;

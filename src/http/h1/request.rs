@@ -12,7 +12,8 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 use memchr::memchr;
 
 use super::FramingFault;
-use super::line::{end_of_head, field, fields_in, first_line, trimmed};
+use super::field_cache::FieldCache;
+use super::line::{end_of_head, fields_in, first_line, trimmed};
 
 /// The most fields in a head.
 pub(super) const MAX_FIELDS: usize = 100;
@@ -44,17 +45,18 @@ pub enum Length {
     Chunked,
 }
 
-/// How far a head has been looked for.
-#[derive(Clone, Debug, Default)]
-pub struct HeadSoFar {
-    /// Up to where there is no end of it.
+/// Reads the heads of a connection, one after the other.
+#[derive(Default)]
+pub struct HeadReader {
+    /// Up to where there is no end of the next one.
     sought: usize,
-    /// Whether an empty line was skipped.
+    /// Whether an empty line was skipped before it.
     is_behind_empty_line: bool,
+    fields: FieldCache,
 }
 
-impl HeadSoFar {
-    /// Whether not a byte of it has come.
+impl HeadReader {
+    /// Whether not a byte of the next one has come.
     pub fn is_nothing(&self) -> bool {
         self.sought == 0
     }
@@ -73,8 +75,8 @@ impl HeadSoFar {
             return Err(too_long(incoming, max));
         }
         let head = incoming.split_to(end).freeze();
-        *self = Self::default();
-        read(&head).map(Some)
+        (self.sought, self.is_behind_empty_line) = (0, false);
+        read(&head, &mut self.fields).map(Some)
     }
 
     /// A head that is not complete: an obvious fault need not wait for an end that may never come.
@@ -100,23 +102,19 @@ fn too_long(head: &[u8], max: usize) -> FramingFault {
 }
 
 /// Reads a whole head.
-fn read(head: &Bytes) -> Result<Head, FramingFault> {
-    let (line, mut rest) = first_line(head)?;
+fn read(head: &Bytes, fields: &mut FieldCache) -> Result<Head, FramingFault> {
+    let (line, lines) = first_line(head)?;
     let (method, uri, version) = request_line(line, head)?;
-    let mut headers = HeaderMap::with_capacity(fields_in(rest));
+    let mut headers = HeaderMap::with_capacity(fields_in(lines));
     let (mut length, mut is_chunked, mut hosts) = (None, false, 0);
     let mut wants_upgrade = method == Method::CONNECT;
     let (mut expects_continue, mut is_closing, mut keeps_alive) = (false, false, version == Version::HTTP_11);
-    loop {
-        let (line, behind) = first_line(rest)?;
-        if line.is_empty() {
-            break;
-        }
+    let mut rest = lines;
+    while let Some((name, value, behind)) = fields.field(rest, head)? {
         rest = behind;
         if headers.len() == MAX_FIELDS {
             return Err(FramingFault::HeadTooLong);
         }
-        let (name, value) = field(line, head)?;
         if name == HOST {
             hosts += 1;
         } else if name == CONTENT_LENGTH {
@@ -146,6 +144,7 @@ fn read(head: &Bytes) -> Result<Head, FramingFault> {
         }
         headers.append(name, value);
     }
+    fields.end(lines);
     let length = match (is_chunked, length) {
         (true, Some(_)) => return Err(FramingFault::TwoLengths),
         (true, None) => Length::Chunked,

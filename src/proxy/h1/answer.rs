@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
-use crate::http::h1::{end_of_head, field, fields_in, first_line};
+use crate::http::h1::{FieldCache, end_of_head, fields_in, first_line};
 use crate::http::remarks::is_label;
 
 /// The longest head that an upstream may send.
@@ -37,14 +37,18 @@ pub(super) enum Ending {
 }
 
 /// Takes the next head from the front of `incoming`, once it is complete. `to_head` says that HEAD
-/// was asked.
-pub(super) fn take(incoming: &mut BytesMut, to_head: bool) -> Result<Option<Answer>, Fault> {
+/// was asked, and `fields` are those of the connection so far.
+pub(super) fn take(
+    incoming: &mut BytesMut,
+    to_head: bool,
+    fields: &mut FieldCache,
+) -> Result<Option<Answer>, Fault> {
     match end_of_head(incoming, 0) {
         Some(end) if end <= MAX_BYTES => {
             let head = incoming.split_to(end).freeze();
-            let (line, rest) = first_line(&head)?;
-            let (status, speaks_11) = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
-            read(status, speaks_11, rest, &head, to_head).map(Some)
+            let (line, lines) = first_line(&head)?;
+            let said = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
+            read(said, to_head, (lines, &head), fields).map(Some)
         }
         None if incoming.len() < MAX_BYTES => Ok(None),
         _ => Err(Fault::Malformed("its head is too long")),
@@ -66,26 +70,22 @@ fn status_line(line: &[u8]) -> Option<(StatusCode, bool)> {
     StatusCode::from_bytes(status).ok().filter(|_| is_over).map(|status| (status, speaks_11))
 }
 
+/// Reads the `lines` of `head` behind the first one.
 fn read(
-    status: StatusCode,
-    speaks_11: bool,
-    mut rest: &[u8],
-    head: &Bytes,
+    (status, speaks_11): (StatusCode, bool),
     to_head: bool,
+    (lines, head): (&[u8], &Bytes),
+    fields: &mut FieldCache,
 ) -> Result<Answer, Fault> {
-    let mut headers = HeaderMap::with_capacity(fields_in(rest));
+    let mut headers = HeaderMap::with_capacity(fields_in(lines));
     let (mut length, mut codings) = (None, 0_u8);
     let mut options = Vec::new();
-    loop {
-        let (line, behind) = first_line(rest)?;
-        if line.is_empty() {
-            break;
-        }
+    let mut rest = lines;
+    while let Some((name, value, behind)) = fields.field(rest, head)? {
         rest = behind;
         if headers.len() == MAX_FIELDS {
             return Err(Fault::Malformed("it has too many fields"));
         }
-        let (name, value) = field(line, head)?;
         if name == CONTENT_LENGTH {
             // Several are several ways to read it, even if they agree.
             if length.replace(decimal(value.as_bytes()).ok_or(Fault::Ambiguous)?).is_some() {
@@ -107,6 +107,7 @@ fn read(
         }
         headers.append(name, value);
     }
+    fields.end(lines);
     let is_closing = options.iter().any(|option| option == "close");
     // What says for whom an answer is concerns this end of the connection: naming it there does not
     // make it an answer for everybody.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use super::answer::{self, Answer};
 use super::download::{Download, Next};
 use super::{Fault, Upload};
-use crate::http::h1::make_room;
+use crate::http::h1::{FieldCache, make_room};
 use crate::http::interim::Interim;
 
 /// Room for an answer's head, and for a short body behind it.
@@ -25,6 +25,8 @@ const MAX_INTERIM: u8 = 32;
 pub(in crate::proxy) struct Link<S> {
     io: S,
     incoming: BytesMut,
+    /// What answers have said so far.
+    fields: FieldCache,
     upload: Upload,
     download: Download,
     to_head: bool,
@@ -40,6 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Self {
             io,
             incoming: BytesMut::new(),
+            fields: FieldCache::default(),
             upload: Upload::none(),
             download: Download::Done,
             to_head: false,
@@ -69,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let _goes_on = self.upload.poll(&mut self.io, cx)?;
         loop {
             if !self.incoming.is_empty()
-                && let Some(answer) = answer::take(&mut self.incoming, self.to_head)?
+                && let Some(answer) = answer::take(&mut self.incoming, self.to_head, &mut self.fields)?
             {
                 if !answer.status.is_informational() || answer.status == 101 {
                     self.persists = answer.persists;

@@ -14,7 +14,7 @@ use super::body::RequestBody;
 use super::reply::{Circumstances, framing_of, write_head};
 use super::wire::{Said, Wire};
 use crate::http::body::{Body, Incoming};
-use crate::http::h1::{Framing, Head, HeadSoFar, Sender};
+use crate::http::h1::{Framing, Head, HeadReader, Sender};
 use crate::http::tunnel::Tunnel;
 use crate::http::{Request, Response};
 use crate::server::connections::Answer;
@@ -51,10 +51,10 @@ where
     /// `None` once the connection has ended.
     pub(super) async fn run(self) -> Option<S> {
         let mut buffer = Vec::new();
+        let mut heads = HeadReader::default();
         let mut is_new = true;
         loop {
-            let mut so_far = HeadSoFar::default();
-            let head = match poll_fn(|cx| self.wire.poll_head(&mut so_far, cx)).await {
+            let head = match poll_fn(|cx| self.wire.poll_head(&mut heads, cx)).await {
                 Said::Request(head) => head,
                 Said::Nothing if !is_new => return Rc::into_inner(self.wire)?.into_silent(),
                 Said::Nothing | Said::Goodbye => return None,

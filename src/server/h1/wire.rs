@@ -12,7 +12,7 @@ use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use crate::http::body::Polled;
-use crate::http::h1::{Chunked, FramingFault, Head, HeadSoFar, Length, Piece, make_room};
+use crate::http::h1::{Chunked, FramingFault, Head, HeadReader, Length, Piece, make_room};
 use crate::http::watch::Deadline;
 use crate::server::connections::Limits;
 
@@ -109,13 +109,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         (self.io.into_inner(), self.incoming.into_inner().freeze())
     }
 
-    /// Waits for a request's head. `so_far` is what was seen of it.
-    pub(super) fn poll_head(&self, so_far: &mut HeadSoFar, cx: &mut Context<'_>) -> Poll<Said> {
+    /// Waits for a request's head, which is the next of `heads`.
+    pub(super) fn poll_head(&self, heads: &mut HeadReader, cx: &mut Context<'_>) -> Poll<Said> {
         loop {
             {
                 let mut incoming = self.incoming.borrow_mut();
                 if !incoming.is_empty() {
-                    match so_far.take(&mut incoming, self.head_bytes) {
+                    match heads.take(&mut incoming, self.head_bytes) {
                         Ok(Some(head)) => return Poll::Ready(Said::Request(self.begin(head))),
                         Ok(None) => {}
                         Err(fault) => return Poll::Ready(Said::Nonsense(fault)),
@@ -125,12 +125,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let was_silent = self.incoming.borrow().is_empty();
             match self.poll_fill(ROOM, cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Said::Goodbye),
-                Poll::Ready(Ok(_)) if was_silent && so_far.is_nothing() => {
+                Poll::Ready(Ok(_)) if was_silent && heads.is_nothing() => {
                     self.deadline.restart(self.head_time);
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if self.deadline.is_over(cx.waker()) => {
-                    let said = if was_silent && so_far.is_nothing() { Said::Nothing } else { Said::Goodbye };
+                    let said = if was_silent && heads.is_nothing() { Said::Nothing } else { Said::Goodbye };
                     return Poll::Ready(said);
                 }
                 Poll::Pending
