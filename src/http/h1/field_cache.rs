@@ -35,8 +35,6 @@ pub struct FieldCache {
 struct Known {
     /// As it came, with its CRLF.
     line: Bytes,
-    /// Where the name ends in it.
-    colon: usize,
     name: HeaderName,
     value: HeaderValue,
 }
@@ -44,14 +42,11 @@ struct Known {
 impl Known {
     /// What stands behind it, if `lines` begin with it.
     ///
-    /// What comes after the name is compared in constant time: a proxy in front may send the requests of many
-    /// visitors over one connection, and none of them is to find out about another's cookies, or keys, by
-    /// guessing.
+    /// In constant time: a proxy in front may send the requests of many visitors over one connection, and none
+    /// of them is to find out about another's cookies, or keys, by guessing.
     fn strip<'a>(&self, lines: &'a [u8]) -> Option<&'a [u8]> {
         let (line, behind) = lines.split_at_checked(self.line.len())?;
-        let (name, value) = self.line.split_at_checked(self.colon)?;
-        let value_there = line.strip_prefix(name)?;
-        are_same(value, value_there).then_some(behind)
+        are_same(&self.line, line).then_some(behind)
     }
 }
 
@@ -107,9 +102,7 @@ impl FieldCache {
             && self.known.len() < MOST_LINES
         {
             let line = copy.slice_ref(rest.get(..rest.len() - behind.len()).unwrap_or_default());
-            // Up to there nothing was changed but the case.
-            let colon = name.as_str().len();
-            self.known.push(Known { line, colon, name, value });
+            self.known.push(Known { line, name, value });
             rest = behind;
         }
     }
