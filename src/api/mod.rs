@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use crate::config::{ApiKey, Site};
 use crate::domain::host::{Authority, Origin, Scheme};
@@ -28,7 +28,7 @@ use crate::http::client::Client;
 use crate::http::code::Code;
 use crate::http::lines::only;
 use crate::http::request_id::RequestId;
-use crate::http::{Request, Response, reply};
+use crate::http::{Request, Response};
 use crate::sso::{Cause, Circumstances, Sso};
 use error::ApiError;
 pub use keys::{Holder, Keys};
@@ -99,13 +99,11 @@ impl Api {
     /// Answers a request.
     pub async fn handle(&self, request: Request, via: Via) -> Response {
         let path = request.uri().path();
-        let head = *request.method() == Method::HEAD;
-        let response = if session::is_endpoint(path) {
+        if session::is_endpoint(path) {
             self.session_api(request, &via).await
         } else {
             self.plain_api(request, &via).await.unwrap_or_else(ApiError::into_response)
-        };
-        if head { without_body(response) } else { response }
+        }
     }
 
     /// Answers a request to the control listener.
@@ -210,13 +208,7 @@ fn control_origin(headers: &HeaderMap, scheme: Scheme) -> Option<Origin> {
     Some(Origin::new(scheme, &Authority::parse(host)?))
 }
 
-fn without_body(mut response: Response) -> Response {
-    *response.body_mut() = crate::http::body::Body::empty();
-    response
-}
-
 /// The store does not answer: the one thing that the APIs cannot help.
 fn unavailable() -> Response {
-    let error = ApiError::from(crate::store::Unavailable);
-    reply::retry_after(error.into_response(), std::time::Duration::from_secs(1))
+    ApiError::from(crate::store::Unavailable).into_response()
 }

@@ -35,6 +35,7 @@ use crate::http::connection::remove_hop_by_hop;
 use crate::http::connection_auth;
 use crate::http::cookies::{self, CookieNames};
 use crate::http::forwarded::Whereabouts;
+use crate::http::h1::may_have_body;
 use crate::http::interim::Interim;
 use crate::http::remarks::{self, Remarks};
 use crate::http::request_id::RequestId;
@@ -194,7 +195,7 @@ pub async fn forward(
                 progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
             }
         });
-        answered.await.inspect_err(|error| {
+        answered.await.and_then(|answered| answered.unless_unasked(&errand)).inspect_err(|error| {
             if error.is_upstreams() {
                 errand.pool.failed(under_way.get(), errand.clock.now());
             }
@@ -233,8 +234,6 @@ pub async fn forward(
     }
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
-            let agreed = errand.websocket.is_some_and(|key| websocket::agrees(key, &headers));
-            agreed.then_some(()).ok_or(ProxyError::UnaskedUpgrade)?;
             headers.insert(UPGRADE, websocket::WEBSOCKET);
             let (upstream, leftover) = link.into_parts();
             let deadline = errand.watch.bound(Duration::MAX, session);
@@ -250,9 +249,8 @@ pub async fn forward(
         Source::Stream(stream, ride, giver) => {
             remove_hop_by_hop(&mut headers);
             connection_auth::remove(&mut headers);
-            let has_none = *method == Method::HEAD || answers_without_body(status);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
-            let is_over = has_none || stream.is_end_stream();
+            let is_over = !may_have_body(status, *method == Method::HEAD) || stream.is_end_stream();
             let body = (!is_over).then(|| StreamedBody::new(stream, ride, giver, busy));
             body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
         }
@@ -290,16 +288,20 @@ where
     }
 }
 
+impl Answered {
+    /// The same, unless it switches protocols though that was not asked for (RFC 9110 §7.8).
+    fn unless_unasked(self, errand: &Errand<'_>) -> Result<Self, ProxyError> {
+        let agrees = || errand.websocket.is_some_and(|key| websocket::agrees(key, &self.headers));
+        let may = self.status != StatusCode::SWITCHING_PROTOCOLS || agrees();
+        if may { Ok(self) } else { Err(ProxyError::UnaskedUpgrade) }
+    }
+}
+
 fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-/// Whether an answer with `status` never has a body.
-fn answers_without_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Sends to one upstream after another, until one takes the request. `under_way` is where it is.

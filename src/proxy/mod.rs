@@ -110,13 +110,11 @@ impl ProxyError {
             | Self::Tls { .. }
             | Self::Broken { .. }
             | Self::Unreadable { .. }
-            | Self::Timeout => true,
-            Self::Nowhere
             | Self::UnaskedUpgrade
-            | Self::BodyBroken
-            | Self::BodyTooSlow
-            | Self::BodyTooLong
-            | Self::SessionEnded => false,
+            | Self::Timeout => true,
+            Self::Nowhere | Self::BodyBroken | Self::BodyTooSlow | Self::BodyTooLong | Self::SessionEnded => {
+                false
+            }
         }
     }
 }

@@ -136,6 +136,9 @@ async fn what_comes_early_is_for_the_other_protocol_or_for_nobody() {
         let silence = timeout(Duration::from_millis(200), server.read(&mut more)).await;
         assert!(!matches!(silence, Ok(Ok(1..))), "{answer}: {:?}", String::from_utf8_lossy(&more));
     }
+    let metrics = gateway.api().get("/metrics").await.text();
+    let failures = metrics.lines().find(|line| line.starts_with("tollgate_upstream_failures_total{"));
+    assert!(failures.is_some_and(|line| line.ends_with(" 2")), "who switches unasked fails: {failures:?}");
 }
 
 #[tokio::test]

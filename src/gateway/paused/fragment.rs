@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use http::header::LOCATION;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode;
 
 use super::super::Gateway;
@@ -49,11 +49,12 @@ impl Gateway {
         };
         let answer = reply::page(page.status(), page.render(None), page.content_security_policy());
         let mut answer = reply::challenging(answer);
-        for (name, value) in redirect.headers() {
-            if *name != LOCATION && !answer.headers().contains_key(name) {
-                answer.headers_mut().append(name.clone(), HeaderValue::clone(value));
-            }
+        let (page, mut said) = (answer.headers_mut(), redirect.headers().clone());
+        said.remove(LOCATION);
+        for name in page.keys() {
+            said.remove(name);
         }
+        page.extend(said);
         answer
     }
 }

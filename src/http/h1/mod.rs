@@ -17,6 +17,13 @@ pub use request::{Head, HeadReader, Length};
 pub use sender::{Sender, Unsent};
 
 use bytes::BytesMut;
+use http::StatusCode;
+
+/// Whether an answer with `status` may have a body, if it is not one to HEAD (RFC 9112 §6.3).
+pub fn may_have_body(status: StatusCode, to_head: bool) -> bool {
+    let never = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !to_head && !never && !status.is_informational()
+}
 
 /// Makes room for what is read next: `room`, unless there is enough left for most that comes.
 pub fn make_room(incoming: &mut BytesMut, room: usize) {

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
-use crate::http::h1::{FieldCache, end_of_head, fields_in, first_line};
+use crate::http::h1::{FieldCache, end_of_head, fields_in, first_line, may_have_body};
 use crate::http::remarks::is_label;
 
 /// The longest head that an upstream may send.
@@ -114,9 +114,7 @@ fn read(
     for option in options.iter().filter(|option| !is_label(option)) {
         headers.remove(option);
     }
-    let has_no_body = to_head
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_no_body = !may_have_body(status, to_head);
     let (ending, is_sure) = match (codings, length) {
         // What announces a body where there can be none may well send it, a moment later: many an
         // application answers HEAD as if it were GET.

@@ -8,7 +8,7 @@ use http_body::Body as _;
 
 use crate::domain::clock::Timestamp;
 use crate::http::Response;
-use crate::http::h1::{Framing, put};
+use crate::http::h1::{Framing, may_have_body, put};
 
 /// What an answer depends on besides itself.
 pub(super) struct Circumstances {
@@ -21,12 +21,9 @@ pub(super) struct Circumstances {
 
 /// How the body of `response` is sent, if it has one that may be sent (RFC 9112 §6.3).
 pub(super) fn framing_of(response: &Response, circumstances: &Circumstances) -> Framing {
-    let status = response.status();
-    let has_none = circumstances.to_head
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let may_have_one = may_have_body(response.status(), circumstances.to_head);
     match response.body().size_hint().exact() {
-        _ if has_none => Framing::None,
+        _ if !may_have_one => Framing::None,
         Some(length) => Framing::Length(length),
         None if circumstances.version == Version::HTTP_11 => Framing::Chunked,
         None => Framing::Closing,
