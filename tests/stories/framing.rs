@@ -1,7 +1,7 @@
 //! Where a request ends is never open to two readings: what could hide a second request in the first
 //! is refused, the connection ends, and the upstream hears of no request but those that were judged.
 
-use crate::support::{Connection, FakeUpstream, Plan, TestGateway, Visitor, settle};
+use crate::support::{Answer, Connection, FakeUpstream, Plan, TestGateway, Visitor, settle};
 
 /// What every attack tries to get to the upstream as a request of its own.
 const HIDDEN: &str = "GET /public/smuggled HTTP/1.1\r\nHost: site.test\r\n\r\n";
@@ -328,6 +328,24 @@ async fn an_old_client_keeps_its_connection_if_it_asks() {
     let rest = String::from_utf8_lossy(&connection.rest().await).into_owned();
     assert_eq!(rest.matches("hello from upstream").count(), 1, "{rest}");
     upstream.assert_never_saw("smuggled").await;
+}
+
+#[tokio::test]
+async fn an_old_client_sees_where_an_answer_ends_by_the_end_of_the_connection() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let kept = b"GET /public/a HTTP/1.0\r\nHost: site.test\r\nConnection: keep-alive\r\n\r\n";
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
+    ] {
+        upstream.answers(Answer::Bytes(answer.into()));
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(&kept.repeat(2)).await;
+        let rest = String::from_utf8_lossy(&connection.rest().await).into_owned();
+        assert!(rest.contains("\r\nconnection: close\r\n") && rest.ends_with("\r\n\r\nhello"), "{rest}");
+        assert_eq!(rest.matches("HTTP/1.1 200").count(), 1, "{rest}");
+    }
 }
 
 #[tokio::test]

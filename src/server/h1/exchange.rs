@@ -108,9 +108,11 @@ where
         };
         // Nobody reads what is left of its body.
         drop(request);
-        circumstances.persists &= self.may_go_on(wants_upgrade);
+        let framing = framing_of(&response, &circumstances);
+        // An answer that the end of the connection ends is the last one (RFC 9112 §6.3).
+        circumstances.persists &= framing != Framing::Closing && self.may_go_on(wants_upgrade);
         let tunnel = response.body_mut().take_tunnel();
-        let sent = self.send(response, &circumstances, buffer).await?;
+        let sent = self.send(response, framing, &circumstances, buffer).await?;
         if let Some(tunnel) = tunnel.filter(|_| sent) {
             return Some(Next::Tunnel(tunnel));
         }
@@ -134,10 +136,10 @@ where
     async fn send(
         &self,
         response: Response,
+        framing: Framing,
         circumstances: &Circumstances,
         buffer: &mut Vec<u8>,
     ) -> Option<bool> {
-        let framing = framing_of(&response, circumstances);
         let bond = response.body().bond().map(Rc::clone);
         let mut out = std::mem::take(buffer);
         out.extend_from_slice(&self.wire.take_early());
