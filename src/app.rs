@@ -10,7 +10,7 @@ mod reload;
 pub use reload::{ReloadError, fixed};
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
 use crate::gateway::{Connection, Homeless, Office};
+use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
@@ -247,8 +248,8 @@ impl Answer for Office {
         Office::now(self)
     }
 
-    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, proxy, scheme)
+    fn connect(&self, peer: SocketAddr, source: Option<ProxiedSource>, scheme: Scheme) -> Connection {
+        self.incumbent().accept(peer, source, scheme)
     }
 
     fn misunderstood(&self, fault: FramingFault, connection: &Connection) {

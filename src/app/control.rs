@@ -1,7 +1,7 @@
 //! What answers on the control listener, and looks after what nobody else does.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::domain::clock::{Clock, Moment, Timestamp};
 use crate::domain::host::Scheme;
 use crate::http::access_log::{AccessLog, Head, Outcome};
-use crate::http::client::{Client, Peer};
+use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::h1::FramingFault;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
@@ -178,7 +178,7 @@ impl Answer for ControlSurface {
     }
 
     // Nobody is introduced here: that is for the public listeners.
-    fn connect(&self, peer: SocketAddr, _: Option<IpAddr>, scheme: Scheme) -> Peer {
+    fn connect(&self, peer: SocketAddr, _: Option<ProxiedSource>, scheme: Scheme) -> Peer {
         Peer::new(peer, scheme, &self.in_force().trusted_proxies)
     }
 

@@ -41,7 +41,7 @@ pub use office::Office;
 
 use std::collections::HashMap;
 use std::mem::take;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ use crate::domain::identity::Edition;
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::http::access_log::{AccessLog, Head};
-use crate::http::client::{Client, Peer};
+use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::connection::forwards;
 use crate::http::navigation::opening;
 use crate::http::request_id::{RequestId, RequestIds};
@@ -173,12 +173,12 @@ impl Gateway {
         }
     }
 
-    /// A new connection from `peer` over `scheme`, by the word of `proxy` if there is one.
-    pub fn accept(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Connection {
+    /// A new connection from `peer` over `scheme`, which passes it on for `source` if there is one.
+    pub fn accept(&self, peer: SocketAddr, source: Option<ProxiedSource>, scheme: Scheme) -> Connection {
         let trusted = &self.shared.trusted_proxies;
         let peer = Peer::new(peer, scheme, trusted);
-        let peer = match proxy {
-            Some(proxy) => peer.introduced_by(proxy, trusted),
+        let peer = match source {
+            Some(source) => peer.passing_on(source, trusted),
             None => peer,
         };
         Connection::new(peer, self.shared.edition)

@@ -28,11 +28,19 @@ pub struct Peer {
     introduction: Option<Box<Introduction>>,
 }
 
-/// What a proxy said when it passed on the connection.
+/// Whose a connection is that a proxy passes on, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxiedSource {
+    /// That of a client at this address.
+    Address(IpAddr),
+    /// That of somebody else, it does not say who.
+    Unknown,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Introduction {
     proxy: IpAddr,
-    named: IpAddr,
+    source: ProxiedSource,
 }
 
 impl Peer {
@@ -43,24 +51,28 @@ impl Peer {
         Self { address, scheme, is_trusted, text: text_of(address), introduction: None }
     }
 
-    /// The same, where it was `proxy` that said so.
+    /// The same, where it is a proxy that passes on the connection of `source`.
     #[must_use]
-    pub fn introduced_by(mut self, proxy: IpAddr, trusted: &[IpNet]) -> Self {
-        let proxy = proxy.to_canonical();
-        self.introduction = Some(Box::new(Introduction { proxy, named: self.address }));
+    pub fn passing_on(mut self, source: ProxiedSource, trusted: &[IpNet]) -> Self {
+        self.introduction = Some(Box::new(Introduction { proxy: self.address, source }));
         self.judge_by(trusted);
         self
     }
 
     /// Looks anew whether it is a trusted proxy, and whether it was one that introduced it: else that one
-    /// is the peer itself.
+    /// is the peer itself. A client whose address it does not know has its own, but not its word: what such
+    /// a client says of itself is a stranger's.
     pub fn judge_by(&mut self, trusted: &[IpNet]) {
-        if let Some(introduction) = self.introduction.as_deref() {
-            let Introduction { proxy, named } = *introduction;
-            self.address = if trusts(trusted, &proxy) { named } else { proxy };
+        let introduction = self.introduction.as_deref().copied();
+        if let Some(Introduction { proxy, source }) = introduction {
+            self.address = match source {
+                ProxiedSource::Address(named) if trusts(trusted, &proxy) => named.to_canonical(),
+                ProxiedSource::Address(_) | ProxiedSource::Unknown => proxy,
+            };
             self.text = text_of(self.address);
         }
-        self.is_trusted = trusts(trusted, &self.address);
+        let is_known = introduction.is_none_or(|introduction| introduction.source != ProxiedSource::Unknown);
+        self.is_trusted = is_known && trusts(trusted, &self.address);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accepting connections, and what is asked of whoever answers on them.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::shortage::{Shortage, is_about_one};
 use super::traffic::{Place, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
+use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
@@ -28,8 +29,8 @@ pub trait Answer {
     /// What is known of a connection.
     type Connection;
 
-    /// A new connection from `peer` over `scheme`, which it is by the word of `proxy` if there is one.
-    fn connect(&self, peer: SocketAddr, proxy: Option<IpAddr>, scheme: Scheme) -> Self::Connection;
+    /// A new connection from `peer` over `scheme`, which passes it on for `source` if there is one.
+    fn connect(&self, peer: SocketAddr, source: Option<ProxiedSource>, scheme: Scheme) -> Self::Connection;
 
     /// Nothing is said on a connection for the time being.
     fn rest(&self, connection: &Self::Connection);

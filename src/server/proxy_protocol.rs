@@ -5,12 +5,13 @@
 //! client could say who it is (the protocol's specification, section 2).
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::look_ahead::look_ahead;
+use crate::http::client::ProxiedSource;
 
 /// What version 2 begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -26,8 +27,8 @@ const LONGEST_LINE: usize = 107;
 struct Header {
     /// How many bytes it has, with what is not read of it.
     length: usize,
-    /// Whose connection it is; `None` for the proxy's own, and for what is no TCP.
-    source: Option<SocketAddr>,
+    /// Whose connection it is; `None` for the proxy's own.
+    source: Option<ProxiedSource>,
 }
 
 /// What a connection begins with is no header.
@@ -37,7 +38,7 @@ struct Malformed;
 
 /// Takes the header off `stream`; whose connection it is, unless it is the proxy's own. How long
 /// that may take is the caller's business.
-pub(super) async fn introduce(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+pub(super) async fn introduce(stream: &mut TcpStream) -> io::Result<Option<ProxiedSource>> {
     let judge = |came: &[u8]| read(came).transpose();
     let header = look_ahead(stream, &mut [0; LONGEST_LINE], judge).await?.unwrap_or(Err(Malformed));
     let Header { length, source } = header.map_err(io::Error::other)?;
@@ -72,7 +73,7 @@ fn read_line(came: &[u8]) -> Result<Option<Header>, Malformed> {
     let line = came.get(..end).and_then(|line| line.strip_prefix(START)).ok_or(Malformed)?;
     let length = end + 2;
     if line == b"UNKNOWN" || line.starts_with(b"UNKNOWN ") {
-        return Ok(Some(Header { length, source: None }));
+        return Ok(Some(Header { length, source: Some(ProxiedSource::Unknown) }));
     }
     let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
     let words: Vec<&str> = line.split(' ').collect();
@@ -88,9 +89,9 @@ fn read_line(came: &[u8]) -> Result<Option<Header>, Malformed> {
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse::<u16>().ok().filter(|_| plain)
     };
-    let (port, _) = port(source_port).zip(port(destination_port)).filter(|_| is_whole).ok_or(Malformed)?;
-    let address = source.parse().map_err(|_| Malformed)?;
-    Ok(Some(Header { length, source: Some(SocketAddr::new(address, port)) }))
+    let has_ports = port(source_port).is_some() && port(destination_port).is_some();
+    let address = source.parse().ok().filter(|_| is_whole && has_ports).ok_or(Malformed)?;
+    Ok(Some(Header { length, source: Some(ProxiedSource::Address(address)) }))
 }
 
 /// Version 2 (section 2.2), behind its signature.
@@ -100,30 +101,28 @@ fn read_binary(rest: &[u8]) -> Result<Option<Header>, Malformed> {
     };
     let announced = usize::from(u16::from_be_bytes([high, low]));
     let header = |source| Ok(Some(Header { length: FIXED + announced, source }));
+    let address = |source| Some(ProxiedSource::Address(source));
     // Version and command, then family and protocol: whatever else there is has to be dropped.
     match (command, family) {
         // TCP over IPv4.
         (0x21, 0x11) => match addresses.first_chunk::<12>() {
             _ if announced < 12 => Err(Malformed),
-            Some(&[a, b, c, d, _, _, _, _, high, low, _, _]) => {
-                header(Some((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()))
-            }
+            Some(&[a, b, c, d, ..]) => header(address(Ipv4Addr::new(a, b, c, d).into())),
             None => Ok(None),
         },
         // TCP over IPv6.
-        (0x21, 0x21) => match addresses.split_first_chunk::<16>() {
+        (0x21, 0x21) => match addresses.first_chunk::<36>() {
             _ if announced < 36 => Err(Malformed),
-            Some((source, rest)) => match rest.split_first_chunk::<16>() {
-                Some((_, &[high, low, _, _, ..])) => {
-                    header(Some((Ipv6Addr::from(*source), u16::from_be_bytes([high, low])).into()))
-                }
-                _ => Ok(None),
+            Some(addresses) => match addresses.first_chunk::<16>() {
+                Some(source) => header(address(Ipv6Addr::from(*source).into())),
+                None => Ok(None),
             },
             None => Ok(None),
         },
-        // LOCAL, whatever else is said; and PROXY with nothing said of where it comes from, with
-        // datagrams, and with Unix sockets.
-        (0x20, _) | (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => header(None),
+        // LOCAL, whatever else is said.
+        (0x20, _) => header(None),
+        // PROXY with nothing said of where it comes from, with datagrams, and with Unix sockets.
+        (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => header(Some(ProxiedSource::Unknown)),
         _ => Err(Malformed),
     }
 }
@@ -150,23 +149,25 @@ mod tests {
     fn whose_connection_it_is() {
         let tlv = [&V4[..], &[4, 0, 1, 0]].concat();
         let long = [&V4[..], &[4, 0xff, 0xf0], &vec![0; 0xfff0][..]].concat();
+        let from = |address: &str| Some(ProxiedSource::Address(address.parse().unwrap()));
+        let unknown = Some(ProxiedSource::Unknown);
         for (bytes, source) in [
-            (b"PROXY TCP4 192.0.2.7 127.0.0.1 54321 443\r\n".to_vec(), Some("192.0.2.7:54321")),
-            (b"PROXY TCP4 192.0.2.7 127.0.0.1 0 65535\r\n".to_vec(), Some("192.0.2.7:0")),
-            (b"PROXY TCP6 2001:db8::7 ::1 54321 443\r\n".to_vec(), Some("[2001:db8::7]:54321")),
-            (b"PROXY UNKNOWN\r\n".to_vec(), None),
-            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2 and so on\r\n".to_vec(), None),
-            (binary(0x21, 0x11, &V4), Some("192.0.2.7:54321")),
-            (binary(0x21, 0x11, &tlv), Some("192.0.2.7:54321")),
-            (binary(0x21, 0x11, &long), Some("192.0.2.7:54321")),
-            (binary(0x21, 0x21, &v6()), Some("[2001:db8::7]:54321")),
+            (b"PROXY TCP4 192.0.2.7 127.0.0.1 54321 443\r\n".to_vec(), from("192.0.2.7")),
+            (b"PROXY TCP4 192.0.2.7 127.0.0.1 0 65535\r\n".to_vec(), from("192.0.2.7")),
+            (b"PROXY TCP6 2001:db8::7 ::1 54321 443\r\n".to_vec(), from("2001:db8::7")),
+            (b"PROXY UNKNOWN\r\n".to_vec(), unknown),
+            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2 and so on\r\n".to_vec(), unknown),
+            (binary(0x21, 0x11, &V4), from("192.0.2.7")),
+            (binary(0x21, 0x11, &tlv), from("192.0.2.7")),
+            (binary(0x21, 0x11, &long), from("192.0.2.7")),
+            (binary(0x21, 0x21, &v6()), from("2001:db8::7")),
             (binary(0x20, 0x11, &V4), None),
             (binary(0x20, 0x00, &[]), None),
-            (binary(0x21, 0x00, b"anything"), None),
-            (binary(0x21, 0x31, &[b'/'; 216]), None),
-            (binary(0x21, 0x12, &V4), None),
+            (binary(0x21, 0x00, b"anything"), unknown),
+            (binary(0x21, 0x31, &[b'/'; 216]), unknown),
+            (binary(0x21, 0x12, &V4), unknown),
         ] {
-            let header = Header { length: bytes.len(), source: source.map(|source| source.parse().unwrap()) };
+            let header = Header { length: bytes.len(), source };
             let with_more = [&bytes[..], b"GET / HTTP/1.1\r\n"].concat();
             assert_eq!(read(&with_more), Ok(Some(header)), "{:?}", String::from_utf8_lossy(&bytes));
             // However little has come of it, it is never taken for something else.

@@ -34,26 +34,22 @@ pub(super) async fn receive<A: Answer + 'static>(
 async fn welcome<A: Answer + 'static>(
     door: &Door<()>,
     mut stream: TcpStream,
-    mut peer: SocketAddr,
+    peer: SocketAddr,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut proxy = None;
+    let mut source = None;
     if let Some(proxies) = &door.proxies {
         // Nobody else's word would count, and without one it is not known who is there.
         if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
             return Err("the peer is no trusted proxy".into());
         }
-        let introduced = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
-        if let Some(introduced) = introduced {
-            proxy = Some(peer.ip());
-            peer = introduced;
-        }
+        source = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
     }
     // What most connections are not takes no room in those that are not.
     let Some(tls) = &door.tls else {
         let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
-        let known = answer.connect(peer, proxy, Scheme::Http);
+        let known = answer.connect(peer, source, Scheme::Http);
         if is_h2 {
             Box::pin(h2::converse(stream, known, answer, limits)).await?;
         } else {
@@ -72,7 +68,7 @@ async fn welcome<A: Answer + 'static>(
     }
     let Some(stream) = shaken? else { return Ok(()) };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let known = answer.connect(peer, proxy, Scheme::Https);
+    let known = answer.connect(peer, source, Scheme::Https);
     if is_h2 {
         Box::pin(h2::converse(stream, known, answer, limits)).await?;
     } else {

@@ -81,18 +81,21 @@ async fn before_tls_and_before_http_2_as_well() {
 async fn what_is_the_proxys_own_is_the_proxys() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let gateway = gateway(&upstream, &authority).await;
-    for header in [
-        b"PROXY UNKNOWN\r\n".to_vec(),
-        binary(0, 0, &[]),
-        binary(0, 0x11, &V4),
-        binary(1, 0, &[]),
-        binary(1, 0x31, &[b'/'; 216]),
+    for (header, told) in [
+        (binary(0, 0, &[]), "6.6.6.6, 127.0.9.1"),
+        (binary(0, 0x11, &V4), "6.6.6.6, 127.0.9.1"),
+        // Somebody else's, of whom nothing is known: what they say of themselves is not the proxy's word.
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.9.1"),
+        (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), "127.0.9.1"),
+        (binary(1, 0, &[]), "127.0.9.1"),
+        (binary(1, 0x12, &V4), "127.0.9.1"),
+        (binary(1, 0x31, &[b'/'; 216]), "127.0.9.1"),
     ] {
         let mut connection = Connection::open(IpAddr::from(PROXY), gateway.http).await;
         connection.send(&header).await;
         assert_eq!(connection.exchange(GET, "GET").await.unwrap().status, 200);
         let received = upstream.last();
-        assert_eq!(received.header("x-forwarded-for").as_deref(), Some("6.6.6.6, 127.0.9.1"));
+        assert_eq!(received.header("x-forwarded-for").as_deref(), Some(told), "{header:?}");
     }
 }
 
