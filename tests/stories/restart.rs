@@ -76,6 +76,27 @@ async fn under_load_nobody_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_on_an_idle_connection_is_still_answered() {
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start(&Plan::new(&upstream)).await;
+    let mut connections = Vec::new();
+    // One of them has been idle for a while, one has just been used, and one was never used.
+    for _ in 0..3 {
+        connections.push(Connection::open([127, 0, 0, 1].into(), program.http).await);
+    }
+    assert_eq!(connections[0].exchange(GET, "GET").await.unwrap().status, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(connections[1].exchange(GET, "GET").await.unwrap().status, 200);
+    program.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for connection in &mut connections {
+        let answer = connection.exchange(GET, "GET").await.expect("is answered");
+        assert_eq!((answer.status, answer.closes), (200, true));
+    }
+    assert!(program.ends().await);
+}
+
+#[tokio::test]
 async fn a_socket_that_nobody_named_is_a_fault() {
     let upstream = FakeUpstream::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

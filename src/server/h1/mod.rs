@@ -9,6 +9,7 @@ mod reply;
 mod wire;
 
 use std::future::poll_fn;
+use std::mem::replace;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -25,6 +26,11 @@ use wire::Wire;
 
 /// How long a silent connection keeps its buffers.
 const PARKED_AFTER: Duration = Duration::from_millis(200);
+
+/// When the server stops, how long it waits for a request on a connection on which nothing is said. One may be
+/// on its way already: a proxy in front uses its connections all the time, and were they closed at once, what it
+/// has just sent would be lost. Whoever is answered then is told to go.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Answers requests on `stream` until either side ends it or its time runs out.
 pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Rc<Limits>)
@@ -58,10 +64,13 @@ async fn first_words<S: AsyncRead + Unpin>(stream: &mut S, deadline: &Deadline) 
     let mut few = [0; FEW];
     let read = {
         let mut reading = pin!(stream.read(&mut few));
+        let mut is_last_call = false;
         poll_fn(|cx| {
             let polled = reading.as_mut().poll(cx);
-            let is_over = deadline.is_over(cx.waker()) || deadline.watch().is_draining();
-            if polled.is_pending() && is_over { Poll::Ready(Ok(0)) } else { polled }
+            if deadline.watch().is_draining() && !replace(&mut is_last_call, true) {
+                deadline.restart(LAST_WORDS);
+            }
+            if polled.is_pending() && deadline.is_over(cx.waker()) { Poll::Ready(Ok(0)) } else { polled }
         })
         .await
     };

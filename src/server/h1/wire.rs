@@ -15,6 +15,7 @@ use crate::http::body::Polled;
 use crate::http::h1::{Chunked, FramingFault, Head, HeadReader, Length, Piece, make_room};
 use crate::http::watch::Deadline;
 use crate::server::connections::Limits;
+use crate::server::h1::LAST_WORDS;
 
 /// Room for what comes in: most heads are shorter.
 const ROOM: usize = 4 * 1024;
@@ -29,7 +30,8 @@ const AHEAD: usize = 16 * 1024;
 pub(super) struct Wire<S> {
     io: RefCell<S>,
     incoming: RefCell<BytesMut>,
-    newcomer: Cell<Newcomer>,
+    /// Whether the server is to stop and the client gets its last words.
+    is_last_call: Cell<bool>,
     body: RefCell<Receiving>,
     /// Interim answers, as far as the client has not taken them.
     early: RefCell<BytesMut>,
@@ -43,19 +45,6 @@ pub(super) struct Wire<S> {
     head_bytes: usize,
     head_time: Duration,
     body_time: Duration,
-}
-
-/// How long a client that has just come may take for its first words when the server stops.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Whether a client has yet to say something for the first time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Newcomer {
-    /// It has said something.
-    IsNone,
-    Waits,
-    /// It has, and the server is to stop.
-    Hurries,
 }
 
 /// How much of the present request's body is to come.
@@ -81,11 +70,10 @@ pub(super) enum Said {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Talks on `io`, from which `beginning` has been read already.
     pub(super) fn new(io: S, beginning: BytesMut, deadline: Rc<Deadline>, limits: &Limits) -> Self {
-        let newcomer = if beginning.is_empty() { Newcomer::Waits } else { Newcomer::IsNone };
         Self {
             io: RefCell::new(io),
             incoming: RefCell::new(beginning),
-            newcomer: Cell::new(newcomer),
+            is_last_call: Cell::default(),
             body: RefCell::new(Receiving::Length(0)),
             early: RefCell::default(),
             continue_due: Cell::new(false),
@@ -130,31 +118,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if self.deadline.is_over(cx.waker()) => {
-                    let said = if was_silent && heads.is_nothing() { Said::Nothing } else { Said::Goodbye };
-                    return Poll::Ready(said);
+                    let is_silent = was_silent && heads.is_nothing() && !self.is_last_call.get();
+                    return Poll::Ready(if is_silent { Said::Nothing } else { Said::Goodbye });
                 }
-                Poll::Pending
-                    if was_silent && self.deadline.watch().is_draining() && !self.has_just_come() =>
-                {
-                    return Poll::Ready(Said::Goodbye);
+                Poll::Pending => {
+                    if was_silent && self.deadline.watch().is_draining() && !self.is_last_call.replace(true) {
+                        self.deadline.restart(LAST_WORDS.min(self.head_time));
+                    }
+                    return Poll::Pending;
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    /// Whether a client that has said nothing yet may well be about to. Its connection was accepted:
-    /// were it closed now, its request would be lost on the way. It does not get long.
-    fn has_just_come(&self) -> bool {
-        if self.newcomer.get() == Newcomer::Waits {
-            self.newcomer.set(Newcomer::Hurries);
-            self.deadline.restart(LAST_WORDS.min(self.head_time));
-        }
-        self.newcomer.get() == Newcomer::Hurries
-    }
-
     fn begin(&self, head: Head) -> Head {
-        self.newcomer.set(Newcomer::IsNone);
         self.deadline.pause();
         self.continue_due.set(head.expects_continue);
         *self.body.borrow_mut() = match head.length {
