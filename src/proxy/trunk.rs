@@ -28,8 +28,8 @@ use super::handover::{Giver, Taker};
 use super::stream::Stream;
 use crate::domain::clock::{Clock, Timestamp};
 
-/// Bytes of an answer that may wait for a slow visitor.
-const STREAM_WINDOW: u32 = 512 * 1024;
+/// Bytes of an answer that may wait for a slow visitor: a client may leave a hundred answers unread.
+const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// The most that HTTP/2 knows (RFC 9113 §6.9.1): streams hold back each for itself.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
@@ -256,9 +256,9 @@ pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     })
 }
 
-/// Whether the connection broke.
+/// Whether the connection broke. Of an error of that kind the library below keeps the cause alone.
 pub(super) fn is_broken(error: &hyper::Error) -> bool {
-    cause(error).is_some_and(h2::Error::is_io)
+    error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
 }
 
 fn cause(error: &hyper::Error) -> Option<&h2::Error> {

@@ -35,9 +35,11 @@ const TAKEN_BACK: usize = STREAMS as usize;
 /// honest client hardly causes one.
 const WRONG: usize = 256;
 
-/// What a client may send of one body, and of all of them, before somebody has read it.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What a client may send of one body before somebody has read it. Of all together it may send as much: a body
+/// that nobody reads must not hold up the others, and the library below takes small frames that wait for an
+/// attack once they are too many for the window of the connection.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 
 /// What of an answer may wait to be sent.
 const SEND_BUFFER: usize = 64 << 10;

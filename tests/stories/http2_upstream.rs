@@ -2,7 +2,6 @@
 //! at once, and streams that break off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ pub(crate) fn site(upstream: &H2Upstream) -> SitePlan {
     site.upstreams(&[format!("h2c://{}", upstream.address)]).with("access", "\"off\"")
 }
 
-async fn before(upstream: &H2Upstream) -> TestGateway {
+pub(crate) async fn before(upstream: &H2Upstream) -> TestGateway {
     Plan::of(site(upstream)).start().await
 }
 
@@ -402,45 +401,6 @@ async fn an_upstream_that_leaves_is_followed_without_a_word_to_anybody() {
         assert_eq!(upstream.connections(), round);
         upstream.leave();
         settle().await;
-    }
-}
-
-#[tokio::test]
-async fn what_was_not_even_looked_at_is_sent_again() {
-    let count = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&count);
-    let serve = move |mut stream: Stream| {
-        let number = seen.fetch_add(1, Ordering::SeqCst);
-        async move {
-            match number {
-                0 => stream.say("first"),
-                // On a connection that was good a moment ago.
-                1 => stream.answer.send_reset(Reason::REFUSED_STREAM),
-                _ => stream.say("again"),
-            }
-        }
-    };
-    let upstream = H2Upstream::start(serve).await;
-    let gateway = before(&upstream).await;
-    let mut visitor = Visitor::at(&gateway);
-    assert_eq!(visitor.get(&format!("{SITE}/a")).await.text(), "first");
-    let posted = visitor.send(Ask::bare("POST", &format!("{SITE}/a"))).await;
-    assert_eq!((posted.status, posted.text().as_str()), (200, "again"));
-    assert_eq!(count.load(Ordering::SeqCst), 3);
-}
-
-#[tokio::test]
-async fn what_one_upstream_refuses_another_may_take() {
-    let refuser =
-        H2Upstream::start(async |mut stream: Stream| stream.answer.send_reset(Reason::REFUSED_STREAM)).await;
-    let other = H2Upstream::start(async |mut stream: Stream| stream.say("hello")).await;
-    let both = [&refuser, &other].map(|upstream| format!("h2c://{}", upstream.address));
-    let gateway = Plan::of(site(&refuser).upstreams(&both)).start().await;
-    let mut visitor = Visitor::at(&gateway);
-    // Until chance has led to the one that refuses.
-    while refuser.connections() == 0 {
-        let posted = visitor.send(Ask::bare("POST", &format!("{SITE}/a"))).await;
-        assert_eq!((posted.status, posted.text().as_str()), (200, "hello"));
     }
 }
 
