@@ -458,6 +458,13 @@ impl Busy {
         self.afterwards = holder.map_or(Afterwards::Closed, |holder| Afterwards::Pinned(Box::new(holder)));
     }
 
+    /// The upstream broke its answer off when the visitor had its head already.
+    pub(super) fn broke_off(&self, error: &dyn std::fmt::Display) {
+        self.backend.tally.failed.add_alone(1);
+        let upstream = self.backend.name();
+        tracing::warn!(target: "tollgate::proxy", upstream, %error, "an upstream broke an answer off");
+    }
+
     /// Keeps a connection whose answer has been read, if it can carry another request. Whoever knows what
     /// time it is `now` spares looking.
     pub(super) fn give_back(&mut self, link: Box<Link>, now: Option<Timestamp>) {

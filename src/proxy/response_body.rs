@@ -11,6 +11,7 @@ use http::header::{
 use http_body::{Body, Frame, SizeHint};
 
 use super::backend::{Busy, Link};
+use super::h1::Fault;
 use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
 use crate::http::remarks::remove_label;
@@ -61,7 +62,12 @@ impl Body for ResponseBody {
         match &mut frame {
             None => this.release(),
             Some(Ok(frame)) => clean(frame),
-            Some(Err(_)) => this.link = None,
+            Some(Err(fault)) => {
+                if !matches!(fault, Fault::Upload(_)) {
+                    this.busy.broke_off(fault);
+                }
+                this.link = None;
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

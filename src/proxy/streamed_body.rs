@@ -21,12 +21,12 @@ pub(super) struct StreamedBody {
     inner: Incoming,
     giver: Giver,
     _ride: Ride,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl StreamedBody {
     pub(super) fn new(inner: Incoming, ride: Ride, giver: Giver, busy: Busy) -> Self {
-        Self { inner, giver, _ride: ride, _busy: busy }
+        Self { inner, giver, _ride: ride, busy }
     }
 }
 
@@ -37,15 +37,19 @@ impl Body for StreamedBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         this.giver.poll(cx);
-        let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+        let frame: Result<_, BodyError> = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            Some(frame) => frame.map_err(Into::into),
             // hyper takes a stream that was reset with NO_ERROR for complete, since that is how an
             // upstream says after its answer that it wants no more of the request (RFC 9113 §8.1).
             // Without the mark of the end before it, it is not.
-            return Poll::Ready((!this.inner.is_end_stream()).then(|| Err(CUT.into())));
+            None if !this.inner.is_end_stream() => Err(CUT.into()),
+            None => return Poll::Ready(None),
         };
-        let mut frame = frame?;
-        clean(&mut frame);
-        Poll::Ready(Some(Ok(frame)))
+        let frame = frame.inspect_err(|error| this.busy.broke_off(error));
+        Poll::Ready(Some(frame.map(|mut frame| {
+            clean(&mut frame);
+            frame
+        })))
     }
 
     fn is_end_stream(&self) -> bool {

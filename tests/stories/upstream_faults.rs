@@ -34,6 +34,61 @@ async fn an_answer_that_can_be_read_in_two_ways_is_not_passed_on() {
 }
 
 #[tokio::test]
+async fn a_line_that_ends_in_no_way_is_not_waited_behind() {
+    let address = serving(|mut stream| async move {
+        let mut buffer = vec![0; 8192];
+        let _first = stream.read(&mut buffer).await;
+        let _gone = stream.write_all(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok").await;
+        // It keeps the connection open.
+        let _forever = stream.read(&mut buffer).await;
+    })
+    .await;
+    let gateway =
+        Plan::of(SitePlan::new("intranet", "site.test", address).with("access", "\"off\"")).start().await;
+    let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_unreadable"));
+}
+
+#[tokio::test]
+async fn extensions_are_borne_beside_as_much_data() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    let signed = format!("400;signature={}\r\n{}\r\n", "a".repeat(64), "x".repeat(1024));
+    let chatter = format!("1;signature={}\r\nx\r\n", "a".repeat(64));
+    for (chunk, is_borne) in [(signed, true), (chatter, false)] {
+        let body = chunk.repeat(200);
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n");
+        upstream.answers(Answer::Bytes(answer.into_bytes()));
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(b"GET /a HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(connection.rest().await.ends_with(b"\r\n0\r\n\r\n"), is_borne);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_counted() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    for (number, answer) in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfour",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnothing of the kind\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        upstream.answers(Answer::Bytes(answer.into()));
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(b"GET /a HTTP/1.1\r\nHost: site.test\r\n\r\n").await;
+        assert!(connection.rest().await.starts_with(b"HTTP/1.1 200 "), "{answer:?}");
+        let metrics = gateway.api().get("/metrics").await.text();
+        let failures = metrics.lines().find(|line| line.starts_with("tollgate_upstream_failures_total{"));
+        let counted = failures.and_then(|line| line.rsplit(' ').next()).map(str::parse);
+        assert_eq!(counted, Some(Ok(number + 1)), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_streamed_body_arrives_whatever_the_method() {
     let upstream = FakeUpstream::start().await;
     let gateway = open_site(&upstream).await;

@@ -15,8 +15,9 @@ use super::request::MAX_FIELDS;
 
 /// Digits of a size, which so fits into 64 bits.
 const MAX_DIGITS: u8 = 16;
-/// Bytes of extensions in one body. Nobody uses them.
-const MAX_EXTENSIONS: u16 = 4 * 1024;
+/// Bytes of extensions that need no data beside them: hardly anybody uses any, and whoever sends little else
+/// wants to be a burden. Each byte of data allows for one more (some sign each chunk).
+const MAX_EXTENSIONS: u64 = 4 * 1024;
 /// Bytes of trailers.
 const MAX_TRAILERS: u16 = 8 * 1024;
 
@@ -27,7 +28,8 @@ pub struct Chunked {
     /// The size so far, or how much of the data is to come.
     left: u64,
     digits: u8,
-    extensions: u16,
+    /// Bytes of extensions, less those that data came with.
+    extensions: u64,
     trailers: u16,
     fields: usize,
     /// The trailer section so far.
@@ -109,6 +111,7 @@ impl Chunked {
                 At::Data => {
                     let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(incoming.len());
                     self.left -= here as u64;
+                    self.extensions = self.extensions.saturating_sub(here as u64);
                     if self.left == 0 {
                         self.at = At::DataCr;
                     }

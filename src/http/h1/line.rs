@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
-use memchr::memchr;
 use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter};
 
 use super::FramingFault;
 
@@ -17,6 +17,13 @@ pub fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
     let from = from.saturating_sub(END.len() - 1);
     FINDER.find(bytes.get(from..)?).map(|at| from + at + END.len())
+}
+
+/// Whether a line of an unfinished head ends in LF alone: that need not wait for an end that may never come. Up
+/// to `from` none does.
+pub fn has_bare_line_end(bytes: &[u8], from: usize) -> bool {
+    let mut ends = memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()).map(|at| from + at);
+    ends.any(|at| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\r'))
 }
 
 /// About how many fields there are in `head`, and those that may come to them: to make room for them is

@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::FramingFault;
 use super::field_cache::FieldCache;
-use super::line::{end_of_head, fields_in, first_line, trimmed};
+use super::line::{end_of_head, fields_in, first_line, has_bare_line_end, trimmed};
 
 /// The most fields in a head.
 pub(super) const MAX_FIELDS: usize = 100;
@@ -79,13 +79,10 @@ impl HeadReader {
         read(&head, &mut self.fields).map(Some)
     }
 
-    /// A head that is not complete: an obvious fault need not wait for an end that may never come.
+    /// A head that is not complete.
     fn wait(&mut self, incoming: &[u8], max: usize) -> Result<Option<Head>, FramingFault> {
-        let line_ends = memchr::memchr_iter(b'\n', incoming.get(self.sought..).unwrap_or_default());
-        for at in line_ends.map(|at| self.sought + at) {
-            if at.checked_sub(1).and_then(|before| incoming.get(before)) != Some(&b'\r') {
-                return Err(FramingFault::Control);
-            }
+        if has_bare_line_end(incoming, self.sought) {
+            return Err(FramingFault::Control);
         }
         if incoming.len() >= max {
             return Err(too_long(incoming, max));

@@ -6,7 +6,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
-use crate::http::h1::{FieldCache, end_of_head, fields_in, first_line, may_have_body};
+use crate::http::h1::{
+    FieldCache, FramingFault, end_of_head, fields_in, first_line, has_bare_line_end, may_have_body,
+};
 use crate::http::remarks::is_label;
 
 /// The longest head that an upstream may send.
@@ -50,6 +52,7 @@ pub(super) fn take(
             let said = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
             read(said, to_head, (lines, &head), fields).map(Some)
         }
+        None if has_bare_line_end(incoming, 0) => Err(Fault::Framing(FramingFault::Control)),
         None if incoming.len() < MAX_BYTES => Ok(None),
         _ => Err(Fault::Malformed("its head is too long")),
     }

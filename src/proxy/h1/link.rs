@@ -89,6 +89,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 continue;
             }
             match ready!(self.poll_read(HEAD_ROOM, cx)) {
+                // What TLS has to say against it, such as that a certificate is missing.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Poll::Ready(Err(Fault::Io(error)));
+                }
                 // A reset often hides an orderly end.
                 Ok(0) | Err(_) if !self.has_spoken => return Poll::Ready(Err(Fault::Unanswered)),
                 Ok(0) => return Poll::Ready(Err(Fault::Truncated)),
