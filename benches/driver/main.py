@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from . import facts, gateways, machine, meter, plot, programs, publish, report
-from .cases import CALLGRIND, CASES, Run
-from .emulator import Emulator
+from .cases import BULKY, CALLGRIND, CASES, Run
+from .emulator import BY_BYTES, Emulator, add_bare
 from .faults import LeftOut, Unproven
 from .outcome import Outcome
 from .rounds import Pace, add_instructions
@@ -87,6 +87,12 @@ def emulate(options, builds, outcomes):
         asked.append(f"--peers={options.peers}")
     say("the same in an emulated machine, for the sake of instructions:")
     found = emulator.measure(asked)
+    bulky = [case["key"] for case in found["cases"] if case["key"] in BULKY]
+    if bulky:
+        say("once more, to tell how many of them are copying:")
+        asked[0] = f"--cases={','.join(bulky)}"
+        by_bytes = emulator.measure(asked, BY_BYTES)
+        add_bare([case for case in found["cases"] if case["key"] in bulky], by_bytes["cases"])
     add_instructions(outcomes, found["cases"])
     return found["facts"]
 

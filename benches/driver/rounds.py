@@ -151,14 +151,16 @@ def add_instructions(outcomes, elsewhere):
         case = by_case.get(outcome.key, {"rows": [], "left_out": [], "faults": []})
         by_row = {row["key"]: row["figures"] for row in case["rows"]}
         for row in outcome.rows:
-            for name in ("instructions", "instructions_ratio"):
+            for name in ("instructions", "instructions_ratio", "bare", "bare_ratio"):
                 found = by_row.get(row.key, {}).get(name)
                 row.figures[name] = Figure(**found) if found else None
         outcome.faults += [(f"{title}, emulated", why) for title, why in case["faults"]]
         if by_row:
             place = [column.figure for column in outcome.columns].index("cpu_ratio")
             versus = outcome.columns[place].title.removeprefix("CPU × ")
-            counted = Column("instructions", "thousand instructions", 1), ratio_of_instructions(versus)
+            counted = [Column("instructions", "thousand instructions", 1), ratio_of_instructions(versus)]
+            if any(row.figures["bare"] for row in outcome.rows):
+                counted += [Column("bare", "less copying", 1), Column("bare_ratio", f"× {versus}", 3)]
             outcome.columns[place + 1 : place + 1] = counted
 
 

@@ -8,7 +8,7 @@ from .run import LARGE, Run
 from .slow import Slow
 from .websockets import WebSockets
 
-__all__ = ["CALLGRIND", "CASES", "Run"]
+__all__ = ["BULKY", "CALLGRIND", "CASES", "Run"]
 
 CASES = (
     AllGateways(
@@ -54,6 +54,9 @@ CASES = (
     Workers(),
     Sessions(),
 )
+
+# Those in which much is copied.
+BULKY = ("large",)
 
 # Only where it is asked for: it takes valgrind, and compares with nginx alone.
 CALLGRIND = Callgrind()
