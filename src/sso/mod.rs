@@ -7,6 +7,7 @@ mod assertions;
 mod authenticate;
 mod cause;
 mod chronicle;
+mod detached;
 mod editions;
 mod event;
 mod group;

@@ -4,11 +4,12 @@ use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detached::to_its_end;
 use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
-use crate::domain::session::{LiveSession, Session, SessionId};
+use crate::domain::session::{End, LiveSession, Session, SessionId};
 use crate::domain::state::{BrowserKey, Receipt};
 use crate::domain::token::{Claim, Redeemed as EarlierRedemption, Refusal, RolePolicy, Taken, TokenKind};
 use crate::domain::user::{Account, User};
@@ -85,14 +86,14 @@ impl Sso {
     /// token would be gone and the session not there.
     pub async fn redeem(self: &Arc<Self>, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let sso = Arc::clone(self);
-        let redemption = tokio::spawn(async move {
+        to_its_end(async move {
             let begun = sso.begin(&attempt).await;
             if let Err(RedeemError::Refused(refusal)) = begun {
                 sso.note(Event::TokenRefused { site: &attempt.site.name, refusal }, &attempt.cause);
             }
             sso.confirm(begun?, &attempt).await
-        });
-        redemption.await.map_err(|_| Unavailable)?
+        })
+        .await
     }
 
     /// Takes the token and begins a session, if it is good.
@@ -175,7 +176,7 @@ impl Sso {
         };
         let live = &redeemed.live;
         if self.withdrawals.meant(&live.session.identity, &attempt.site.name, withdrawn) {
-            self.revoke_session(live.session.id, &attempt.cause.left_to_gateway()).await?;
+            self.end_session(live.session.id, End::Revoked, &attempt.cause.left_to_gateway()).await?;
             return Err(Refusal::Revoked.into());
         }
         self.confirm_source(live, source, &attempt.cause).await?;
@@ -212,7 +213,7 @@ impl Sso {
         let still_there = if let Some(user) = self.stores.directory.find(id).await? {
             self.refresh_session(live, &user, &cause.left_to_gateway()).await?
         } else {
-            self.revoke_session(live.session.id, &cause.left_to_gateway()).await?;
+            self.end_session(live.session.id, End::Revoked, &cause.left_to_gateway()).await?;
             false
         };
         if still_there { Ok(()) } else { Err(Refusal::Revoked.into()) }
