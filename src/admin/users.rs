@@ -181,13 +181,13 @@ impl Visit<'_> {
     }
 
     async fn apply(&self, user: &User, change: UserChange, notice: String) -> Result<Response, Trouble> {
-        let changed = self.scene.sso.update_user(user.id, change, &self.cause).await?;
+        let changed = self.scene.sso.update_user(user, change, &self.cause).await?;
         changed.ok_or(Trouble::NotFound("user"))?;
         Ok(self.go_and_say(&format!("/admin/users/{}", user.id), notice))
     }
 
     async fn delete_user(&self, user: &User) -> Answer {
-        self.scene.sso.delete_user(user.id, &self.cause).await?;
+        self.scene.sso.delete_user(user, &self.cause).await?;
         Ok(self.go_and_say("/admin/users", format!("{} is deleted.", user.email.as_str())))
     }
 

@@ -9,6 +9,7 @@ mod cause;
 mod chronicle;
 mod detached;
 mod editions;
+mod ending;
 mod event;
 mod group;
 mod issue;

@@ -1,4 +1,4 @@
-//! Ending, listing and changing sessions.
+//! Logging out; listing and changing sessions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,46 +65,6 @@ impl Sso {
             self.note(Event::SessionEnded { site: &site.name, session, end: End::LoggedOut }, cause);
         }
         Ok(true)
-    }
-
-    /// Ends the session with this name; whether there was one. It runs detached from the caller.
-    pub async fn revoke_session(self: &Arc<Self>, id: SessionId, cause: &Cause) -> StoreResult<bool> {
-        let (sso, cause) = (Arc::clone(self), cause.clone());
-        to_its_end(async move { sso.end_session(id, End::Revoked, &cause).await }).await
-    }
-
-    pub(super) async fn end_session(&self, id: SessionId, end: End, cause: &Cause) -> StoreResult<bool> {
-        let ended = self.stores.sessions.remove_by_id(id, end).await?;
-        if let Some(live) = &ended {
-            self.note(Event::SessionEnded { site: &live.session.site, session: id, end }, cause);
-        }
-        Ok(ended.is_some())
-    }
-
-    /// Ends every session that `filter` means, and says how many there were. Open tokens for such
-    /// sessions are withdrawn first, so that none comes after. It runs detached from the caller.
-    pub async fn revoke_sessions(
-        self: &Arc<Self>,
-        filter: SessionFilter,
-        cause: &Cause,
-    ) -> StoreResult<usize> {
-        let (sso, cause) = (Arc::clone(self), cause.clone());
-        to_its_end(async move { sso.end_sessions(filter, &cause).await }).await
-    }
-
-    pub(super) async fn end_sessions(&self, filter: SessionFilter, cause: &Cause) -> StoreResult<usize> {
-        self.withdrawals.note(filter.clone());
-        self.stores.tokens.revoke(filter.clone()).await?;
-        let mut revoked = 0;
-        loop {
-            let page = self.stores.sessions.list(filter.clone(), None, BATCH, self.now()).await?;
-            for live in &page.entries {
-                revoked += usize::from(self.end_session(live.session.id, End::Revoked, cause).await?);
-            }
-            if page.next.is_none() {
-                return Ok(revoked);
-            }
-        }
     }
 
     /// One page of live sessions.

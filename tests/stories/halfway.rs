@@ -274,3 +274,82 @@ async fn signing_keys_that_were_stolen_go_on_every_site_even_if_the_client_leave
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_deletion_whose_answer_the_store_lost_has_ended_the_sessions() {
+    let upstream = FakeUpstream::start().await;
+    let scene = Scene::before(&upstream).await;
+    let mut jane = scene.member("jane@example.com").await;
+    let id = scene.user_id("jane@example.com").await;
+    scene.directory.is_mute.store(true, Ordering::SeqCst);
+    assert_eq!(scene.gateway.api().delete(&format!("/v1/users/{id}")).await.status, 503);
+    scene.directory.is_mute.store(false, Ordering::SeqCst);
+    // It was done all the same, so that it cannot be asked for again.
+    assert_eq!(scene.gateway.api().delete(&format!("/v1/users/{id}")).await.status, 404);
+    assert!(jane.get(&format!("{SITE}/a")).await.location().starts_with(LOGIN_URL));
+    upstream.assert_untouched("a session of nobody").await;
+}
+
+#[tokio::test]
+async fn what_the_store_could_not_end_can_be_asked_for_again() {
+    let upstream = FakeUpstream::start().await;
+    let scene = Scene::before(&upstream).await;
+    let mut jane = scene.member("jane@example.com").await;
+    let id = scene.user_id("jane@example.com").await;
+    scene.sessions.ends_none.store(true, Ordering::SeqCst);
+    assert_eq!(scene.gateway.api().delete(&format!("/v1/users/{id}")).await.status, 503);
+    scene.sessions.ends_none.store(false, Ordering::SeqCst);
+    assert_eq!(scene.gateway.api().delete(&format!("/v1/users/{id}")).await.json(), json!({ "deleted": 1 }));
+    assert!(jane.get(&format!("{SITE}/a")).await.location().starts_with(LOGIN_URL));
+    assert_eq!(scene.gateway.api().delete(&format!("/v1/users/{id}")).await.status, 404);
+}
+
+/// Somebody signs in while being deleted, or taken off a site, and the store fails right behind that. Whoever
+/// asked is told so, but cannot repeat it: the user is not there for them any more.
+#[tokio::test]
+async fn what_nobody_can_ask_for_again_goes_on_by_itself() {
+    let upstream = FakeUpstream::start().await;
+    for (site, host, key) in [("intranet", SITE, MASTER_KEY), ("wiki", "http://wiki.test", WIKI_KEY)] {
+        let scene = Scene::before(&upstream).await;
+        let login_page = crate::support::LoginPage::new(scene.gateway.api(), site);
+        scene.member("jane@example.com").await;
+        let api = scene.gateway.api().with_key(Some(key));
+        login_page.token_for("jane@example.com").await;
+        let path = format!("/v1/users/{}", scene.user_id("jane@example.com").await);
+        let slow = scene.directory.changing.write().await;
+        let deletion = {
+            let (api, path) = (api.clone(), path.clone());
+            tokio::spawn(async move { api.delete(&path).await.status })
+        };
+        let asked = async {
+            while scene.directory.asked.load(Ordering::SeqCst) == 0 {
+                settle().await;
+            }
+        };
+        tokio::time::timeout(HANG, asked).await.expect("the user is to go");
+        let token = login_page.token_for("jane@example.com").await;
+        let mut late = Visitor::at(&scene.gateway);
+        late.get(&format!("{host}/a?sso={token}")).await;
+        assert_eq!(late.get(&format!("{host}/a")).await.status, 200);
+        scene.sessions.is_down.store(true, Ordering::SeqCst);
+        drop(slow);
+        assert_eq!(deletion.await.unwrap(), 503);
+        scene.sessions.is_down.store(false, Ordering::SeqCst);
+        assert_eq!(api.delete(&path).await.status, 404, "{site}");
+        let over = async {
+            while late.get(&format!("{host}/a")).await.status == 200 {
+                settle().await;
+            }
+        };
+        assert!(tokio::time::timeout(seconds(10), over).await.is_ok(), "a session stays on {site}");
+        // It is no ban.
+        let mut again = Visitor::at(&scene.gateway);
+        let token = login_page.token_for("jane@example.com").await;
+        again.get(&format!("{host}/a?sso={token}")).await;
+        scene.gateway.advance(seconds(5));
+        for _ in 0..30 {
+            settle().await;
+        }
+        assert_eq!(again.get(&format!("{host}/a")).await.status, 200, "{site}");
+    }
+}
