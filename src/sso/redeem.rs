@@ -61,18 +61,14 @@ pub enum RedeemError {
     Unavailable(#[from] Unavailable),
 }
 
-/// What a good token leads to.
-enum Begun {
-    /// A session that has just begun.
-    Now {
-        redeemed: Redeemed,
-        /// The session of another site that hands its visitor on.
-        source: Option<SessionId>,
-        /// How much had been withdrawn before the token was taken.
-        withdrawn: u64,
-    },
-    /// One that goes on: the token was taken a moment ago.
-    Before(Redeemed),
+/// What a good token leads to: a session that has just begun, or one that did when the same browser took the
+/// token a moment ago.
+struct Begun {
+    redeemed: Redeemed,
+    /// The session of another site that hands its visitor on.
+    source: Option<SessionId>,
+    /// How much had been withdrawn before the token was taken.
+    withdrawn: u64,
 }
 
 /// How long a browser that comes twice at the same time waits for what its first request opens.
@@ -111,7 +107,11 @@ impl Sso {
         };
         let grant = match self.stores.tokens.take(attempt.token.hash(), claim, now).await?? {
             Taken::Now(grant) => grant,
-            Taken::Before(earlier) => return self.redeemed_before(attempt, earlier).await.map(Begun::Before),
+            Taken::Before(earlier) => {
+                let source = earlier.source;
+                let redeemed = self.redeemed_before(attempt, earlier).await?;
+                return Ok(Begun { redeemed, source, withdrawn });
+            }
         };
         let source = match grant.source {
             Some(id) => Some(self.source_of_token(id).await?),
@@ -165,15 +165,13 @@ impl Sso {
         // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
         let was_asked_for = grant.state.is_some() && grant.source.is_none();
         let redeemed = Redeemed { key, live, return_url: grant.return_url, was_asked_for };
-        Ok(Begun::Now { redeemed, source: grant.source, withdrawn })
+        Ok(Begun { redeemed, source: grant.source, withdrawn })
     }
 
-    /// Ends what has just begun if it was withdrawn meanwhile.
+    /// Ends what has just begun if it was withdrawn meanwhile. A session that began before is looked at in the
+    /// same way: the first time the store may have failed before this was done.
     async fn confirm(&self, begun: Begun, attempt: &Redemption) -> Result<Redeemed, RedeemError> {
-        let (redeemed, source, withdrawn) = match begun {
-            Begun::Before(redeemed) => return Ok(redeemed),
-            Begun::Now { redeemed, source, withdrawn } => (redeemed, source, withdrawn),
-        };
+        let Begun { redeemed, source, withdrawn } = begun;
         let live = &redeemed.live;
         if self.withdrawals.meant(&live.session.identity, &attempt.site.name, withdrawn) {
             self.end_session(live.session.id, End::Revoked, &attempt.cause.left_to_gateway()).await?;
@@ -195,7 +193,6 @@ impl Sso {
         let key = browser.session_key(&attempt.token, &earlier.receipt);
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
-                self.confirm_source(&live, earlier.source, &attempt.cause).await?;
                 let session = live.session.id;
                 self.note(Event::TokenRedeemedAgain { site: &attempt.site.name, session }, &attempt.cause);
                 // Whether it came with the state is not remembered.

@@ -60,7 +60,8 @@ pub trait TokenStore: Send + Sync {
     /// got it may come once more within [`RETRY`](crate::domain::token::RETRY).
     fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>>;
 
-    /// Withdraws the open tokens that `filter` shows.
+    /// Withdraws the open tokens that `filter` shows. Whoever took one of such a moment ago may come with it no
+    /// more.
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
 
     /// The site that a token opens; looking does not change it.
@@ -84,8 +85,12 @@ impl SessionFilter {
     /// Whether those of `who` on `site` are meant.
     pub fn matches(&self, who: &Identity, site: &SiteName) -> bool {
         let email_key = who.email.as_ref().map(Email::key);
-        self.email_key.as_deref().is_none_or(|key| email_key == Some(key))
-            && self.sites.as_ref().is_none_or(|sites| sites.contains(site))
+        self.email_key.as_deref().is_none_or(|key| email_key == Some(key)) && self.covers(site)
+    }
+
+    /// Whether any on `site` are meant.
+    pub(crate) fn covers(&self, site: &SiteName) -> bool {
+        self.sites.as_ref().is_none_or(|sites| sites.contains(site))
     }
 }
 

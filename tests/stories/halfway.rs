@@ -353,3 +353,49 @@ async fn what_nobody_can_ask_for_again_goes_on_by_itself() {
         assert_eq!(again.get(&format!("{host}/a")).await.status, 200, "{site}");
     }
 }
+
+/// The first attempt begins a session and is told 503, as the store fails while it is looked over once more.
+/// The browser has ten seconds to come again.
+#[tokio::test]
+async fn who_is_shut_out_during_a_login_that_fails_does_not_get_in_by_trying_again() {
+    let upstream = FakeUpstream::start().await;
+    for what in ["user deleted", "membership ended", "sessions revoked"] {
+        let scene = Scene::before(&upstream).await;
+        let mut jane = Visitor::at(&scene.gateway);
+        jane.get(&format!("{SITE}/a")).await;
+        assert!(jane.cookie("tollgate_state").is_some(), "the browser can be recognised");
+        let token = scene.gateway.login_page().token_for("jane@example.com").await;
+        let id = scene.user_id("jane@example.com").await;
+        let link = format!("{SITE}/a?sso={token}");
+        let slow = scene.sessions.beginning.write().await;
+        let begun = scene.sessions.moves.load(Ordering::SeqCst) + 1;
+        let login = {
+            let link = link.clone();
+            tokio::spawn(async move {
+                let answer = jane.get(&link).await;
+                (jane, answer)
+            })
+        };
+        scene.sessions.is_asked_to_move(begun).await;
+        let api = scene.gateway.api();
+        let done = match what {
+            "user deleted" => api.delete(&format!("/v1/users/{id}")).await,
+            "membership ended" => {
+                api.patch(&format!("/v1/users/{id}"), &json!({ "roles": { "intranet": null } })).await
+            }
+            _ => api.delete("/v1/sessions?email=jane@example.com").await,
+        };
+        assert_eq!(done.status, 200, "{what}");
+        scene.sessions.ends_none.store(true, Ordering::SeqCst);
+        scene.directory.is_blind.store(true, Ordering::SeqCst);
+        drop(slow);
+        let (mut jane, answer) = login.await.unwrap();
+        assert_eq!((answer.status, jane.session_cookie()), (503, None), "{what}: {answer:?}");
+        scene.sessions.ends_none.store(false, Ordering::SeqCst);
+        scene.directory.is_blind.store(false, Ordering::SeqCst);
+        let answer = jane.get(&link).await;
+        assert!(answer.location().starts_with(LOGIN_URL), "{what}: {answer:?}");
+        assert_eq!(jane.session_cookie(), None, "{what}");
+    }
+    upstream.assert_untouched("shut out").await;
+}
