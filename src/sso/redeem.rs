@@ -150,13 +150,21 @@ impl Sso {
             None => SessionKey::mint(self.entropy()),
         };
         let live = Arc::new(live_session(key.hash(), session, site, now));
-        let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, now };
-        let Admission::Begun(ended) = self.stores.sessions.insert(Arc::clone(&live), beginning).await? else {
-            self.note(Event::SessionRefused { site: &site.name }, &attempt.cause);
-            return Err(RedeemError::TooManySessions);
+        let token = Some(attempt.token.hash());
+        let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, token, now };
+        let (ended, is_in) = match self.stores.sessions.insert(Arc::clone(&live), beginning).await? {
+            Admission::Begun(ended) => (ended, true),
+            Admission::Withdrawn(ended) => (ended, false),
+            Admission::Full => {
+                self.note(Event::SessionRefused { site: &site.name }, &attempt.cause);
+                return Err(RedeemError::TooManySessions);
+            }
         };
         for (id, end) in ended {
             self.note(Event::SessionEnded { site: &site.name, session: id, end }, &attempt.cause);
+        }
+        if !is_in {
+            return Err(Refusal::Revoked.into());
         }
         // Whatever becomes of it, it is there: should it end at once, that is its end.
         let (site, session, user) = (&site.name, live.session.id, live.session.identity.user);

@@ -61,7 +61,7 @@ pub trait TokenStore: Send + Sync {
     fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>>;
 
     /// Withdraws the open tokens that `filter` shows. Whoever took one of such a moment ago may come with it no
-    /// more.
+    /// more, and in a store that others share it [begins](SessionStore::insert) no session any more.
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
 
     /// The site that a token opens; looking does not change it.
@@ -112,6 +112,8 @@ pub struct Beginning {
     pub cap: Option<SessionCap>,
     /// The browser's session until now, which ends if it is one of the same site.
     pub replaces: Option<SessionHash>,
+    /// The token that was taken for it.
+    pub token: Option<TokenHash>,
     /// When it begins.
     pub now: Timestamp,
 }
@@ -123,6 +125,8 @@ pub enum Admission {
     Begun(Vec<(SessionId, End)>),
     /// Its person has as many as there may be.
     Full,
+    /// Its token was [withdrawn](TokenStore::revoke) meanwhile. It has not begun, but these may have ended for it.
+    Withdrawn(Vec<(SessionId, End)>),
 }
 
 /// How a store has been doing.
@@ -174,7 +178,8 @@ pub trait SessionStore: Send + Sync {
     }
 
     /// Keeps a new session, unless there are too many. Of any number at the same time no more are
-    /// kept than the cap allows.
+    /// kept than the cap allows. A store that others share looks whether the token was withdrawn meanwhile:
+    /// whoever did that goes over the sessions afterwards, and so finds what was let in.
     fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission>;
 
     /// Ends the session behind a cookie and hands it back.

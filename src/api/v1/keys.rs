@@ -49,8 +49,8 @@ impl Api {
         let urgency = if is_compromised { Urgency::Compromised } else { Urgency::Planned };
         let named = fields.text("site", 64)?;
         let sites = self.signing_sites(&caller, named)?;
-        let names = sites.iter().map(|site| site.name.clone()).collect();
-        let rings = self.sso.rotate_signing_keys(names, urgency, &via.cause(&caller)).await?;
+        let all = sites.iter().map(|site| site.name.clone()).collect();
+        let rings = self.sso.rotate_signing_keys(all, urgency, &via.cause(&caller)).await?;
         let keys: Vec<Value> =
             sites.iter().zip(rings).flat_map(|(site, ring)| self.shown_ring(site, &ring)).collect();
         Ok(reply::json(StatusCode::OK, &json!({ "signing_keys": keys })))

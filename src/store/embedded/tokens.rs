@@ -115,6 +115,13 @@ fn close(ledger: &Ledger<'_>, hash: &TokenHash, fate: Refusal, until: i64) -> ru
     Ok(())
 }
 
+/// Whether a token was taken, and not withdrawn since.
+pub(super) fn stands(ledger: &Ledger<'_>, hash: &TokenHash) -> rusqlite::Result<bool> {
+    let sql = "SELECT fate FROM token WHERE hash = ?1";
+    let fate: Option<Option<String>> = ledger.row(sql, [hash.as_bytes()], |row| row.get(0))?;
+    Ok(fate.flatten().is_some_and(|fate| fate == Refusal::Used.as_str()))
+}
+
 /// Withdraws open tokens, and those that were taken: the session may be about to begin, be it in another
 /// process, and the browser may come again.
 fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
@@ -122,17 +129,13 @@ fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
         let (site, is_open): (String, bool) = (row.get(1)?, row.get(3)?);
         Ok((TokenHash::from_bytes(row.get(0)?), SiteName::parse(&site), row.get::<_, i64>(2)?, is_open))
     };
-    let rows = match &filter.email_key {
-        Some(key) => {
-            let sql = "SELECT hash, site, due, record IS NOT NULL FROM token \
-                       WHERE email_key = ?1 AND (fate IS NULL OR fate = 'used')";
-            ledger.rows(sql, [key], read)?
-        }
-        None => {
-            let sql =
-                "SELECT hash, site, due, record IS NOT NULL FROM token WHERE fate IS NULL OR fate = 'used'";
-            ledger.rows(sql, [], read)?
-        }
+    let rows = if let Some(key) = &filter.email_key {
+        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token \
+                   WHERE email_key = ?1 AND (fate IS NULL OR fate = 'used')";
+        ledger.rows(sql, [key], read)?
+    } else {
+        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token WHERE fate IS NULL OR fate = 'used'";
+        ledger.rows(sql, [], read)?
     };
     let afterlife = i64::try_from(AFTERLIFE.as_millis()).unwrap_or(i64::MAX);
     for (hash, site, due, is_open) in rows {

@@ -215,6 +215,12 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether a token was taken, and not withdrawn since.
+    pub(super) async fn stands(&self, hash: TokenHash) -> Result<bool, Trouble> {
+        let found = self.token_at(&keys::token(&hash)).await?;
+        Ok(matches!(found, Some((Token::Spent(spent), _)) if spent.refusal == Refusal::Used))
+    }
+
     /// Withdraws a token, even one that was taken: the session may be about to begin, be it on another node,
     /// and the browser may come again.
     async fn revoke_token(&self, place: &str, filter: &SessionFilter) -> Result<(), Trouble> {
