@@ -61,7 +61,8 @@ pub trait TokenStore: Send + Sync {
     fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>>;
 
     /// Withdraws the open tokens that `filter` shows. Whoever took one of such a moment ago may come with it no
-    /// more, and in a store that others share it [begins](SessionStore::insert) no session any more.
+    /// more, and if it was a person's, no session [begins](SessionStore::insert) by it any more in a store that
+    /// others share.
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
 
     /// The site that a token opens; looking does not change it.

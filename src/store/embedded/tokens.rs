@@ -122,8 +122,8 @@ pub(super) fn stands(ledger: &Ledger<'_>, hash: &TokenHash) -> rusqlite::Result<
     Ok(fate.flatten().is_some_and(|fate| fate == Refusal::Used.as_str()))
 }
 
-/// Withdraws open tokens, and those that were taken: the session may be about to begin, be it in another
-/// process, and the browser may come again.
+/// Withdraws open tokens, and those of a person that were taken: the session may be about to begin, be it in
+/// another process, and the browser may come again.
 fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
     let read = |row: &rusqlite::Row<'_>| {
         let (site, is_open): (String, bool) = (row.get(1)?, row.get(3)?);
@@ -134,7 +134,9 @@ fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
                    WHERE email_key = ?1 AND (fate IS NULL OR fate = 'used')";
         ledger.rows(sql, [key], read)?
     } else {
-        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token WHERE fate IS NULL OR fate = 'used'";
+        // Of a whole site those that can be brought again: of the others there is no end.
+        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token \
+                   WHERE record IS NOT NULL OR hash IN (SELECT hash FROM redeemed)";
         ledger.rows(sql, [], read)?
     };
     let afterlife = i64::try_from(AFTERLIFE.as_millis()).unwrap_or(i64::MAX);

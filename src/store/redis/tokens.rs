@@ -85,6 +85,15 @@ impl Spent {
         })
     }
 
+    /// Whether it is to be withdrawn with the open ones that `filter` shows: those of a person, in whose list it
+    /// stands; of a whole site, where there is no end to them, those that can be brought again.
+    fn is_meant(&self, filter: &SessionFilter, now: Timestamp) -> bool {
+        let is_brought_again = || self.redeemed.as_ref().is_some_and(|redeemed| now < redeemed.expires_at());
+        self.refusal == Refusal::Used
+            && filter.covers(&self.site)
+            && (filter.email_key.is_some() || is_brought_again())
+    }
+
     /// What whoever comes too late is told.
     fn answer(self, claim: &Claim, now: Timestamp) -> Result<Taken, Refusal> {
         match self.redeemed {
@@ -230,8 +239,7 @@ impl Inner {
                 Token::Open(grant) if filter.matches(&grant.identity, &grant.site) => {
                     Spent::of(&grant, Refusal::Revoked, None)
                 }
-                // Whose it was is not known any more, but it stands in that person's list.
-                Token::Spent(spent) if spent.refusal == Refusal::Used && filter.covers(&spent.site) => {
+                Token::Spent(spent) if spent.is_meant(filter, self.clock.now()) => {
                     Spent { refusal: Refusal::Revoked, redeemed: None, ..spent }
                 }
                 Token::Open(_) | Token::Spent(_) => return Ok(()),
