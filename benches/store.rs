@@ -151,5 +151,5 @@ fn write(
     let hash = SessionKey::mint(&SystemEntropy).hash();
     let live = Arc::new(LiveSession::new(hash, session, ReadyHeaders::default(), now));
     let sessions = Arc::clone(&stores.sessions);
-    async move { sessions.insert(live, Beginning { cap: None, replaces: None, now }).await.map(drop) }
+    async move { sessions.insert(live, Beginning { cap: None, replaces: None, token: None, now }).await.map(drop) }
 }

@@ -273,13 +273,8 @@ impl Visit<'_> {
     }
 
     async fn end_all(&self, email: &Email, sites: Option<Vec<SiteName>>) -> Result<Response, Trouble> {
-        let (sso, cause) = (Arc::clone(&self.scene.sso), self.cause.clone());
-        let email_key = Some(email.key().into());
-        let filter = SessionFilter { email_key, sites };
-        // An operator who leaves does not stop it half-way.
-        let ending = tokio::spawn(async move { sso.revoke_sessions(filter, &cause).await });
-        let ended = ending.await.map_err(|_| Trouble::Unavailable)?;
-        let ended = ended?;
+        let filter = SessionFilter { email_key: Some(email.key().into()), sites };
+        let ended = self.scene.sso.revoke_sessions(filter, &self.cause).await?;
         let notice = match ended {
             0 => format!("{} had no session.", email.as_str()),
             1 => format!("The one session of {} has ended.", email.as_str()),

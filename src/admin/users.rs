@@ -1,7 +1,6 @@
 //! Users: who is known, the role on each site, the account, and deleting somebody.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use askama::Template;
 
@@ -182,20 +181,13 @@ impl Visit<'_> {
     }
 
     async fn apply(&self, user: &User, change: UserChange, notice: String) -> Result<Response, Trouble> {
-        let (sso, id, cause) = (Arc::clone(&self.scene.sso), user.id, self.cause.clone());
-        // An operator who leaves does not stop it half-way: sessions follow what was changed.
-        let changing = tokio::spawn(async move { sso.update_user(id, change, &cause).await });
-        let changed = changing.await.map_err(|_| Trouble::Unavailable)?;
-        let changed = changed?;
+        let changed = self.scene.sso.update_user(user, change, &self.cause).await?;
         changed.ok_or(Trouble::NotFound("user"))?;
-        Ok(self.go_and_say(&format!("/admin/users/{id}"), notice))
+        Ok(self.go_and_say(&format!("/admin/users/{}", user.id), notice))
     }
 
     async fn delete_user(&self, user: &User) -> Answer {
-        let (sso, id, cause) = (Arc::clone(&self.scene.sso), user.id, self.cause.clone());
-        let deleting = tokio::spawn(async move { sso.delete_user(id, &cause).await });
-        let deleted = deleting.await.map_err(|_| Trouble::Unavailable)?;
-        deleted?;
+        self.scene.sso.delete_user(user, &self.cause).await?;
         Ok(self.go_and_say("/admin/users", format!("{} is deleted.", user.email.as_str())))
     }
 

@@ -47,7 +47,7 @@ pub fn extract_token(query: &str, name: &str) -> Option<Extracted> {
 
 /// A quick look that spares most queries the split: the name, or an escape that may hide it.
 fn may_contain(query: &str, name: &str) -> bool {
-    query.contains('%') || query.contains('+') || query.contains(name)
+    query.contains('%') || query.contains(name)
 }
 
 fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+use super::detached::to_its_end;
 use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::assertion::{Assertion, KeyRing, Urgency};
@@ -152,9 +153,27 @@ impl Sso {
         self.signers.is_busy.store(false, Ordering::Release);
     }
 
-    /// Gives `site`, which signs, another key, because somebody asked for it. Where the next one is on
-    /// its way already, it is left to come when it was to.
+    /// Gives each of `sites`, which sign, another key, because somebody asked for it. Where the next one is
+    /// on its way already, it is left to come when it was to. It runs detached from the caller, and if the
+    /// keys of one site cannot be changed, those of the others are all the same.
     pub async fn rotate_signing_keys(
+        self: &Arc<Self>,
+        sites: Vec<SiteName>,
+        urgency: Urgency,
+        cause: &Cause,
+    ) -> StoreResult<Vec<Arc<KeyRing>>> {
+        let (sso, cause) = (Arc::clone(self), cause.clone());
+        to_its_end(async move {
+            let mut rings = Vec::new();
+            for site in &sites {
+                rings.push(sso.rotate_keys_of(site, urgency, &cause).await);
+            }
+            rings.into_iter().collect()
+        })
+        .await
+    }
+
+    async fn rotate_keys_of(
         &self,
         site: &SiteName,
         urgency: Urgency,

@@ -8,21 +8,15 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::Ordering as AtomicOrdering;
-use std::time::Duration;
 
-use futures_util::future::join_all;
-
+use super::ending::RETRY;
 use super::sessions::BATCH;
 use super::sites::Sites;
-use super::{Cause, Event, Sso};
+use super::{Cause, Sso};
 use crate::config::Site;
-use crate::domain::clock::Timestamp;
-use crate::domain::session::{End, LiveSession, SessionId};
+use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 use crate::store::{SessionFilter, StoreResult, live_session};
-
-/// How soon it is tried again what the store could not do.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What sessions have to follow when other settings come into force.
 #[derive(Debug, Default)]
@@ -104,7 +98,8 @@ impl Sso {
         let Consequences { added, removed, retold } = consequences;
         // First of all: a site that is gone may be back before the store can be written.
         if !removed.is_empty() {
-            self.end_all_of(removed).await;
+            let filter = SessionFilter { email_key: None, sites: Some(removed) };
+            self.end_all(filter, &Cause::GATEWAY).await;
         }
         while !added.is_empty() && self.stores.sessions.look_for(added.clone()).await.is_err() {
             tokio::time::sleep(RETRY).await;
@@ -112,61 +107,6 @@ impl Sso {
         while !retold.is_empty() && self.retell(&retold).await.is_err() {
             tokio::time::sleep(RETRY).await;
         }
-    }
-
-    /// Ends the sessions of sites that were removed now, or took another cookie. What begins there later is no
-    /// matter of this: a site may come back.
-    async fn end_all_of(&self, sites: Vec<SiteName>) {
-        let since = self.now();
-        let filter = SessionFilter { email_key: None, sites: Some(sites) };
-        self.withdrawals.note(filter.clone());
-        let mut condemned = Vec::new();
-        while self.condemn(&filter, since, &mut condemned).await.is_err() {
-            tokio::time::sleep(RETRY).await;
-        }
-        while self.execute(&filter, &mut condemned).await.is_err() {
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    /// Has the sessions that `filter` means and that began until then open nothing any more, whether the store
-    /// can write that down or not, and adds their names to those who are `condemned`.
-    async fn condemn(
-        &self,
-        filter: &SessionFilter,
-        since: Timestamp,
-        condemned: &mut Vec<SessionId>,
-    ) -> StoreResult<()> {
-        let mut after = None;
-        loop {
-            let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
-            for live in page.entries.iter().filter(|live| live.session.created_at() <= since) {
-                live.end(End::Revoked);
-                condemned.push(live.session.id);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Ends those who are `condemned` in the store, and the tokens for more of them.
-    async fn execute(&self, filter: &SessionFilter, condemned: &mut Vec<SessionId>) -> StoreResult<()> {
-        self.stores.tokens.revoke(filter.clone()).await?;
-        while !condemned.is_empty() {
-            let rest = condemned.len().saturating_sub(BATCH);
-            let ends = condemned.iter().skip(rest);
-            let ends = ends.map(|id| self.stores.sessions.remove_by_id(*id, End::Revoked));
-            let ends = join_all(ends).await;
-            for live in ends.iter().flatten().flatten() {
-                let (site, session) = (&live.session.site, live.session.id);
-                self.note(Event::SessionEnded { site, session, end: End::Revoked }, &Cause::GATEWAY);
-            }
-            ends.into_iter().collect::<StoreResult<Vec<_>>>()?;
-            condemned.truncate(rest);
-        }
-        Ok(())
     }
 
     /// Makes the headers of all sessions of these sites anew, and who may reach a back end no more does

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detached::to_its_end;
 use super::redeem::RedeemError;
 use super::sessions::SessionChange;
 use super::{Cause, Event, Sso};
@@ -17,7 +18,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::session::{End, LiveSession, SessionId};
 use crate::domain::state::{BrowserKey, LoginState};
 use crate::domain::token::{Refusal, RolePolicy, TokenGrant, TokenKind};
-use crate::store::{SessionFilter, StoreResult, Unavailable};
+use crate::store::{SessionFilter, StoreResult};
 
 /// The browser comes with the token at once.
 const AT_ONCE: Duration = Duration::from_secs(30);
@@ -137,7 +138,7 @@ impl Sso {
         let Some(source) = source else { return Ok(()) };
         let outcome = self.source_of_token(source).await;
         if matches!(outcome, Err(RedeemError::Refused(_))) {
-            self.revoke_session(live.session.id, &cause.left_to_gateway()).await?;
+            self.end_session(live.session.id, End::Revoked, &cause.left_to_gateway()).await?;
         }
         outcome.map(drop)
     }
@@ -160,13 +161,13 @@ impl Sso {
         cause: Cause,
     ) -> StoreResult<()> {
         let sso = Arc::clone(self);
-        let logout = tokio::spawn(async move {
+        to_its_end(async move {
             sso.end_kin(&live, &filter, &cause).await?;
-            sso.end_by_visitor(live.session.id, &cause).await?;
+            sso.end_session(live.session.id, End::LoggedOut, &cause).await?;
             // Of those that were just beginning.
             sso.end_kin(&live, &filter, &cause).await
-        });
-        logout.await.map_err(|_| Unavailable)?
+        })
+        .await
     }
 
     /// Ends the kin of `live`, until there are none: any of them may be the source of another.
@@ -178,7 +179,7 @@ impl Sso {
                 let page = self.stores.sessions.list(filter.clone(), after, BATCH, self.now()).await?;
                 let names = page.entries.iter().map(|other| other.session.id);
                 for kin in names.filter(|other| *other != id && other.is_kin_of(id)) {
-                    ended |= self.end_by_visitor(kin, cause).await?;
+                    ended |= self.end_session(kin, End::LoggedOut, cause).await?;
                 }
                 after = page.next;
                 if after.is_none() {
@@ -224,14 +225,5 @@ impl Sso {
                 return Ok(());
             }
         }
-    }
-
-    async fn end_by_visitor(&self, id: SessionId, cause: &Cause) -> StoreResult<bool> {
-        let ended = self.stores.sessions.remove_by_id(id, End::LoggedOut).await?;
-        if let Some(live) = &ended {
-            let site = &live.session.site;
-            self.note(Event::SessionEnded { site, session: id, end: End::LoggedOut }, cause);
-        }
-        Ok(ended.is_some())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detached::to_its_end;
 use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
@@ -12,7 +13,7 @@ use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
 use crate::domain::token::{RolePolicy, TokenGrant, TokenKind};
 use crate::domain::user::{PersonName, User};
-use crate::store::{NonceKey, StoreResult, Unavailable};
+use crate::store::{NonceKey, StoreResult};
 
 /// The life of a token of the plain API, unless site or call say otherwise.
 const PLAIN_TTL: Duration = Duration::from_mins(5);
@@ -91,7 +92,7 @@ impl Sso {
         cause: &Cause,
     ) -> StoreResult<bool> {
         let (sso, site, cause) = (Arc::clone(self), Arc::clone(site), cause.clone());
-        let acceptance = tokio::spawn(async move {
+        to_its_end(async move {
             if !sso.stores.nonces.remember(signed.nonce, signed.expires_at).await? {
                 return Ok(false);
             }
@@ -99,8 +100,8 @@ impl Sso {
             let order = TokenOrder { expires_in, ..order };
             sso.issue_to_member(&site, signed.stand_in, member, order, &cause).await?;
             Ok(true)
-        });
-        acceptance.await.map_err(|_| Unavailable)?
+        })
+        .await
     }
 
     /// Issues a token for a member of `site`, who becomes one by this.

@@ -4,11 +4,12 @@ use std::cmp::min;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detached::to_its_end;
 use super::{Cause, Event, Sso};
 use crate::config::Site;
 use crate::domain::identity::Identity;
 use crate::domain::opaque::{LoginToken, SessionHash, SessionKey};
-use crate::domain::session::{LiveSession, Session, SessionId};
+use crate::domain::session::{End, LiveSession, Session, SessionId};
 use crate::domain::state::{BrowserKey, Receipt};
 use crate::domain::token::{Claim, Redeemed as EarlierRedemption, Refusal, RolePolicy, Taken, TokenKind};
 use crate::domain::user::{Account, User};
@@ -60,18 +61,14 @@ pub enum RedeemError {
     Unavailable(#[from] Unavailable),
 }
 
-/// What a good token leads to.
-enum Begun {
-    /// A session that has just begun.
-    Now {
-        redeemed: Redeemed,
-        /// The session of another site that hands its visitor on.
-        source: Option<SessionId>,
-        /// How much had been withdrawn before the token was taken.
-        withdrawn: u64,
-    },
-    /// One that goes on: the token was taken a moment ago.
-    Before(Redeemed),
+/// What a good token leads to: a session that has just begun, or one that did when the same browser took the
+/// token a moment ago.
+struct Begun {
+    redeemed: Redeemed,
+    /// The session of another site that hands its visitor on.
+    source: Option<SessionId>,
+    /// How much had been withdrawn before the token was taken.
+    withdrawn: u64,
 }
 
 /// How long a browser that comes twice at the same time waits for what its first request opens.
@@ -85,14 +82,14 @@ impl Sso {
     /// token would be gone and the session not there.
     pub async fn redeem(self: &Arc<Self>, attempt: Redemption) -> Result<Redeemed, RedeemError> {
         let sso = Arc::clone(self);
-        let redemption = tokio::spawn(async move {
+        to_its_end(async move {
             let begun = sso.begin(&attempt).await;
             if let Err(RedeemError::Refused(refusal)) = begun {
                 sso.note(Event::TokenRefused { site: &attempt.site.name, refusal }, &attempt.cause);
             }
             sso.confirm(begun?, &attempt).await
-        });
-        redemption.await.map_err(|_| Unavailable)?
+        })
+        .await
     }
 
     /// Takes the token and begins a session, if it is good.
@@ -110,7 +107,11 @@ impl Sso {
         };
         let grant = match self.stores.tokens.take(attempt.token.hash(), claim, now).await?? {
             Taken::Now(grant) => grant,
-            Taken::Before(earlier) => return self.redeemed_before(attempt, earlier).await.map(Begun::Before),
+            Taken::Before(earlier) => {
+                let source = earlier.source;
+                let redeemed = self.redeemed_before(attempt, earlier).await?;
+                return Ok(Begun { redeemed, source, withdrawn });
+            }
         };
         let source = match grant.source {
             Some(id) => Some(self.source_of_token(id).await?),
@@ -149,13 +150,21 @@ impl Sso {
             None => SessionKey::mint(self.entropy()),
         };
         let live = Arc::new(live_session(key.hash(), session, site, now));
-        let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, now };
-        let Admission::Begun(ended) = self.stores.sessions.insert(Arc::clone(&live), beginning).await? else {
-            self.note(Event::SessionRefused { site: &site.name }, &attempt.cause);
-            return Err(RedeemError::TooManySessions);
+        let token = Some(attempt.token.hash());
+        let beginning = Beginning { cap: site.session_cap, replaces: attempt.current, token, now };
+        let (ended, is_in) = match self.stores.sessions.insert(Arc::clone(&live), beginning).await? {
+            Admission::Begun(ended) => (ended, true),
+            Admission::Withdrawn(ended) => (ended, false),
+            Admission::Full => {
+                self.note(Event::SessionRefused { site: &site.name }, &attempt.cause);
+                return Err(RedeemError::TooManySessions);
+            }
         };
         for (id, end) in ended {
             self.note(Event::SessionEnded { site: &site.name, session: id, end }, &attempt.cause);
+        }
+        if !is_in {
+            return Err(Refusal::Revoked.into());
         }
         // Whatever becomes of it, it is there: should it end at once, that is its end.
         let (site, session, user) = (&site.name, live.session.id, live.session.identity.user);
@@ -164,18 +173,16 @@ impl Sso {
         // By a site that shares its login the browser asked, but nobody knows who signed in there, or whom.
         let was_asked_for = grant.state.is_some() && grant.source.is_none();
         let redeemed = Redeemed { key, live, return_url: grant.return_url, was_asked_for };
-        Ok(Begun::Now { redeemed, source: grant.source, withdrawn })
+        Ok(Begun { redeemed, source: grant.source, withdrawn })
     }
 
-    /// Ends what has just begun if it was withdrawn meanwhile.
+    /// Ends what has just begun if it was withdrawn meanwhile. A session that began before is looked at in the
+    /// same way: the first time the store may have failed before this was done.
     async fn confirm(&self, begun: Begun, attempt: &Redemption) -> Result<Redeemed, RedeemError> {
-        let (redeemed, source, withdrawn) = match begun {
-            Begun::Before(redeemed) => return Ok(redeemed),
-            Begun::Now { redeemed, source, withdrawn } => (redeemed, source, withdrawn),
-        };
+        let Begun { redeemed, source, withdrawn } = begun;
         let live = &redeemed.live;
         if self.withdrawals.meant(&live.session.identity, &attempt.site.name, withdrawn) {
-            self.revoke_session(live.session.id, &attempt.cause.left_to_gateway()).await?;
+            self.end_session(live.session.id, End::Revoked, &attempt.cause.left_to_gateway()).await?;
             return Err(Refusal::Revoked.into());
         }
         self.confirm_source(live, source, &attempt.cause).await?;
@@ -194,7 +201,6 @@ impl Sso {
         let key = browser.session_key(&attempt.token, &earlier.receipt);
         for wait in SESSION_MAY_BE_UNDER_WAY {
             if let Some(live) = self.look_up(&attempt.site, &key, self.now()).await? {
-                self.confirm_source(&live, earlier.source, &attempt.cause).await?;
                 let session = live.session.id;
                 self.note(Event::TokenRedeemedAgain { site: &attempt.site.name, session }, &attempt.cause);
                 // Whether it came with the state is not remembered.
@@ -212,7 +218,7 @@ impl Sso {
         let still_there = if let Some(user) = self.stores.directory.find(id).await? {
             self.refresh_session(live, &user, &cause.left_to_gateway()).await?
         } else {
-            self.revoke_session(live.session.id, &cause.left_to_gateway()).await?;
+            self.end_session(live.session.id, End::Revoked, &cause.left_to_gateway()).await?;
             false
         };
         if still_there { Ok(()) } else { Err(Refusal::Revoked.into()) }

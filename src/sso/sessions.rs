@@ -1,9 +1,10 @@
-//! Ending, listing and changing sessions.
+//! Logging out; listing and changing sessions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::detached::to_its_end;
 use super::redeem::{RedeemError, with_rights};
 use super::{Cause, Event, Sso};
 use crate::config::Site;
@@ -66,33 +67,6 @@ impl Sso {
         Ok(true)
     }
 
-    /// Ends the session with this name; whether there was one.
-    pub async fn revoke_session(&self, id: SessionId, cause: &Cause) -> StoreResult<bool> {
-        let ended = self.stores.sessions.remove_by_id(id, End::Revoked).await?;
-        if let Some(live) = &ended {
-            let site = &live.session.site;
-            self.note(Event::SessionEnded { site, session: id, end: End::Revoked }, cause);
-        }
-        Ok(ended.is_some())
-    }
-
-    /// Ends every session that `filter` means, and says how many there were. Open tokens for such
-    /// sessions are withdrawn first, so that none comes after.
-    pub async fn revoke_sessions(&self, filter: SessionFilter, cause: &Cause) -> StoreResult<usize> {
-        self.withdrawals.note(filter.clone());
-        self.stores.tokens.revoke(filter.clone()).await?;
-        let mut revoked = 0;
-        loop {
-            let page = self.stores.sessions.list(filter.clone(), None, BATCH, self.now()).await?;
-            for live in &page.entries {
-                revoked += usize::from(self.revoke_session(live.session.id, cause).await?);
-            }
-            if page.next.is_none() {
-                return Ok(revoked);
-            }
-        }
-    }
-
     /// One page of live sessions.
     pub async fn list_sessions(
         &self,
@@ -110,11 +84,21 @@ impl Sso {
 
     /// Changes a session, and with it what came from the same login on sites that share it: any of
     /// those may open the site anew, and would give back what is taken away here. `None` if it has
-    /// ended. What the upstream is told changes with the next request.
+    /// ended. What the upstream is told changes with the next request. It runs detached from the caller.
     pub async fn change_session(
+        self: &Arc<Self>,
+        live: &Arc<LiveSession>,
+        change: SessionChange,
+        cause: &Cause,
+    ) -> StoreResult<Option<Arc<LiveSession>>> {
+        let (sso, live, cause) = (Arc::clone(self), Arc::clone(live), cause.clone());
+        to_its_end(async move { sso.change_with_kin(&live, &change, &cause).await }).await
+    }
+
+    async fn change_with_kin(
         &self,
         live: &LiveSession,
-        change: SessionChange,
+        change: &SessionChange,
         cause: &Cause,
     ) -> StoreResult<Option<Arc<LiveSession>>> {
         let mut session = live.session.clone();
@@ -125,7 +109,7 @@ impl Sso {
         }
         let changed = self.put_in_place_of(live, session, cause).await?;
         if let Some(changed) = &changed {
-            self.change_kin(changed, &change, cause).await?;
+            self.change_kin(changed, change, cause).await?;
         }
         Ok(changed)
     }
@@ -167,7 +151,7 @@ impl Sso {
         let Some((identity, backend)) =
             with_rights(session.identity.clone(), user, site, session.role_policy)
         else {
-            self.revoke_session(session.id, cause).await?;
+            self.end_session(session.id, End::Revoked, cause).await?;
             return Ok(false);
         };
         // What runs on the strength of a session that is changed does not go on: only what changes

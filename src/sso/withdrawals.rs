@@ -2,7 +2,8 @@
 //!
 //! Whoever ends all sessions of a person withdraws the open tokens and then goes over the sessions. A
 //! login that has its token already, and has not begun its session yet, is met by neither: it looks
-//! here when the session has begun.
+//! here when the session has begun. If that is another process, the store tells: what is noted here is known
+//! at once, and whether the store can be written or not.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -60,7 +60,9 @@ pub trait TokenStore: Send + Sync {
     /// got it may come once more within [`RETRY`](crate::domain::token::RETRY).
     fn take(&self, hash: TokenHash, claim: Claim, now: Timestamp) -> StoreFuture<'_, Result<Taken, Refusal>>;
 
-    /// Withdraws the open tokens that `filter` shows.
+    /// Withdraws the open tokens that `filter` shows. Whoever took one of such a moment ago may come with it no
+    /// more, and if it was a person's, no session [begins](SessionStore::insert) by it any more in a store that
+    /// others share.
     fn revoke(&self, filter: SessionFilter) -> StoreFuture<'_, ()>;
 
     /// The site that a token opens; looking does not change it.
@@ -84,8 +86,12 @@ impl SessionFilter {
     /// Whether those of `who` on `site` are meant.
     pub fn matches(&self, who: &Identity, site: &SiteName) -> bool {
         let email_key = who.email.as_ref().map(Email::key);
-        self.email_key.as_deref().is_none_or(|key| email_key == Some(key))
-            && self.sites.as_ref().is_none_or(|sites| sites.contains(site))
+        self.email_key.as_deref().is_none_or(|key| email_key == Some(key)) && self.covers(site)
+    }
+
+    /// Whether any on `site` are meant.
+    pub(crate) fn covers(&self, site: &SiteName) -> bool {
+        self.sites.as_ref().is_none_or(|sites| sites.contains(site))
     }
 }
 
@@ -107,6 +113,8 @@ pub struct Beginning {
     pub cap: Option<SessionCap>,
     /// The browser's session until now, which ends if it is one of the same site.
     pub replaces: Option<SessionHash>,
+    /// The token that was taken for it.
+    pub token: Option<TokenHash>,
     /// When it begins.
     pub now: Timestamp,
 }
@@ -118,6 +126,8 @@ pub enum Admission {
     Begun(Vec<(SessionId, End)>),
     /// Its person has as many as there may be.
     Full,
+    /// Its token was [withdrawn](TokenStore::revoke) meanwhile. It has not begun, but these may have ended for it.
+    Withdrawn(Vec<(SessionId, End)>),
 }
 
 /// How a store has been doing.
@@ -169,7 +179,8 @@ pub trait SessionStore: Send + Sync {
     }
 
     /// Keeps a new session, unless there are too many. Of any number at the same time no more are
-    /// kept than the cap allows.
+    /// kept than the cap allows. A store that others share looks whether the token was withdrawn meanwhile:
+    /// whoever did that goes over the sessions afterwards, and so finds what was let in.
     fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission>;
 
     /// Ends the session behind a cookie and hands it back.

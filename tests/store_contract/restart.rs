@@ -34,7 +34,7 @@ async fn begin(stores: &Stores, seed: u64, on: &str, beginning: Beginning) -> Se
 #[tokio::test]
 async fn sessions_are_what_they_were() {
     for kept in all() {
-        let freely = Beginning { cap: None, replaces: None, now: START };
+        let freely = Beginning { cap: None, replaces: None, token: None, now: START };
         let stores = &kept.stores;
         let (used, unused) = (begin(stores, 1, "wiki", freely).await, begin(stores, 2, "wiki", freely).await);
         let (ended, changed) =
@@ -49,7 +49,8 @@ async fn sessions_are_what_they_were() {
         let next = LiveSession::new(changed, session, ReadyHeaders::default(), START);
         assert!(stores.sessions.replace(Arc::new(next)).await.unwrap());
         let cap = NonZeroU32::new(2).map(|most| SessionCap { most, when_full: WhenFull::EvictOldest });
-        let newest = begin(stores, 5, "wiki", Beginning { cap, replaces: None, now: after(5) }).await;
+        let newest =
+            begin(stores, 5, "wiki", Beginning { cap, replaces: None, token: None, now: after(5) }).await;
 
         let Some(kept) = kept.reopened().await else { continue };
         let stores = &kept.stores;
@@ -71,7 +72,7 @@ async fn sessions_are_what_they_were() {
 #[tokio::test]
 async fn its_last_use_outlives_the_process_too() {
     for kept in all() {
-        let freely = Beginning { cap: None, replaces: None, now: START };
+        let freely = Beginning { cap: None, replaces: None, token: None, now: START };
         let hash = begin(&kept.stores, 1, "wiki", freely).await;
         kept.stores.sessions.touch(&find(&kept.stores, hash).await.unwrap(), after(1_000));
         let Some(kept) = kept.reopened().await else { continue };
@@ -83,7 +84,7 @@ async fn its_last_use_outlives_the_process_too() {
 #[tokio::test]
 async fn upstreams_are_told_what_they_were_told() {
     for kept in all() {
-        let freely = Beginning { cap: None, replaces: None, now: START };
+        let freely = Beginning { cap: None, replaces: None, token: None, now: START };
         let hash = begin(&kept.stores, 1, "wiki", freely).await;
         let Some(kept) = kept.reopened().await else { continue };
         let stores = &kept.stores;

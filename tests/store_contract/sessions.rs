@@ -12,9 +12,10 @@ use tollgate::domain::entropy::SeededEntropy;
 use tollgate::domain::identity::{Identity, Particulars, ReadyHeaders};
 use tollgate::domain::opaque::{SessionHash, SessionKey};
 use tollgate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing, WhenFull};
-use tollgate::domain::token::RolePolicy;
+use tollgate::domain::token::{RolePolicy, TokenGrant};
 use tollgate::store::{Admission, Beginning, Glance, SessionFilter, Stores};
 
+use crate::tokens::{claim, grant, token};
 use crate::{Kept, START, after, all, site};
 
 pub(crate) fn live(seed: u64, email: &str, on: &str, began: Timestamp) -> (SessionHash, Arc<LiveSession>) {
@@ -48,7 +49,7 @@ async fn insert(
 
 /// Begins a session without any cap.
 fn freely(now: Timestamp) -> Beginning {
-    Beginning { cap: None, replaces: None, now }
+    Beginning { cap: None, replaces: None, token: None, now }
 }
 
 /// The session behind a cookie, as a request finds it.
@@ -318,7 +319,7 @@ async fn begin(stores: &Stores, seed: u64, email: &str, on: &str, most: u32, ful
     let cap = NonZeroU32::new(most).map(|most| SessionCap { most, when_full: full });
     stores
         .sessions
-        .insert(live(seed, email, on, began).1, Beginning { cap, replaces: None, now: began })
+        .insert(live(seed, email, on, began).1, Beginning { cap, replaces: None, token: None, now: began })
         .await
         .unwrap()
 }
@@ -371,7 +372,7 @@ async fn or_nobody_more_comes_in_until_one_is_over() {
         // A browser that signs in again makes room for itself.
         let (first, old) = live(1, "jane@example.com", "wiki", after(1));
         let cap = NonZeroU32::new(2).map(|most| SessionCap { most, when_full: WhenFull::Reject });
-        let beginning = Beginning { cap, replaces: Some(first), now: after(4) };
+        let beginning = Beginning { cap, replaces: Some(first), token: None, now: after(4) };
         let admitted =
             stores.sessions.insert(live(4, "jane@example.com", "wiki", after(4)).1, beginning).await;
         assert_eq!(admitted.unwrap(), Admission::Begun(vec![(old.session.id, End::Replaced)]));
@@ -400,5 +401,38 @@ async fn however_many_begin_at_once_no_more_stay_than_may() {
             assert_eq!(listed(&stores, of(email), after(50)).await.len(), 3);
         }
         are_counted(&stores, 6, 0).await;
+    }
+}
+
+/// In one process the use cases know of it by themselves.
+#[tokio::test]
+async fn where_others_share_the_store_no_session_begins_by_a_token_that_was_withdrawn() {
+    let of_jane = SessionFilter { email_key: Some("jane@example.com".into()), sites: None };
+    for kept in all().into_iter().skip(1) {
+        let stores = &kept.stores;
+        let jane = Identity { email: Email::parse("jane@example.com"), ..Identity::default() };
+        let taken = async |seed| {
+            let grant = TokenGrant { identity: jane.clone(), ..grant(after(1), None) };
+            stores.tokens.insert(token(seed), grant).await.unwrap();
+            assert!(stores.tokens.take(token(seed), claim(None), START).await.unwrap().is_ok());
+            Beginning { token: Some(token(seed)), ..freely(START) }
+        };
+        let (hash, session) = live(1, "jane@example.com", "wiki", START);
+        let beginning = taken(1).await;
+        assert_eq!(stores.sessions.insert(session, beginning).await.unwrap(), Admission::Begun(Vec::new()));
+        stores.sessions.remove(hash, End::LoggedOut).await.unwrap();
+
+        let cap = NonZeroU32::new(3).map(|most| SessionCap { most, when_full: WhenFull::Reject });
+        for (seed, cap) in [(2, None), (3, cap)] {
+            let beginning = Beginning { cap, ..taken(seed).await };
+            // Its time is over, and the next one is issued.
+            kept.wait_until(after(2 * seed));
+            taken(100 + seed).await;
+            stores.tokens.revoke(of_jane.clone()).await.unwrap();
+            let (hash, session) = live(seed, "jane@example.com", "wiki", START);
+            let admission = stores.sessions.insert(session, beginning).await.unwrap();
+            assert_eq!(admission, Admission::Withdrawn(Vec::new()));
+            assert!(find(stores, hash).await.is_none());
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn both() -> (Kept, Stores) {
     (kept, sibling)
 }
 
-const FREELY: Beginning = Beginning { cap: None, replaces: None, now: START };
+const FREELY: Beginning = Beginning { cap: None, replaces: None, token: None, now: START };
 
 /// Waits until `is_so`, which the other one has to notice by itself.
 async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
@@ -120,7 +120,7 @@ async fn a_cap_holds_for_both_together() {
         let logins: Vec<_> = (1..40)
             .map(|seed| {
                 let stores = if seed % 2 == 0 { one.clone() } else { other.clone() };
-                let beginning = Beginning { cap, replaces: None, now: after(seed) };
+                let beginning = Beginning { cap, replaces: None, token: None, now: after(seed) };
                 let session = live(seed, "jane@example.com", "wiki", after(seed)).1;
                 tokio::spawn(async move { stores.sessions.insert(session, beginning).await.unwrap() })
             })

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tollgate::domain::clock::Timestamp;
+use tollgate::domain::email::Email;
 use tollgate::domain::entropy::{SeededEntropy, SystemEntropy};
 use tollgate::domain::identity::Identity;
 use tollgate::domain::opaque::{LoginToken, TokenHash};
 use tollgate::domain::state::{BrowserKey, LoginState, Receipt};
 use tollgate::domain::token::{Claim, Refusal, RolePolicy, Taken, TokenGrant, TokenKind};
-use tollgate::store::Stores;
+use tollgate::store::{SessionFilter, Stores};
 
 use crate::{Kept, START, after, all, site};
 
@@ -181,6 +182,30 @@ async fn of_many_who_take_a_token_at_once_one_gets_it() {
                 })
                 .collect();
             assert_one_took_it(racers).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_took_a_token_that_is_withdrawn_does_not_come_with_it_again() {
+    let of_jane = SessionFilter { email_key: Some("jane@example.com".into()), sites: None };
+    let elsewhere = SessionFilter { sites: Some(vec![site("wiki")]), ..of_jane.clone() };
+    let on_the_site = SessionFilter { email_key: None, sites: Some(vec![site("intranet")]) };
+    let of_joe = SessionFilter { email_key: Some("joe@example.com".into()), sites: None };
+    for Kept { stores, .. } in all() {
+        let jane = Identity { email: Email::parse("Jane@example.com"), ..Identity::default() };
+        for (seed, withdrawn) in [of_jane.clone(), on_the_site.clone()].into_iter().enumerate() {
+            let (hash, browser) = (token(40 + seed as u64), BrowserKey::mint(&SeededEntropy::new(1)));
+            let grant = TokenGrant { identity: jane.clone(), ..grant(after(300), None) };
+            stores.tokens.insert(hash, grant).await.unwrap();
+            take(&stores, hash, claim_of(&browser), START).await.unwrap();
+            for other in [&of_joe, &elsewhere] {
+                stores.tokens.revoke(other.clone()).await.unwrap();
+                assert_eq!(take(&stores, hash, claim_of(&browser), START).await, Ok(()));
+            }
+            stores.tokens.revoke(withdrawn).await.unwrap();
+            let refused = take(&stores, hash, claim_of(&browser), START).await;
+            assert!(matches!(refused, Err(Refusal::Used | Refusal::Revoked)), "{refused:?}");
         }
     }
 }

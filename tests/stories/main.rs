@@ -43,6 +43,7 @@ mod grpc;
 mod h2;
 mod h2_conformance;
 mod h2_floods;
+mod halfway;
 mod http2_again;
 mod http2_agreement;
 mod http2_uploads;

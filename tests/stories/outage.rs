@@ -11,7 +11,7 @@ use tollgate::store::{
     Admission, Beginning, Glance, Page, SessionFilter, SessionStore, StoreFuture, Stores, Unavailable,
 };
 
-use crate::support::{Ask, FakeUpstream, Plan, SITE, Visitor};
+use crate::support::{Ask, FakeUpstream, HANG, Plan, SITE, Visitor, settle};
 
 /// A session store that the story can take down.
 pub(crate) struct Frail {
@@ -23,30 +23,50 @@ pub(crate) struct Frail {
     pub(crate) asked: AtomicUsize,
     /// While the story holds it alone, no session begins.
     pub(crate) beginning: tokio::sync::RwLock<()>,
-    /// While the story holds it alone, no session ends by its name.
+    /// How often a session wanted to begin, to end by its name, or to be changed.
+    pub(crate) moves: AtomicUsize,
+    /// While the story holds it alone, no session ends by its name or is changed.
     pub(crate) ending: tokio::sync::RwLock<()>,
+    /// Whether none can be ended by its name.
+    pub(crate) ends_none: AtomicBool,
 }
 
 impl Frail {
     /// Stores whose sessions are all right so far.
     pub(crate) fn stores() -> (Arc<Self>, Stores) {
-        let sound = Stores::in_memory();
+        Self::around(Stores::in_memory())
+    }
+
+    /// The same around stores that keep them elsewhere.
+    pub(crate) fn around(sound: Stores) -> (Arc<Self>, Stores) {
         let frail = Arc::new(Self {
             sound: Arc::clone(&sound.sessions),
             is_down: AtomicBool::new(false),
             is_vague: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             beginning: tokio::sync::RwLock::default(),
+            moves: AtomicUsize::new(0),
             ending: tokio::sync::RwLock::default(),
+            ends_none: AtomicBool::new(false),
         });
         (Arc::clone(&frail), Stores { sessions: frail, ..sound })
     }
 
-    fn unless_down<'a, T: Send + 'a>(&self, answer: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    /// Waits until somebody wants to move a session, `times` in all.
+    pub(crate) async fn is_asked_to_move(&self, times: usize) {
+        let asked = async {
+            while self.moves.load(Ordering::SeqCst) < times {
+                settle().await;
+            }
+        };
+        tokio::time::timeout(HANG, asked).await.expect("it is asked");
+    }
+
+    fn unless_down<'a, T: Send + 'a>(&self, ask: impl FnOnce() -> StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         if self.is_down.load(Ordering::SeqCst) {
             Box::pin(std::future::ready(Err(Unavailable)))
         } else {
-            answer
+            ask()
         }
     }
 }
@@ -58,7 +78,7 @@ impl SessionStore for Frail {
 
     fn find(&self, hash: SessionHash) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.unless_down(self.sound.find(hash))
+        self.unless_down(|| self.sound.find(hash))
     }
 
     fn standing(&self, live: &LiveSession, now: Timestamp) -> Option<Standing> {
@@ -68,32 +88,41 @@ impl SessionStore for Frail {
 
     fn insert(&self, live: Arc<LiveSession>, beginning: Beginning) -> StoreFuture<'_, Admission> {
         Box::pin(async move {
+            self.moves.fetch_add(1, Ordering::SeqCst);
             let _may_begin = self.beginning.read().await;
-            self.unless_down(self.sound.insert(live, beginning)).await
+            self.unless_down(|| self.sound.insert(live, beginning)).await
         })
     }
 
     fn remove(&self, hash: SessionHash, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        self.unless_down(self.sound.remove(hash, end))
+        self.unless_down(|| self.sound.remove(hash, end))
     }
 
     fn fate(&self, hash: SessionHash, now: Timestamp) -> StoreFuture<'_, Option<End>> {
-        self.unless_down(self.sound.fate(hash, now))
+        self.unless_down(|| self.sound.fate(hash, now))
     }
 
     fn find_by_id(&self, id: SessionId, now: Timestamp) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
-        self.unless_down(self.sound.find_by_id(id, now))
+        self.unless_down(|| self.sound.find_by_id(id, now))
     }
 
     fn remove_by_id(&self, id: SessionId, end: End) -> StoreFuture<'_, Option<Arc<LiveSession>>> {
         Box::pin(async move {
+            self.moves.fetch_add(1, Ordering::SeqCst);
             let _may_end = self.ending.read().await;
-            self.unless_down(self.sound.remove_by_id(id, end)).await
+            if self.ends_none.load(Ordering::SeqCst) {
+                return Err(Unavailable);
+            }
+            self.unless_down(|| self.sound.remove_by_id(id, end)).await
         })
     }
 
     fn replace(&self, live: Arc<LiveSession>) -> StoreFuture<'_, bool> {
-        self.unless_down(self.sound.replace(live))
+        Box::pin(async move {
+            self.moves.fetch_add(1, Ordering::SeqCst);
+            let _may_change = self.ending.read().await;
+            self.unless_down(|| self.sound.replace(live)).await
+        })
     }
 
     fn refit(&self, old: &Arc<LiveSession>, new: LiveSession) -> Option<Arc<LiveSession>> {
@@ -107,7 +136,7 @@ impl SessionStore for Frail {
         limit: usize,
         now: Timestamp,
     ) -> StoreFuture<'_, Page<Arc<LiveSession>, SessionId>> {
-        self.unless_down(self.sound.list(filter, after, limit, now))
+        self.unless_down(|| self.sound.list(filter, after, limit, now))
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> usize {

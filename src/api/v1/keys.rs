@@ -48,11 +48,11 @@ impl Api {
         let is_compromised = fields.flag("compromised")?.unwrap_or(false);
         let urgency = if is_compromised { Urgency::Compromised } else { Urgency::Planned };
         let named = fields.text("site", 64)?;
-        let mut keys = Vec::new();
-        for site in self.signing_sites(&caller, named)? {
-            let ring = self.sso.rotate_signing_keys(&site.name, urgency, &via.cause(&caller)).await?;
-            keys.extend(self.shown_ring(&site, &ring));
-        }
+        let sites = self.signing_sites(&caller, named)?;
+        let all = sites.iter().map(|site| site.name.clone()).collect();
+        let rings = self.sso.rotate_signing_keys(all, urgency, &via.cause(&caller)).await?;
+        let keys: Vec<Value> =
+            sites.iter().zip(rings).flat_map(|(site, ring)| self.shown_ring(site, &ring)).collect();
         Ok(reply::json(StatusCode::OK, &json!({ "signing_keys": keys })))
     }
 

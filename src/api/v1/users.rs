@@ -61,7 +61,7 @@ impl Api {
         if change.account.is_some() && !covers_all(&key, everywhere.chain(user.roles.keys())) {
             return Err(ApiError::shared_user());
         }
-        let changed = self.sso.update_user(user.id, change, &via.cause(&key)).await?;
+        let changed = self.sso.update_user(&user, change, &via.cause(&key)).await?;
         let changed = changed.ok_or_else(|| ApiError::not_found("user"))?;
         Ok(reply::json(StatusCode::OK, &shown(&changed, &key)))
     }
@@ -75,12 +75,12 @@ impl Api {
         let key = self.authorize(request.headers(), via, Scope::WriteUsers)?;
         let user = self.covered_user(&key, id).await?;
         let deleted = if covers_all(&key, user.roles.keys()) {
-            self.sso.delete_user(user.id, &via.cause(&key)).await?
+            self.sso.delete_user(&user, &via.cause(&key)).await?
         } else {
             // What the holder of this key knows of the user goes; the rest is not the holder's.
             let roles = user.roles.keys().filter(|site| key.covers(site)).map(|site| (site.clone(), None));
             let change = UserChange { roles: roles.collect(), ..UserChange::default() };
-            self.sso.update_user(user.id, change, &via.cause(&key)).await?.is_some()
+            self.sso.update_user(&user, change, &via.cause(&key)).await?.is_some()
         };
         Ok(reply::json(StatusCode::OK, &json!({ "deleted": u8::from(deleted) })))
     }

@@ -19,16 +19,17 @@ pub enum ValueEncoding {
 }
 
 impl ValueEncoding {
-    /// Encodes `value` for a header. ASCII passes as it is, unless whoever decodes it would read
-    /// something else: `zo%C3%AB` and `zoë` are two people. `None` if it has a control character
-    /// (CR, LF and NUL among them): such a value is never sent, in no encoding.
+    /// Encodes `value` for a header, and no two values alike: `zo%C3%AB` and `zoë` are two people. ASCII
+    /// passes as it is, unless it would be taken for another value that is encoded. `None` if it has a
+    /// control character (CR, LF and NUL among them): such a value is never sent, in no encoding.
     pub fn encode(self, value: &str) -> Option<HeaderValue> {
         if value.contains(char::is_control) {
             return None;
         }
         let misleads = match self {
-            Self::Utf8 | Self::Base64Url => false,
+            Self::Utf8 => false,
             Self::Percent => value.contains('%'),
+            Self::Base64Url => is_taken_for_base64(value),
             Self::Rfc2047 => value.contains("=?"),
         };
         if value.is_ascii() && !misleads {
@@ -45,6 +46,23 @@ impl ValueEncoding {
 }
 
 const PERCENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');
+
+/// Whether `value` is what something else looks like that is encoded: a value that is not ASCII (`zoo` is how
+/// `Ί` is written), or one that is encoded for this very reason.
+fn is_taken_for_base64(value: &str) -> bool {
+    let mut read = value.to_owned();
+    loop {
+        // The bits that are left over have to be zero: each text has one form.
+        let text = URL_SAFE_NO_PAD.decode(&read).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let sendable = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+        let Some(text) = sendable else { return false };
+        if !text.is_ascii() {
+            return true;
+        }
+        // It is shorter each time.
+        read = text;
+    }
+}
 
 /// RFC 2047 §2: words of at most 75 characters, each whole characters, parted by a space.
 fn encoded_words(value: &str) -> String {
@@ -81,6 +99,13 @@ mod tests {
             encode(ValueEncoding::Rfc2047, "=?UTF-8?B?Wm/Dqw==?="),
             text("=?UTF-8?B?PT9VVEYtOD9CP1dtL0Rxdz09Pz0=?=")
         );
+        assert_eq!(encode(ValueEncoding::Base64Url, "Wm_Dqw"), text("V21fRHF3"));
+        assert_eq!(encode(ValueEncoding::Base64Url, "V21fRHF3"), text("VjIxZlJIRjM"));
+        assert_eq!(encode(ValueEncoding::Base64Url, "zoo"), text("em9v"));
+        // This is no text, this is none that is ever sent, and this would be written in another form.
+        for plain in ["jane", "u-4711", "editor", "wow", "Wm_Dqx", "", "jane@example.com", "Lily"] {
+            assert_eq!(encode(ValueEncoding::Base64Url, plain), text(plain));
+        }
         for encoding in
             [ValueEncoding::Utf8, ValueEncoding::Percent, ValueEncoding::Base64Url, ValueEncoding::Rfc2047]
         {

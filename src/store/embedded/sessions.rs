@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::desk::Desk;
 use super::follow::look_at_session;
 use super::ledger::{Change, Ledger, millis, number, time};
-use super::load;
+use super::{load, tokens};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -71,7 +71,10 @@ impl SessionStore for Sessions {
         self.0.write(
             move |ledger| begin(ledger, &live, beginning),
             move |mirror, ended| {
-                let Some(ended) = ended else { return Admission::Full };
+                let ended = match ended {
+                    Ok(ended) => ended,
+                    Err(refusal) => return refusal,
+                };
                 for old in &ended {
                     mirror.sessions.hide(&old.hash, Some(old.end));
                 }
@@ -177,12 +180,18 @@ struct Ended {
     end: End,
 }
 
-/// Begins a session in the file, and says what ended for it; `None` if there are too many.
+/// Begins a session in the file, and says what ended for it, or why it does not begin.
 fn begin(
     ledger: &Ledger<'_>,
     live: &LiveSession,
     beginning: Beginning,
-) -> rusqlite::Result<Option<Vec<Ended>>> {
+) -> rusqlite::Result<Result<Vec<Ended>, Admission>> {
+    // Another process may have withdrawn it. If it does so later, it knows of the session by then.
+    if let Some(token) = beginning.token
+        && !tokens::stands(ledger, &token)?
+    {
+        return Ok(Err(Admission::Withdrawn(Vec::new())));
+    }
     let session = &live.session;
     let mut ended = Vec::new();
     if let Some(hash) = beginning.replaces {
@@ -196,7 +205,7 @@ fn begin(
         && let Some(email) = &session.identity.email
     {
         let Some(evicted) = make_room(ledger, live, email, cap, &ended, beginning.now)? else {
-            return Ok(None);
+            return Ok(Err(Admission::Full));
         };
         ended.extend(evicted);
     }
@@ -213,7 +222,7 @@ fn begin(
     let times = (millis(live.last_seen()), idle(live), millis(session.expires_at));
     ledger.execute(sql, times)?;
     ledger.note(&Change::Session(live.hash))?;
-    Ok(Some(ended))
+    Ok(Ok(ended))
 }
 
 fn idle(live: &LiveSession) -> i64 {

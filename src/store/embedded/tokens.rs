@@ -107,30 +107,44 @@ fn refusal(fate: &str) -> Refusal {
     known.unwrap_or(Refusal::Used)
 }
 
-/// Closes an open token. What it stood for is forgotten, what became of it is known until `until`.
+/// Closes an open token. What it stood for is forgotten, but whose it was; what became of it is known until
+/// `until`.
 fn close(ledger: &Ledger<'_>, hash: &TokenHash, fate: Refusal, until: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE token SET fate = ?2, record = NULL, email_key = NULL, due = ?3 WHERE hash = ?1";
+    let sql = "UPDATE token SET fate = ?2, record = NULL, due = ?3 WHERE hash = ?1";
     ledger.execute(sql, (hash.as_bytes(), fate.as_str(), until))?;
     Ok(())
 }
 
+/// Whether a token was taken, and not withdrawn since.
+pub(super) fn stands(ledger: &Ledger<'_>, hash: &TokenHash) -> rusqlite::Result<bool> {
+    let sql = "SELECT fate FROM token WHERE hash = ?1";
+    let fate: Option<Option<String>> = ledger.row(sql, [hash.as_bytes()], |row| row.get(0))?;
+    Ok(fate.flatten().is_some_and(|fate| fate == Refusal::Used.as_str()))
+}
+
+/// Withdraws open tokens, and those of a person that were taken: the session may be about to begin, be it in
+/// another process, and the browser may come again.
 fn revoke(ledger: &Ledger<'_>, filter: &SessionFilter) -> rusqlite::Result<()> {
-    let open = |row: &rusqlite::Row<'_>| {
-        let site: String = row.get(1)?;
-        Ok((TokenHash::from_bytes(row.get(0)?), SiteName::parse(&site), row.get::<_, i64>(2)?))
+    let read = |row: &rusqlite::Row<'_>| {
+        let (site, is_open): (String, bool) = (row.get(1)?, row.get(3)?);
+        Ok((TokenHash::from_bytes(row.get(0)?), SiteName::parse(&site), row.get::<_, i64>(2)?, is_open))
     };
-    let rows = match &filter.email_key {
-        Some(key) => {
-            let sql = "SELECT hash, site, due FROM token WHERE email_key = ?1 AND record IS NOT NULL";
-            ledger.rows(sql, [key], open)?
-        }
-        None => ledger.rows("SELECT hash, site, due FROM token WHERE record IS NOT NULL", [], open)?,
+    let rows = if let Some(key) = &filter.email_key {
+        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token \
+                   WHERE email_key = ?1 AND (fate IS NULL OR fate = 'used')";
+        ledger.rows(sql, [key], read)?
+    } else {
+        // Of a whole site those that can be brought again: of the others there is no end.
+        let sql = "SELECT hash, site, due, record IS NOT NULL FROM token \
+                   WHERE record IS NOT NULL OR hash IN (SELECT hash FROM redeemed)";
+        ledger.rows(sql, [], read)?
     };
     let afterlife = i64::try_from(AFTERLIFE.as_millis()).unwrap_or(i64::MAX);
-    for (hash, site, due) in rows {
-        let is_meant = |sites: &Vec<SiteName>| site.as_ref().is_none_or(|site| sites.contains(site));
-        if filter.sites.as_ref().is_none_or(is_meant) {
-            close(ledger, &hash, Refusal::Revoked, due.saturating_add(afterlife))?;
+    for (hash, site, due, is_open) in rows {
+        if site.is_none_or(|site| filter.covers(&site)) {
+            let until = if is_open { due.saturating_add(afterlife) } else { due };
+            close(ledger, &hash, Refusal::Revoked, until)?;
+            ledger.execute("DELETE FROM redeemed WHERE hash = ?1", [hash.as_bytes()])?;
         }
     }
     Ok(())

@@ -54,6 +54,11 @@ impl<K: Ord + Copy, V> Expiring<K, V> {
         self.entries.get(key)
     }
 
+    /// Forgets what is not to `stay`.
+    pub(super) fn retain(&mut self, stays: impl Fn(&V) -> bool) {
+        self.entries.retain(|_, value| stays(value));
+    }
+
     /// Forgets at most `limit` entries whose time is over at `now`, and says how many these were.
     pub(super) fn forget(&mut self, now: Timestamp, limit: usize) -> usize {
         let over = std::iter::from_fn(|| self.due.pop(now)).take(limit);

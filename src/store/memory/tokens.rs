@@ -9,6 +9,7 @@ use super::spent::{Fate, Spent};
 use super::{lock, ready};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
+use crate::domain::identity::Identity;
 use crate::domain::opaque::TokenHash;
 use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Redeemed, Refusal, Taken, TokenGrant};
@@ -31,7 +32,14 @@ struct Table {
     expiry: ExpiryQueue<TokenHash>,
     spent: Spent,
     /// Those that were handed out a moment ago, to browsers that might come again.
-    redeemed: Expiring<TokenHash, Redeemed>,
+    redeemed: Expiring<TokenHash, Handed>,
+}
+
+/// A token that was handed out, and to whom on which site.
+struct Handed {
+    who: Identity,
+    site: SiteName,
+    redeemed: Redeemed,
 }
 
 fn person(grant: &TokenGrant) -> Option<&str> {
@@ -66,8 +74,8 @@ impl Table {
 
     fn take(&mut self, hash: TokenHash, claim: &Claim, now: Timestamp) -> Result<Taken, Refusal> {
         let Some(grant) = self.open.get(&hash) else {
-            let redeemed = self.redeemed.find(&hash).filter(|redeemed| redeemed.is_for(claim, now));
-            if let Some(redeemed) = redeemed {
+            let handed = self.redeemed.find(&hash).map(|handed| &handed.redeemed);
+            if let Some(redeemed) = handed.filter(|redeemed| redeemed.is_for(claim, now)) {
                 return Ok(Taken::Before(redeemed.clone()));
             }
             let told = self.spent.find(&hash).filter(|fate| claim.is_for(fate.kind, &fate.site));
@@ -77,7 +85,8 @@ impl Table {
         let grant = self.close(hash, Refusal::Used).ok_or(Refusal::Unknown)?;
         if let Some(redeemed) = grant.redeemed_by(claim, now) {
             let until = redeemed.expires_at();
-            self.redeemed.insert(hash, redeemed, until);
+            let (who, site) = (grant.identity.clone(), grant.site.clone());
+            self.redeemed.insert(hash, Handed { who, site, redeemed }, until);
         }
         Ok(Taken::Now(grant))
     }
@@ -109,6 +118,7 @@ impl TokenStore for Tokens {
         for hash in table.meant(&filter) {
             table.close(hash, Refusal::Revoked);
         }
+        table.redeemed.retain(|handed| !filter.matches(&handed.who, &handed.site));
         ready(())
     }
 

@@ -3,6 +3,10 @@
 //! It is written down first, so that whoever counts finds it; but it opens nothing before it is let
 //! in, and is gone within seconds if that never happens. Those that have to go for it are marked in
 //! the person's list, in the step that counts, and ended before it is let in.
+//!
+//! Whoever ends all of a person's sessions, on whatever node, withdraws the tokens first, those that were taken
+//! included, and goes over the sessions afterwards. A session looks at its token when it is in: so one of the
+//! two sees the other.
 
 use std::sync::Arc;
 
@@ -60,9 +64,9 @@ impl Inner {
                 // Whoever ended it may have been there before it was filed.
                 self.unfile(session).await;
             }
-            return Ok(Admission::Begun(ended));
+            return self.unless_withdrawn(hash, beginning, ended).await;
         }
-        // Listed first: whoever ends all of a person's sessions finds each that can be used.
+        // Listed first: whoever goes over a person's sessions finds each that can be used.
         if person(session).is_some() {
             self.admit(&live, None, None, now).await?;
         }
@@ -70,7 +74,24 @@ impl Inner {
         scripts::BEGIN.run(&self.exchange, &[&place], &arguments).await?;
         self.near.keep_own(&reading, &live, mark);
         let ended = self.end_replaced(replaced.as_deref()).await?;
-        Ok(Admission::Begun(ended))
+        self.unless_withdrawn(hash, beginning, ended).await
+    }
+
+    /// What became of a session that is in, and for which these have `ended`: it ends if its token was withdrawn
+    /// meanwhile.
+    async fn unless_withdrawn(
+        &self,
+        hash: SessionHash,
+        beginning: Beginning,
+        ended: Vec<(SessionId, End)>,
+    ) -> Result<Admission, Trouble> {
+        match beginning.token {
+            Some(token) if !self.stands(token).await? => {
+                self.end_session(hash, End::Revoked, None).await?;
+                Ok(Admission::Withdrawn(ended))
+            }
+            Some(_) | None => Ok(Admission::Begun(ended)),
+        }
     }
 
     /// The session of the same site that ends for the new one.

@@ -85,6 +85,15 @@ impl Spent {
         })
     }
 
+    /// Whether it is to be withdrawn with the open ones that `filter` shows: those of a person, in whose list it
+    /// stands; of a whole site, where there is no end to them, those that can be brought again.
+    fn is_meant(&self, filter: &SessionFilter, now: Timestamp) -> bool {
+        let is_brought_again = || self.redeemed.as_ref().is_some_and(|redeemed| now < redeemed.expires_at());
+        self.refusal == Refusal::Used
+            && filter.covers(&self.site)
+            && (filter.email_key.is_some() || is_brought_again())
+    }
+
     /// What whoever comes too late is told.
     fn answer(self, claim: &Claim, now: Timestamp) -> Result<Taken, Refusal> {
         match self.redeemed {
@@ -122,7 +131,8 @@ impl Inner {
         // Filed first: whoever withdraws a person's tokens finds each that can be used.
         let mut files = vec![keys::token_shard_of(&hash)];
         files.extend(grant.identity.email.as_ref().map(|email| keys::tokens_of(email.key(), &self.seal)));
-        let until = grant.expires_at;
+        // Taken at the last moment, it is still to be found while its session begins.
+        let until = grant.expires_at.after(super::SLACK);
         let times = [until.as_millis(), self.clock.now().as_millis(), self.keep_until(until)];
         let [until, now, keep] = times.map(|time| time.to_string());
         let arguments = [keys::encode(hash.as_bytes()), until, now, keep];
@@ -214,14 +224,36 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether a token was taken, and not withdrawn since.
+    pub(super) async fn stands(&self, hash: TokenHash) -> Result<bool, Trouble> {
+        let found = self.token_at(&keys::token(&hash)).await?;
+        Ok(matches!(found, Some((Token::Spent(spent), _)) if spent.refusal == Refusal::Used))
+    }
+
+    /// Withdraws a token, even one that was taken: the session may be about to begin, be it on another node,
+    /// and the browser may come again.
     async fn revoke_token(&self, place: &str, filter: &SessionFilter) -> Result<(), Trouble> {
-        let Some((Token::Open(grant), sealed)) = self.token_at(place).await? else { return Ok(()) };
-        if !filter.matches(&grant.identity, &grant.site) {
-            return Ok(());
+        let Some((mut token, mut sealed)) = self.token_at(place).await? else { return Ok(()) };
+        for _ in 0..ATTEMPTS {
+            let spent = match token {
+                Token::Open(grant) if filter.matches(&grant.identity, &grant.site) => {
+                    Spent::of(&grant, Refusal::Revoked, None)
+                }
+                Token::Spent(spent) if spent.is_meant(filter, self.clock.now()) => {
+                    Spent { refusal: Refusal::Revoked, redeemed: None, ..spent }
+                }
+                Token::Open(_) | Token::Spent(_) => return Ok(()),
+            };
+            match self.spend(place, &sealed, &spent).await? {
+                None => return Ok(()),
+                Some(present) if present.is_empty() => return Ok(()),
+                Some(present) => {
+                    token = self.read_token(place, &present)?;
+                    sealed = present;
+                }
+            }
         }
-        // If it is taken meanwhile, it was too late.
-        self.spend(place, &sealed, &Spent::of(&grant, Refusal::Revoked, None)).await?;
-        Ok(())
+        Err(Trouble::Lost)
     }
 }
 

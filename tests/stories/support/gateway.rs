@@ -322,13 +322,18 @@ impl Plan {
     }
 
     /// Starts the gateway.
-    pub(crate) async fn start(mut self) -> TestGateway {
+    pub(crate) async fn start(self) -> TestGateway {
+        self.start_around(|stores| stores).await
+    }
+
+    /// The same with something of the story's own around the stores.
+    pub(crate) async fn start_around(mut self, wrap: impl FnOnce(Stores) -> Stores) -> TestGateway {
         let settings = self.settings();
         let start = self.start;
         let clock = self.clock.get_or_insert_with(|| Arc::new(ManualClock::starting_at(start)));
         let clock = Arc::clone(clock) as _;
         let stores = Stores::open(&settings.store, &settings.sites, clock).expect("opens");
-        self.start_over(stores).await
+        self.start_over(wrap(stores)).await
     }
 
     fn settings(&self) -> Settings {
