@@ -47,7 +47,7 @@ pub(super) fn take(
         Some(end) if end <= MAX_BYTES => {
             let head = incoming.split_to(end).freeze();
             let (line, lines) = first_line(&head)?;
-            let said = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
+            let said = status_line(line).ok_or(Fault::Malformed("its status line is malformed"))?;
             read(said, to_head, (lines, &head), fields).map(Some)
         }
         None if incoming.len() < MAX_BYTES => Ok(None),
