@@ -13,7 +13,9 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Session {
-    /// List live sessions, one per line: id, site, e-mail address, last use and end, separated by tabs.
+    /// List live sessions, one per line.
+    ///
+    /// Separated by tabs: id, site, e-mail address, last use and end.
     List {
         /// Only sessions of this e-mail address.
         #[arg(long)]

@@ -13,7 +13,9 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
-    /// List users, one per line: id, e-mail address, name, account and roles, separated by tabs.
+    /// List users, one per line.
+    ///
+    /// Separated by tabs: id, e-mail address, name, account and roles.
     List {
         /// Only the user with this e-mail address.
         #[arg(long)]
