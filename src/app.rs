@@ -99,7 +99,7 @@ impl Running {
         crew.stop().await;
         control_crew.stop().await;
         if generation.sso.close().await.is_err() {
-            tracing::warn!(target: "tollgate::store", "what was used last may not have been written down");
+            tracing::warn!(target: "tollgate::store", "the latest last-used times may not have been saved");
         }
         let Generation { journal, exporter, .. } = generation;
         let closing = tokio::task::spawn_blocking(move || {

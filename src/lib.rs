@@ -1,5 +1,5 @@
-//! tollgate: a reverse proxy that opens a closed site to whoever comes back from its login page
-//! with a one-time token.
+//! tollgate: a reverse proxy that admits visitors who return from a login page with a one-time
+//! token.
 //!
 //! `ARCHITECTURE.md` has the plan of the house and the life of a request.
 

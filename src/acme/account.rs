@@ -62,7 +62,7 @@ async fn create(settings: &AcmeSettings, agent: &Agent, file: &Path) -> Result<A
     let (account, credentials) =
         builder.create(&asked, settings.directory.clone(), external.as_ref()).await?;
     keep(file, &Record { contact: settings.contact.clone(), credentials })?;
-    tracing::info!(target: "tollgate::acme", account = account.id(), "made an account with the authority");
+    tracing::info!(target: "tollgate::acme", account = account.id(), "created an account with the authority");
     Ok(account)
 }
 
@@ -83,7 +83,9 @@ fn read(file: &Path) -> io::Result<Option<Record>> {
     // Of the error only where it is: what stands there is a key.
     let record = serde_json::from_slice(&text).map_err(|error| {
         let (file, line, column) = (file.display(), error.line(), error.column());
-        io::Error::other(format!("{file}:{line}:{column} is no account; remove it to have a new one made"))
+        io::Error::other(format!(
+            "{file}:{line}:{column} is not a valid account file; remove it to have a new account created"
+        ))
     });
     record.map(Some)
 }

@@ -119,7 +119,7 @@ async fn prove(
         let challenge = authorization.challenge(asked);
         let mut challenge = challenge.ok_or_else(|| Trouble::NoChallenge(name.clone()))?;
         if !is_token(&challenge.token) {
-            return Err(Trouble::Strange("a challenge with a token that is none"));
+            return Err(Trouble::Strange("a challenge with an invalid token"));
         }
         let proof = challenge.key_authorization();
         shown.push(show(kind, challenges, &name, &challenge.token, proof.as_str(), proof.digest().as_ref())?);

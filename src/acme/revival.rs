@@ -23,8 +23,8 @@ pub(super) async fn without_end<W: Future<Output = ()>>(tally: &Tally, mut work:
         tally.restarts.increment();
         tracing::error!(
             target: "tollgate::acme", reason, again_in_seconds = pause.as_secs(),
-            "what keeps the certificates has ended by an error of its own and is started again; what there is \
-             stays in force: please report this"
+            "the certificate task failed and is being restarted; existing certificates stay in use: \
+             please report this"
         );
         tokio::time::sleep(pause).await;
         pause = pause.saturating_mul(2).min(longest);

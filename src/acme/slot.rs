@@ -129,7 +129,7 @@ impl<'a> Slot<'a> {
             // What was heard before is true all the same.
             Err(error) => {
                 let names = self.wanted.names.join(", ");
-                tracing::debug!(target: "tollgate::acme", names, %error, "no news of when to renew");
+                tracing::debug!(target: "tollgate::acme", names, %error, "could not ask when to renew");
                 agent.take_asked().unwrap_or_default().max(news::INTERVAL)
             }
         };
@@ -154,7 +154,7 @@ impl<'a> Slot<'a> {
                 (self.news, self.news_due, self.earliest) = (None, now, earliest_after(from, until, now));
                 self.due = self.renewal(keeper, &issued.certificate);
                 tracing::info!(
-                    target: "tollgate::acme", names, until = until.to_rfc3339(), "got a certificate"
+                    target: "tollgate::acme", names, until = until.to_rfc3339(), "obtained a certificate"
                 );
                 match issued.write() {
                     Ok(()) => keeper.unwritten.release(&self.wanted.file),
@@ -176,7 +176,7 @@ impl<'a> Slot<'a> {
                 let until = until.as_deref().unwrap_or("there is none");
                 tracing::error!(
                     target: "tollgate::acme", names, error = %trouble, remedy = trouble.remedy(), next,
-                    present_until = until, "got no certificate"
+                    present_until = until, "could not obtain a certificate"
                 );
             }
         }
@@ -204,7 +204,7 @@ impl<'a> Slot<'a> {
                 let (names, next) = (self.wanted.names.join(", "), known.next.to_rfc3339());
                 let failures = known.count;
                 tracing::info!(
-                    target: "tollgate::acme", names, failures, next, "waits, as it failed before the start"
+                    target: "tollgate::acme", names, failures, next, "waiting: earlier attempts failed"
                 );
                 return Ok(None);
             }
@@ -254,7 +254,7 @@ impl<'a> Slot<'a> {
                 self.unwritten = None;
                 keeper.unwritten.release(&self.wanted.file);
                 let names = self.wanted.names.join(", ");
-                tracing::info!(target: "tollgate::acme", names, "the certificate is written down now");
+                tracing::info!(target: "tollgate::acme", names, "the certificate is now saved");
             }
             Err(error) => {
                 let count = self.unwritten.map_or(0, |failed| failed.count).saturating_add(1);
@@ -268,8 +268,8 @@ impl<'a> Slot<'a> {
         let next = keeper.clock.now().after(pause);
         tracing::error!(
             target: "tollgate::acme", file = %self.wanted.file.display(), %error, next = next.to_rfc3339(),
-            "a certificate could not be written down: it is in force, and lost if tollgate ends before it can be; \
-             see that tollgate may write there and that there is room"
+            "a certificate could not be saved: it is in use, but is lost if tollgate stops before it can be saved; \
+             check that tollgate may write there and that there is space"
         );
         Failures { count, next }
     }

@@ -18,8 +18,7 @@ impl Source for Tally {
         for (outcome, counter) in [("issued", &self.got), ("failed", &self.failed)] {
             page.figure(&[("outcome", outcome)], counter.value());
         }
-        let help =
-            "How often what keeps the certificates ended for an error of its own and was started again.";
+        let help = "How often the certificate task failed and was restarted.";
         page.begin("tollgate_acme_keeper_restarts_total", Kind::Counter, help);
         page.figure(&[], self.restarts.value());
     }

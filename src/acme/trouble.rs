@@ -25,7 +25,7 @@ pub(super) enum Trouble {
     #[error("the authority did not decide in time")]
     Undecided,
     /// It was waited for long enough.
-    #[error("the authority had not sent it by the time an attempt may take")]
+    #[error("the authority did not send it within the time of an attempt")]
     Endless,
     /// It offers other challenges than the one that is to be answered.
     #[error("the authority does not offer this challenge for {0}")]

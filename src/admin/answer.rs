@@ -89,7 +89,7 @@ impl Trouble {
             ),
             Self::Foreign => (
                 StatusCode::FORBIDDEN,
-                "This was not your own doing",
+                "This request came from another site",
                 "Another site’s page sent this, or your browser does not say that it was a page of this one. \
                  Nothing was changed."
                     .to_owned(),
@@ -104,12 +104,12 @@ impl Trouble {
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "There is nothing here",
-                format!("There is no such {what}, or not any more."),
+                format!("There is no such {what}, or it no longer exists."),
             ),
             Self::Method(methods) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "This address takes other methods",
-                format!("It takes {methods}."),
+                format!("It accepts {methods}."),
             ),
             Self::Unread(fault) => {
                 let status = match fault {

@@ -80,7 +80,7 @@ impl Visit<'_> {
             return Err("Fill in a name.".to_owned());
         }
         if form.return_url.chars().count() > MAX_URL_CHARS || form.return_url.chars().any(char::is_control) {
-            return Err("The page to open is no address.".to_owned());
+            return Err("The page to open is not a valid address.".to_owned());
         }
         Ok((Arc::clone(site), email, PersonName::from_full(&form.name)))
     }

@@ -65,7 +65,7 @@ impl Visit<'_> {
         let concern = |text, more| Concern { text, more };
         let mut concerns = Vec::new();
         if !self.scene.sso.store_health().is_well {
-            let text = "The store does not do what it is asked: the log says why.".to_owned();
+            let text = "The store is not working: the log says why.".to_owned();
             concerns.push(concern(text, None));
         }
         for front in self.scene.fronts() {

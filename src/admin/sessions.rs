@@ -141,7 +141,7 @@ impl Visit<'_> {
             let none = Sought::Nobody("There is no user with this number.");
             return Ok(user.map_or(none, |user| Sought::Person(user.email)));
         }
-        let none = Sought::Nobody("This is no e-mail address, user number or session id.");
+        let none = Sought::Nobody("This is not a valid e-mail address, user number or session id.");
         Ok(Email::parse(text).map_or(none, Sought::Person))
     }
 
@@ -264,7 +264,7 @@ impl Visit<'_> {
     /// Whose sessions are meant, and on which sites. A site that there is not is no word for all.
     fn whose(&self, email: &str, site: &str) -> Result<(Email, Option<Vec<SiteName>>), Trouble> {
         let invalid = |why: &str| Trouble::Invalid(why.to_owned());
-        let email = Email::parse(email).ok_or_else(|| invalid("This is no e-mail address."))?;
+        let email = Email::parse(email).ok_or_else(|| invalid("This is not a valid e-mail address."))?;
         if site.is_empty() {
             return Ok((email, None));
         }

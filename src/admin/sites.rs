@@ -90,9 +90,9 @@ impl Visit<'_> {
             None
         } else {
             let role = Some(asked.role.as_str()).filter(|role| !role.is_empty());
-            let role = role.map(|role| Role::parse(role).ok_or("The role is none.")).transpose()?;
+            let role = role.map(|role| Role::parse(role).ok_or("The role is not valid.")).transpose()?;
             Some(Supposed {
-                email: Email::parse(&asked.email).ok_or("The visitor’s e-mail address is none.")?,
+                email: Email::parse(&asked.email).ok_or("The visitor’s e-mail address is not valid.")?,
                 role,
                 groups: list(&asked.groups),
                 plans: list(&asked.plans),
@@ -101,9 +101,9 @@ impl Visit<'_> {
         };
         let question = Question {
             url: asked.url.parse::<Uri>().map_err(|_| whole)?,
-            method: asked.method.parse::<Method>().map_err(|_| "The method is none.")?,
+            method: asked.method.parse::<Method>().map_err(|_| "The method is not valid.")?,
             visitor,
-            from: asked.from.parse().map_err(|_| "The client’s address is none.")?,
+            from: asked.from.parse().map_err(|_| "The client’s address is not valid.")?,
         };
         let sso = &self.scene.sso;
         Ok(question.explain(&sso.sites, self.now, sso.entropy()).ok_or(whole)?)

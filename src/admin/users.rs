@@ -68,8 +68,8 @@ impl Visit<'_> {
             return Ok(go(&format!("/admin/users/{id}")));
         }
         let email = Email::parse(text);
-        let fault =
-            (!text.is_empty() && email.is_none()).then_some("This is no e-mail address or user number.");
+        let fault = (!text.is_empty() && email.is_none())
+            .then_some("This is not a valid e-mail address or user number.");
         let after = UserId::parse(self.query.text("after"));
         let filter = UserFilter {
             email_key: email.map(|email| email.key().into()),
@@ -170,7 +170,7 @@ impl Visit<'_> {
     async fn end_membership(&self, user: &User, posted: &Posted) -> Answer {
         let site = SiteName::parse(posted.text("site")).filter(|site| user.roles.contains_key(site));
         let site = site.ok_or(Trouble::NotFound("membership"))?;
-        let notice = format!("{} is no member of {site} any more.", user.email.as_str());
+        let notice = format!("{} is no longer a member of {site}.", user.email.as_str());
         let roles = BTreeMap::from([(site, None)]);
         self.apply(user, UserChange { roles, ..UserChange::default() }, notice).await
     }

@@ -87,13 +87,16 @@ impl ApiError {
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
-        let message = format!("This address takes {allow}.");
+        let message = format!("This address accepts {allow}.");
         let error = Self::new(Code::MethodNotAllowed, message);
         Self { allow: Some(allow), ..error }
     }
 
     pub(super) fn slow_down(wait: Duration) -> Self {
-        Self::too_many("Too many wrong keys came from this address: wait as long as Retry-After says.", wait)
+        Self::too_many(
+            "Too many wrong keys came from this address: retry after the time in Retry-After.",
+            wait,
+        )
     }
 
     /// 429 for whatever there are too many of.

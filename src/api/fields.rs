@@ -106,7 +106,7 @@ impl Fields {
         seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or_else(why)
     }
 
-    /// A list of texts. They reach the upstream in one header, parted by commas, so none may have
+    /// A list of texts. They reach the upstream in one header, separated by commas, so none may have
     /// one.
     pub(super) fn list(&self, field: &str) -> Result<Option<Vec<String>>, ApiError> {
         let Some(value) = self.value(field) else { return Ok(None) };

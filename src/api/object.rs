@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for Reader {
         while let Some((name, Unambiguous(value))) = entries.next_entry::<String, _>()? {
             // The name is not told: it may be somebody's.
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name is there twice"));
+                return Err(A::Error::custom("a member is given more than once"));
             }
         }
         Ok(Value::Object(members))
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn what_is_there_twice_or_is_no_object_is_refused() {
         for (text, why) in [
-            (r#"{"email": "a@b.c", "email": "d@e.f"}"#, "a name is there twice"),
-            (r#"{"email": "a@b.c", "em\u0061il": null}"#, "a name is there twice"),
-            (r#"{"attributes": {"plan": "free", "plan": "gold"}}"#, "a name is there twice"),
-            (r#"{"list": [{"a": 1, "a": 1}]}"#, "a name is there twice"),
+            (r#"{"email": "a@b.c", "email": "d@e.f"}"#, "a member is given more than once"),
+            (r#"{"email": "a@b.c", "em\u0061il": null}"#, "a member is given more than once"),
+            (r#"{"attributes": {"plan": "free", "plan": "gold"}}"#, "a member is given more than once"),
+            (r#"{"list": [{"a": 1, "a": 1}]}"#, "a member is given more than once"),
             ("[]", "it is not an object"),
             ("\"text\"", "it is not an object"),
             ("{", "EOF"),

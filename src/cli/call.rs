@@ -37,10 +37,10 @@ const KEY_VARIABLE: &str = "TOLLGATE_KEY";
 #[derive(Debug, Args)]
 #[command(after_help = "The API key is read from the environment variable TOLLGATE_KEY.")]
 pub(super) struct Control {
-    /// The control API, which has to be on this machine unless it is https.
+    /// The URL of the control API, which has to be on this machine unless it is https.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     control: String,
-    /// Whose certificates count for https, in PEM; left out: the system's authorities.
+    /// The certificate authorities to trust for https, in PEM (default: the system's).
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Control {
 impl Control {
     /// A client for the API, with the key from the environment.
     pub(super) fn client(&self, environment: &Environment) -> anyhow::Result<Client> {
-        let url = url::Url::parse(&self.control).map_err(|_| Usage("--control is no URL"))?;
+        let url = url::Url::parse(&self.control).map_err(|_| Usage("--control is not a valid URL"))?;
         let is_secure = match (url.scheme(), &self.ca) {
             ("https", _) => true,
             ("http", None) => false,
@@ -230,7 +230,7 @@ fn member_of<'a>(document: &'a Value, name: &str) -> &'a Value {
     document.get(name).unwrap_or(&Value::Null)
 }
 
-/// One line of a list: the named members, parted by tabs.
+/// One line of a list: the named members, separated by tabs.
 pub(super) fn line(entry: &Value, members: &[&str]) -> String {
     let shown = |member: &&str| match member_of(entry, member) {
         Value::String(text) => text.clone(),

@@ -29,7 +29,7 @@ pub(super) fn run(
             }
             for file in [&settings.log.access_file, &settings.log.audit_file].into_iter().flatten() {
                 if let Some(folder) = missing_folder(file) {
-                    let problem = "is to be written in a folder that is not there";
+                    let problem = "is to be written to a folder that does not exist";
                     let remedy = "make it before the gateway starts: mkdir -p";
                     say_error(format_args!(
                         "warning: {} {problem} — {remedy} {}",
@@ -39,8 +39,10 @@ pub(super) fn run(
                 }
             }
             if is_everybodys(file) {
-                let problem = "can be written by everybody on this machine, who so decides who gets in";
-                say_error(format_args!("warning: {} {problem} — take that away: chmod o-w", file.display()));
+                let problem =
+                    "can be written by everybody on this machine, who could then decide who gets in";
+                let remedy = "remove that permission: chmod o-w";
+                say_error(format_args!("warning: {} {problem} — {remedy}", file.display()));
             }
             say(format_args!("{} is valid: {sites} site(s), {keys} API key(s)", file.display()))?;
             Ok(ExitCode::SUCCESS)

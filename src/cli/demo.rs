@@ -35,7 +35,7 @@ const HINT: &str = "try `tollgate demo --any-port`";
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Take whatever ports are free instead of those of config.toml.
+    /// Use any free ports instead of those in config.toml.
     #[arg(long)]
     any_port: bool,
 }
@@ -139,7 +139,7 @@ fn port_of(upstreams: &Upstreams) -> anyhow::Result<u16> {
 fn moved(page: &RemoteUrl, port: u16) -> anyhow::Result<RemoteUrl> {
     let mut url = url::Url::parse(page.as_str())?;
     url.set_port(Some(port)).ok().context("login_url cannot have a port")?;
-    RemoteUrl::parse(url.as_str()).context("login_url is none")
+    RemoteUrl::parse(url.as_str()).context("login_url is not valid")
 }
 
 fn invitation(
@@ -150,7 +150,7 @@ fn invitation(
     operator: &Secret,
 ) -> String {
     format!(
-        "tollgate demo: a closed site, its login page, and the gate between them.\n\
+        "tollgate demo: a closed site, its login page, and the gateway between them.\n\
          \n  gateway  {gateway}/\n  login    {login}/\n  site     http://{site}/\n  control  http://{control}/\n\
          \n\
          1. Open {gateway}/articles/tolls?page=2 in a browser: you are sent to the login page.\n\

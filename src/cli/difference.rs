@@ -51,7 +51,7 @@ pub(super) fn run(
     }
     let fixed = app::fixed(&before, settings);
     if !fixed.is_empty() {
-        say(format_args!("takes a restart: {}", fixed.join(", ")))?;
+        say(format_args!("needs a restart: {}", fixed.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

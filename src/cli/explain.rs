@@ -20,13 +20,13 @@ use crate::sso::sites::Sites;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Explain")]
 pub(super) struct Explain {
-    /// Tell which rule decides on a request for this URL, and why.
+    /// Show which rule decides on a request for this URL, and why.
     #[arg(long = "explain", id = "explain", value_name = "URL")]
     url: Option<Uri>,
     /// The request's method.
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "explain")]
     method: Method,
-    /// The e-mail address of a visitor who has a session; left out: a stranger.
+    /// The e-mail address of a signed-in visitor (default: nobody is signed in).
     #[arg(long = "as", value_name = "EMAIL", requires = "explain")]
     email: Option<String>,
     /// The visitor's role on the site.
@@ -38,7 +38,7 @@ pub(super) struct Explain {
     /// The visitor's plans.
     #[arg(long, value_name = "PLAN,…", value_delimiter = ',', requires = "email")]
     plans: Vec<String>,
-    /// The visitor's session reaches the back end.
+    /// The visitor's session has access to the back end.
     #[arg(long, requires = "email")]
     backend: bool,
     /// The IP address that the request comes from.
@@ -72,7 +72,7 @@ impl Explain {
 
     fn visitor(&self) -> anyhow::Result<Option<Supposed>> {
         let Some(email) = &self.email else { return Ok(None) };
-        let role = self.role.as_deref().map(|role| Role::parse(role).context("--role is no role"));
+        let role = self.role.as_deref().map(|role| Role::parse(role).context("--role is not a valid role"));
         Ok(Some(Supposed {
             email: Email::parse(email).context("--as takes an e-mail address")?,
             role: role.transpose()?,

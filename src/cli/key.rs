@@ -17,24 +17,24 @@ use crate::domain::secret::SecretHash;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
-    /// Make a 256-bit API key and print it once, with its hash for the configuration.
+    /// Make a random 256-bit API key and print it once, with its hash for the configuration.
     ///
-    /// The key is for the program that calls the API, `secret_sha256` for an `[[api_key]]`.
+    /// The key goes to the program that calls the API, `secret_sha256` into an `[[api_key]]`.
     New,
-    /// Give an API key another secret, or sites another key to sign with, without an outage.
+    /// Give an API key a new secret, or sites a new signing key, without an outage.
     ///
-    /// An API key: the new secret is printed once, with the lines for the configuration, in which the old one
-    /// still counts for a while. With --write they are written into it. A running gateway notices that the file
-    /// has changed. Then give the new secret to the program that calls the API; `key list --used` tells when the
-    /// old one was used last.
+    /// For an API key: the new secret is printed once, with the lines for the configuration, in which the old
+    /// one stays valid for a while. With --write they are written into it, and a running gateway notices that the
+    /// file has changed. Then give the new secret to the program that calls the API; `key list --used` shows when
+    /// the old one was last used.
     ///
-    /// With --signing: the running gateway makes a key and publishes it. It signs a day later, when every
-    /// application can know it, and the old one is published for two hours more.
+    /// With --signing: the running gateway makes a new key and publishes it. It signs with it a day later, when
+    /// every application can know it, and publishes the old one for two hours more.
     Rotate(Box<Rotate>),
-    /// List the secrets of all API keys, one a line, without the secrets themselves.
+    /// List the secrets of all API keys, one per line, without showing them.
     ///
-    /// With tabs between: name, kind, how the SHA-256 begins or the consumer key, whether it is a previous one,
-    /// its end, scopes, permission and sites of the key; with --used also when it was used last.
+    /// Separated by tabs: name, kind, the beginning of the SHA-256 or the consumer key, whether it is a previous
+    /// one, its end, scopes, permission and sites of the key; with --used also when it was last used.
     List(List),
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Key {
 pub(super) struct List {
     #[command(flatten)]
     file: ConfigFile,
-    /// Ask the running gateway in place of the file, and say when it was called with each secret last.
+    /// Ask the running gateway instead of the file, and show when each secret was last used.
     #[arg(long, conflicts_with = "config")]
     used: bool,
     #[command(flatten)]

@@ -15,9 +15,9 @@ pub(super) const HEADING: &str = "Log";
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Text for people.
+    /// Text for reading.
     Text,
 }
 

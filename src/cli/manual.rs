@@ -18,8 +18,8 @@ const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
         "EXIT STATUS",
         &[
             ("0", "All went well."),
-            ("1", "Something did not; what, is told on standard error."),
-            ("64", "The command line makes no sense."),
+            ("1", "Something failed; standard error tells what."),
+            ("64", "Invalid usage."),
         ],
     ),
     (
@@ -48,7 +48,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
 
 #[derive(Debug, Args)]
 pub(super) struct Manual {
-    /// Write the pages of all commands to this folder, which is made if it is not there.
+    /// Write the pages of all commands to this folder, which is created if it does not exist.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }

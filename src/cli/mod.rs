@@ -34,15 +34,15 @@ const USAGE: u8 = 64;
 
 /// What stands below the help of the program itself.
 const FIRST_STEPS: &str = "\
-`tollgate demo` shows what it does and needs no set-up. `tollgate COMMAND --help` tells more of a command.
+`tollgate demo` shows what it does and needs no set-up. `tollgate COMMAND --help` explains a command.
 
-Exit status: 0 if all went well, 1 if not, 64 for a command line that makes no sense.";
+Exit status: 0 if all went well, 1 if not, 64 for invalid usage.";
 
-/// Opens a closed site to whoever comes back from its login page with a one-time token.
+/// A reverse proxy that admits visitors who return from a login page with a one-time token.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, after_help = FIRST_STEPS, max_term_width = 100)]
 struct Cli {
-    /// How log lines are written to stderr; json, unless the configuration says otherwise.
+    /// The format of log lines on stderr [default: json, unless the configuration says otherwise].
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     #[arg(help_heading = log::HEADING)]
     log_format: Option<log::Format>,
@@ -58,33 +58,33 @@ struct Cli {
 enum Command {
     /// Run the gateway.
     ///
-    /// SIGTERM and SIGINT end it: it takes no more connections and lets what runs finish, for
-    /// `drain_timeout` at most. A second signal ends it at once. On SIGHUP, and when the file has changed, it
+    /// SIGTERM and SIGINT stop it: it accepts no more connections and lets open requests finish, for
+    /// `drain_timeout` at most. A second signal stops it at once. On SIGHUP, and when the file has changed, it
     /// is read again and applied, whole or not at all; certificates are read again as well.
     Serve(ConfigFile),
-    /// Validate a configuration and print every fault at once, or explain what it does.
+    /// Validate a configuration and print all its faults, or explain what it does.
     ///
-    /// The exit status is 1 if there is a fault. Each is told with its line, its key and what to do.
+    /// The exit status is 1 if there is a fault. Each is printed with its line, its key and what to do.
     Check {
         /// The configuration.
         #[command(flatten)]
         file: ConfigFile,
-        /// Tell what would change if the configuration took the place of this one, which is in force, and what of
-        /// that takes a restart.
+        /// Show what would change if the configuration replaced this one, which is in force, and what of
+        /// that needs a restart.
         #[arg(long, value_name = "FILE", conflicts_with = "explain")]
         diff: Option<PathBuf>,
         /// What to explain.
         #[command(flatten)]
         explain: explain::Explain,
     },
-    /// Have the service's gateway read its configuration again, and wait for it.
+    /// Make the running service reload its configuration, and wait until it has.
     ///
-    /// This is for the service's own `ExecReload=`: the two meet in the folder that `RUNTIME_DIRECTORY` names. The
-    /// exit status is 1 if the configuration was not applied, and each fault is told. Elsewhere send SIGHUP.
+    /// This is for the service's own `ExecReload=`: it uses the folder that `RUNTIME_DIRECTORY` names. The
+    /// exit status is 1 if the configuration was not applied, and each fault is printed. Elsewhere send SIGHUP.
     Reload,
     /// Run the gateway with a small closed site and a login page, all on this machine.
     ///
-    /// It prints the addresses and what to click, and keeps nothing. Ctrl-C ends it.
+    /// It prints the addresses and what to click, and saves nothing. Ctrl-C stops it.
     Demo(demo::Demo),
     /// Issue login tokens.
     #[command(subcommand)]
@@ -95,13 +95,13 @@ enum Command {
     /// List users and set their roles.
     #[command(subcommand)]
     User(user::User),
-    /// Look after the file of the embedded store.
+    /// Check and back up the file of the embedded store.
     #[command(subcommand)]
     Store(store::Store),
     /// Make, rotate and list keys.
     #[command(subcommand)]
     Key(key::Key),
-    /// Print the completions of this program for a shell.
+    /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Print the manual page, or write the pages of all commands to a folder.
     Man(manual::Manual),

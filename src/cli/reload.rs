@@ -55,7 +55,7 @@ pub(super) fn run(environment: &Environment) -> anyhow::Result<ExitCode> {
         Some(APPLIED) => say(format_args!("the configuration was applied")).map(|()| ExitCode::SUCCESS),
         Some(REFUSED) => {
             lines.for_each(|fault| say_error(format_args!("{fault}")));
-            bail!("the configuration was not applied: what was in force before stays so")
+            bail!("the configuration was not applied: the previous one stays in force")
         }
         _ => bail!("the gateway went away over it"),
     }
@@ -76,7 +76,7 @@ impl Desk {
     pub(super) fn open(environment: &Environment) -> Self {
         let opened = place(environment).map(|place| listen(&place));
         Self(opened.transpose().unwrap_or_else(|error| {
-            tracing::warn!(target: "tollgate::config", %error, "nobody can wait for what comes of a reload");
+            tracing::warn!(target: "tollgate::config", %error, "cannot listen for `tollgate reload`");
             None
         }))
     }

@@ -30,19 +30,19 @@ pub(super) struct Rotate {
     name: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
-    /// For how long the old secret still counts; 0s for not at all, if it has leaked.
+    /// How long the old secret stays valid; 0s ends it at once, for instance if it has leaked.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = overlap)]
     overlap: Duration,
-    /// Change the configuration file, in place of printing what to change.
+    /// Change the configuration file instead of printing what to change.
     #[arg(long, conflicts_with = "signing")]
     write: bool,
     /// Rotate the keys with which sites sign assertions.
     #[arg(long)]
     signing: bool,
-    /// With --signing: of this site only.
+    /// With --signing: only for this site.
     #[arg(long, conflicts_with = "name")]
     site: Option<String>,
-    /// With --signing: sign with the new key at once, and publish the old ones no more, because somebody else
+    /// With --signing: sign with the new key at once and stop publishing the old ones, because somebody else
     /// may have them.
     #[arg(long, conflicts_with = "name")]
     compromised: bool,

@@ -63,7 +63,7 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
                 Ok(ExitCode::SUCCESS)
             }
             () = signals.next() => {
-                tracing::warn!("stopped at once on a second signal: what was running is cut");
+                tracing::warn!("stopped at once on a second signal: what was still running was cut off");
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -45,6 +45,6 @@ pub(super) fn say_trouble(fault: Option<&str>) {
 fn say(state: NotifyState<'_>) {
     // Where there is a manager that does not listen, the program runs all the same.
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the service manager could not be told");
+        tracing::warn!(%error, "could not notify the service manager");
     }
 }

@@ -13,23 +13,25 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Session {
-    /// List live sessions, one a line: id, site, email, last use and end, with tabs between.
+    /// List live sessions, one per line.
+    ///
+    /// Separated by tabs: id, site, e-mail address, last use and end.
     List {
-        /// Of this person only.
+        /// Only sessions of this e-mail address.
         #[arg(long)]
         email: Option<String>,
-        /// On the site of this name only.
+        /// Only sessions on the site with this name.
         #[arg(long)]
         site: Option<String>,
         #[command(flatten)]
         control: Control,
     },
-    /// End one session, or all of a person.
+    /// End one session, or all sessions of one person.
     #[command(group(ArgGroup::new("whose").required(true).args(["id", "email"])))]
     Revoke {
         /// The session's id, as `session list` shows it.
         id: Option<String>,
-        /// The address of the person all of whose sessions end.
+        /// End all sessions of this e-mail address.
         #[arg(long)]
         email: Option<String>,
         #[command(flatten)]
@@ -50,7 +52,7 @@ impl Session {
                     (Some(id), _) if id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                         format!("/v1/sessions/{id}")
                     }
-                    (Some(_), _) => bail!(Usage("that is no session's id")),
+                    (Some(_), _) => bail!(Usage("that is not a valid session id")),
                     (None, email) => query("/v1/sessions", &[("email", email.as_deref())]),
                 };
                 let answer = control.client(environment)?.call(Method::DELETE, &target, None)?;

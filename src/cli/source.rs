@@ -108,7 +108,7 @@ impl Source {
         }
         tracing::error!(
             target: "tollgate::config", file = %self.path.display(),
-            "the configuration was not applied: what was in force before stays so"
+            "the configuration was not applied: the previous one stays in force"
         );
         Outcome::Refused(faults)
     }

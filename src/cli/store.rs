@@ -12,19 +12,19 @@ use crate::store::embedded;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Store {
-    /// Read the whole file of the embedded store and tell what is in it.
+    /// Read the whole file of the embedded store and report what is in it.
     ///
-    /// The exit status is 1 if something is wrong. A gateway may be running.
+    /// The exit status is 1 if something is wrong. The gateway may be running meanwhile.
     Check(ConfigFile),
     /// Copy the file of the embedded store.
     ///
-    /// The copy is of one moment. A gateway may be running; other means of copying are not safe then.
+    /// The copy is a consistent snapshot. The gateway may be running; other ways of copying are not safe then.
     Backup(Backup),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
-    /// Where the copy goes. Nothing may be there.
+    /// Where to write the copy. The file must not exist yet.
     #[arg(value_name = "FILE")]
     target: PathBuf,
     #[command(flatten)]
@@ -38,7 +38,7 @@ impl Store {
             Ok(settings) => match settings.store {
                 StoreSettings::Embedded { path } => path,
                 StoreSettings::Memory | StoreSettings::Redis(_) => {
-                    bail!("{} names no embedded store", file.config.display())
+                    bail!("{} does not configure an embedded store", file.config.display())
                 }
             },
             Err(faults) => {

@@ -17,7 +17,7 @@ pub(super) enum Token {
         /// The name of the site that the token opens.
         #[arg(long)]
         site: String,
-        /// The address of the person it is for.
+        /// The e-mail address of the person it is for.
         #[arg(long)]
         email: String,
         /// The person's first name.
@@ -26,7 +26,7 @@ pub(super) enum Token {
         /// The person's last name.
         #[arg(long)]
         last_name: String,
-        /// Where on the site the person goes then; left out: to its first page.
+        /// Path or URL to open after sign-in (default: the site's front page).
         #[arg(long, value_name = "URL")]
         return_url: Option<String>,
         #[command(flatten)]

@@ -13,20 +13,22 @@ use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
-    /// List users, one a line: id, email, name, account and roles, with tabs between.
+    /// List users, one per line.
+    ///
+    /// Separated by tabs: id, e-mail address, name, account and roles.
     List {
-        /// The one with this address only.
+        /// Only the user with this e-mail address.
         #[arg(long)]
         email: Option<String>,
-        /// Members of the site of this name only.
+        /// Only members of the site with this name.
         #[arg(long)]
         site: Option<String>,
         #[command(flatten)]
         control: Control,
     },
-    /// Give a user a role on a site, from the next request on.
+    /// Give a user a role on a site, effective from the next request.
     SetRole {
-        /// The user's address.
+        /// The user's e-mail address.
         #[arg(long)]
         email: String,
         /// The name of the site.

@@ -158,7 +158,10 @@ fn host(text: &Text<'_>) -> Read<String> {
             "list each name, or have another program ask for this certificate and name its files with cert \
              and key",
         )),
-        _ => Err(text.refuse("is no host name", "write one such as \"www.example.com\", without a port")),
+        _ => {
+            Err(text
+                .refuse("is not a valid host name", "write one such as \"www.example.com\", without a port"))
+        }
     }
 }
 
@@ -179,7 +182,7 @@ pub(super) fn read(
     if !is_there {
         return if let Some((_, place)) = wanted.certificates.first().and_then(|names| names.first()) {
             let remedy = "add [acme] with terms_of_service_agreed = true";
-            Err(place.fault("nothing says whom to ask", remedy))
+            Err(place.fault("nothing says which authority to ask", remedy))
         } else {
             Ok(None)
         };
@@ -188,7 +191,7 @@ pub(super) fn read(
     let contact = section.list("contact", |text| {
         let is_mail =
             |text: &str| text.strip_prefix("mailto:").and_then(Email::parse).map(|_| text.to_owned());
-        text.parse(is_mail, "is no mailto address", "write one such as \"mailto:admin@example.com\"")
+        text.parse(is_mail, "is not a valid mailto address", "write one such as \"mailto:admin@example.com\"")
     });
     let agreed = agreed(&mut section);
     let state = state_dir(&mut section, store);
@@ -228,7 +231,7 @@ pub(super) fn check_sites(wanted: &Wanted<'_>, sites: &[Arc<Site>]) -> Read<()> 
     for (name, place) in wanted.certificates.iter().flatten() {
         let mut hosts = sites.iter().flat_map(|site| &site.hosts);
         if !hosts.any(|host| host.matches(name)) {
-            let problem = format!("{name:?} is no site's");
+            let problem = format!("{name:?} is not a host of any site");
             outcome = Err(place.fault(problem, "add it to the hosts of a [[site]], or leave it out"));
         }
     }
@@ -270,7 +273,7 @@ fn state_dir(section: &mut Section<'_>, store: &Read<StoreSettings>) -> Read<Pat
         return Ok(file.parent().map_or_else(|| FOLDER.into(), |folder| folder.join(FOLDER)));
     };
     if text.as_str().is_empty() {
-        return Err(text.refuse("is no folder", "write one such as \"/var/lib/tollgate/acme\""));
+        return Err(text.refuse("is not a valid folder path", "write one such as \"/var/lib/tollgate/acme\""));
     }
     Ok(text.to_path())
 }
@@ -301,7 +304,7 @@ fn external_account(section: &mut Section<'_>) -> Read<Option<ExternalAccount>> 
             let decoded = URL_SAFE_NO_PAD.decode(key.expose().trim_end_matches('=')).map(Zeroizing::new);
             if !decoded.is_ok_and(|bytes| !bytes.is_empty()) {
                 let remedy = "copy it as the authority shows it";
-                return Err(place.fault("this is no key in base64url", remedy));
+                return Err(place.fault("this is not a valid key in base64url", remedy));
             }
             let key = Secret::new(key.expose().trim_end_matches('=').to_owned());
             Ok(Some(ExternalAccount { key_id: id.as_str().to_owned(), key }))

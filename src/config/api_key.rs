@@ -52,7 +52,7 @@ pub(super) fn read(
         _ if misspelt_purpose => Ok(()),
         (Ok([]), Ok(PermissionLevel::None)) => {
             let remedy = "add scopes = [\"write:sso\"], or permission = \"super\" for the 23-compatible API";
-            Err(place.fault("this key may do nothing at all", remedy))
+            Err(place.fault("this key is not allowed to do anything", remedy))
         }
         (Ok(_), Ok(PermissionLevel::None)) if only_signs => {
             let problem = "this key signs for the 23-compatible API alone, and may do nothing there";

@@ -47,7 +47,7 @@ fn template(text: Text<'_>) -> Read<HeaderTemplate> {
 fn refuse(text: &Text<'_>, fault: &TemplateFault) -> Reported {
     let (problem, remedy) = match fault {
         TemplateFault::UnknownField(_) => {
-            ("names something that is no field", "fields are those of the headers, such as {email}")
+            ("names something that is not a field", "fields are those of the headers, such as {email}")
         }
         TemplateFault::Unbalanced => (
             "has braces that do not pair up",

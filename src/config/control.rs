@@ -20,7 +20,7 @@ pub(super) fn read(mut section: Section<'_>, own: &mut Listeners) -> Read<Contro
         let named = |name: &str| HostPattern::parse(name).filter(|name| *name != HostPattern::Any);
         text.parse(
             named,
-            "is no host name",
+            "is not a valid host name",
             "write a name without scheme and port, such as \"gate.example.com\"",
         )
     });

@@ -97,7 +97,7 @@ impl ExpansionFault {
     pub(super) fn problem(&self) -> String {
         match self {
             Self::Missing(name) => format!("the environment variable {name} is not set"),
-            Self::NotAName => "what stands in `${…}` is no name of a variable".to_owned(),
+            Self::NotAName => "what stands in `${…}` is not a valid variable name".to_owned(),
             Self::Unclosed => "a `${` has no closing `}`".to_owned(),
         }
     }

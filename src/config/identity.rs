@@ -66,7 +66,7 @@ fn assertions(section: &mut Section<'_>) -> Read<Option<Assertions>> {
     match (is_asked?, key_age?) {
         (false, Some(_)) => Err(section
             .place_of("assertion_key_age")
-            .fault("says nothing without assertion", "add assertion = true, or leave it out")),
+            .fault("has no effect without assertion", "add assertion = true, or leave it out")),
         (is_asked, key_age) => Ok(is_asked.then(|| Assertions { key_age: key_age.unwrap_or(30 * DAY) })),
     }
 }
@@ -81,7 +81,8 @@ fn preset(section: &mut Section<'_>) -> Read<Vec<HeaderRule>> {
 
 fn rule(name: &str, place: &Place<'_>, template: Text<'_>) -> Read<HeaderRule> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        place.fault("this is no header name", "use letters, digits and -, such as \"X-WEBAUTH-USER\"")
+        place
+            .fault("this is not a valid header name", "use letters, digits and -, such as \"X-WEBAUTH-USER\"")
     });
     let header = header.and_then(|header| match owner(header.as_str()) {
         Some(owner) => Err(place.fault(owner.problem(), "use a name of its own, such as \"X-WEBAUTH-USER\"")),
@@ -93,7 +94,7 @@ fn rule(name: &str, place: &Place<'_>, template: Text<'_>) -> Read<HeaderRule> {
         HeaderTemplate::parse(template.as_str()).map_err(|fault| refuse_template(&template, &fault))
     };
     header?;
-    let unreadable = || place.fault("this is no header name", "use letters, digits and -");
+    let unreadable = || place.fault("this is not a valid header name", "use letters, digits and -");
     HeaderRule::new(name, template?).ok_or_else(unreadable)
 }
 
@@ -111,10 +112,10 @@ fn refuse_template(template: &Text<'_>, fault: &TemplateFault) -> Reported {
     match (fault, template.literal()) {
         // The name may come out of a variable, and those are not shown.
         (TemplateFault::UnknownField(name), Some(_)) => {
-            template.place.fault(format!("names {name:?}, which is no field"), FIELDS)
+            template.place.fault(format!("names {name:?}, which is not a field"), FIELDS)
         }
         (TemplateFault::UnknownField(_), None) => {
-            template.place.fault("names something that is no field", FIELDS)
+            template.place.fault("names something that is not a field", FIELDS)
         }
         (TemplateFault::NotAlone, _) => template
             .place

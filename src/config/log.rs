@@ -22,16 +22,16 @@ pub struct LogSettings {
 /// How lines on stderr are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Text for people.
+    /// Text for reading.
     Text,
 }
 
 /// How requests are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// The combined format of Apache.
     Combined,
@@ -44,7 +44,7 @@ pub enum AccessFormat {
 pub enum AccessLines {
     /// A JSON object.
     Json,
-    /// Text for people, as all other lines on stderr are.
+    /// Text for reading, as all other lines on stderr are.
     Text,
     /// The combined format of Apache.
     Combined,
@@ -94,7 +94,9 @@ pub(super) fn read(mut section: Section<'_>) -> Read<LogSettings> {
 fn file(section: &mut Section<'_>, name: &'static str) -> Read<Option<PathBuf>> {
     let Some(path) = section.text(name)? else { return Ok(None) };
     if path.as_str().is_empty() || path.as_str().ends_with('/') {
-        return Err(path.refuse("is no file", "write one such as \"/var/log/tollgate/access.log\""));
+        return Err(
+            path.refuse("is not a valid file path", "write one such as \"/var/log/tollgate/access.log\"")
+        );
     }
     Ok(Some(path.to_path()))
 }

@@ -86,7 +86,7 @@ fn secret(section: &mut Section<'_>) -> Read<Secret> {
     let (place, secret) = text.into_secret()?;
     // A public key is known to everybody, and so would be what signs (RFC 8725 §2.1).
     if secret.expose().trim_start().starts_with("-----BEGIN ") {
-        let problem = "this is a key for signatures of another kind, and no secret";
+        let problem = "this is a key for another kind of signature, not a secret";
         return Err(place.fault(problem, "write algorithm = \"EdDSA\" and public_key, if it is such a key"));
     }
     if secret.expose().len() < MIN_SECRET_BYTES {
@@ -99,7 +99,7 @@ fn secret(section: &mut Section<'_>) -> Read<Secret> {
 fn public_key(section: &mut Section<'_>) -> Read<[u8; 32]> {
     let text = section.required_text("public_key", "\"-----BEGIN PUBLIC KEY-----…\"")?;
     let remedy = "write what `openssl pkey -in login.key -pubout` shows, or the x of a JWK (43 characters)";
-    let not_one = |text: &Text<'_>| text.place.fault("this is no public key for Ed25519", remedy);
+    let not_one = |text: &Text<'_>| text.place.fault("this is not a valid Ed25519 public key", remedy);
     parse_public_key(text.as_str()).ok_or_else(|| not_one(&text))
 }
 

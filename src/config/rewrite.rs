@@ -18,7 +18,7 @@ pub(super) fn read(mut section: Section<'_>, upstreams: &[Upstream]) -> Read<Rel
     });
     let domains = entries(&mut section, "cookie_domain", |from, place, to| {
         let remedy = "write a host name, such as \"app.internal\"";
-        let from = domain(from).ok_or_else(|| place.fault("this is no domain", remedy));
+        let from = domain(from).ok_or_else(|| place.fault("this is not a valid domain", remedy));
         let remedy = "write a host name, or \"\" to leave the domain out";
         let to = match to.as_str() {
             "" => Ok(String::new()),
@@ -28,7 +28,7 @@ pub(super) fn read(mut section: Section<'_>, upstreams: &[Upstream]) -> Read<Rel
     });
     let paths = entries(&mut section, "cookie_path", |from, place, to| {
         let remedy = "write one such as \"/app\"";
-        let from = prefix(from).ok_or_else(|| place.fault("this is no path", remedy));
+        let from = prefix(from).ok_or_else(|| place.fault("this is not a valid path", remedy));
         let to = path(to);
         Ok((from?, to?))
     });

@@ -37,7 +37,7 @@ pub(super) fn read<'a>(text: &Text<'a>) -> Read<(Place<'a>, Secret)> {
     // Before it is opened: whoever opens a pipe waits for its writer.
     let about = std::fs::metadata(&path).map_err(unreadable)?;
     if !about.is_file() {
-        return Err(refuse("is no file"));
+        return Err(refuse("is not a regular file"));
     }
     let file = File::open(&path).map_err(unreadable)?;
     judge(text, &file.metadata().map_err(unreadable)?)?;
@@ -47,7 +47,7 @@ pub(super) fn read<'a>(text: &Text<'a>) -> Read<(Place<'a>, Secret)> {
     if u64::try_from(content.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(refuse("is too long for a secret"));
     }
-    let content = str::from_utf8(&content).map_err(|_| refuse("is no text"))?;
+    let content = str::from_utf8(&content).map_err(|_| refuse("is not UTF-8 text"))?;
     let secret = content.strip_suffix('\n').unwrap_or(content);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
     if secret.is_empty() {
@@ -61,10 +61,12 @@ pub(super) fn read<'a>(text: &Text<'a>) -> Read<(Place<'a>, Secret)> {
 fn judge(text: &Text<'_>, about: &Metadata) -> Read<()> {
     let mode = about.permissions().mode();
     if mode & OTHERS_WRITE != 0 {
-        return Err(text.refuse("can be written by everybody on this machine", "take that away: chmod o-rwx"));
+        return Err(
+            text.refuse("can be written by everybody on this machine", "remove that permission: chmod o-rwx")
+        );
     }
     if mode & OTHERS_READ != 0 {
-        text.remark("can be read by everybody on this machine", "take that away: chmod o-rwx");
+        text.remark("can be read by everybody on this machine", "remove that permission: chmod o-rwx");
     }
     Ok(())
 }
@@ -116,13 +118,13 @@ mod tests {
         let long = vec![b'h'; 20_000];
         let two_lines = format!("{SECRET}\n\n");
         for (named, content, mode, problem) in [
-            ("file:", SECRET.as_bytes(), 0o600, "is no file"),
-            ("file:.", SECRET.as_bytes(), 0o600, "is no file"),
-            ("file:/dev/zero", SECRET.as_bytes(), 0o600, "is no file"),
+            ("file:", SECRET.as_bytes(), 0o600, "is not a regular file"),
+            ("file:.", SECRET.as_bytes(), 0o600, "is not a regular file"),
+            ("file:/dev/zero", SECRET.as_bytes(), 0o600, "is not a regular file"),
             ("file:other", SECRET.as_bytes(), 0o600, "cannot be read: No such file"),
             ("file:key", b"", 0o600, "is empty"),
             ("file:key", b"\n", 0o600, "is empty"),
-            ("file:key", b"hunter2\xff", 0o600, "is no text"),
+            ("file:key", b"hunter2\xff", 0o600, "is not UTF-8 text"),
             ("file:key", b"hunter2\n", 0o600, "fewer than 16 characters"),
             ("file:key", two_lines.as_bytes(), 0o600, "characters that an Authorization header cannot carry"),
             ("file:key", &long, 0o600, "is too long"),

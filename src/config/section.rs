@@ -180,12 +180,12 @@ impl<'a> Section<'a> {
         match value {
             DeValue::Datetime(written) => {
                 let time = Timestamp::from_rfc3339(&written.to_string());
-                time.map(Some).ok_or_else(|| place.fault(format!("{written} is not a moment"), REMEDY))
+                time.map(Some).ok_or_else(|| place.fault(format!("{written} is not a timestamp"), REMEDY))
             }
             DeValue::String(_) => {
-                text(place, value)?.parse(Timestamp::from_rfc3339, "is not a moment", REMEDY).map(Some)
+                text(place, value)?.parse(Timestamp::from_rfc3339, "is not a timestamp", REMEDY).map(Some)
             }
-            other => Err(mistyped(&place, "a moment", REMEDY, other)),
+            other => Err(mistyped(&place, "a timestamp", REMEDY, other)),
         }
     }
 

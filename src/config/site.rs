@@ -224,7 +224,7 @@ fn hsts(section: &mut Section<'_>) -> Read<Option<Hsts>> {
     match (max_age?, include_subdomains?) {
         (None, true) => Err(section
             .place_of("hsts_include_subdomains")
-            .fault("says nothing without hsts", "add hsts = \"365d\", or leave it out")),
+            .fault("has no effect without hsts", "add hsts = \"365d\", or leave it out")),
         (max_age, include_subdomains) => Ok(max_age.map(|max_age| Hsts { max_age, include_subdomains })),
     }
 }

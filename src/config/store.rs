@@ -57,7 +57,9 @@ fn path(section: &mut Section<'_>, is_elsewhere: bool) -> Read<PathBuf> {
             .fault("is for the embedded store", "leave it out, or use kind = \"embedded\""));
     }
     if path.as_str().is_empty() {
-        return Err(path.refuse("is no folder", "write one such as \"data\" or \"/var/lib/tollgate\""));
+        return Err(
+            path.refuse("is not a valid folder path", "write one such as \"data\" or \"/var/lib/tollgate\"")
+        );
     }
     Ok(path.to_path())
 }

@@ -90,7 +90,7 @@ pub(super) fn read(mut section: Section<'_>) -> Read<TraceSettings> {
     let endpoint = section.text("endpoint").and_then(|text| {
         let remedy = "write the base URL of a collector, such as \"http://127.0.0.1:4318\"; credentials go \
                       into [trace.headers]";
-        text.map(|text| text.parse(Endpoint::parse, "is no address of a collector", remedy)).transpose()
+        text.map(|text| text.parse(Endpoint::parse, "is not a valid collector address", remedy)).transpose()
     });
     let sample = section.fraction("sample", SAMPLE);
     let service = section.text("service");
@@ -105,7 +105,9 @@ pub(super) fn read(mut section: Section<'_>) -> Read<TraceSettings> {
     section.finish();
     let Some(endpoint) = endpoint? else {
         if let Some(place) = idle {
-            return Err(place.fault("is for spans, and they go nowhere", "add endpoint, or leave this out"));
+            return Err(
+                place.fault("is for spans, which are sent nowhere", "add endpoint, or leave this out")
+            );
         }
         return Ok(TraceSettings { trust: trust?, export: None });
     };
@@ -125,7 +127,7 @@ fn header(
     let value = value?;
     let known = HeaderName::from_bytes(name.as_bytes()).ok();
     let Some(name) = known.filter(|name| !OWN.contains(name)) else {
-        return Err(place.fault("is no header that can be sent along", "write one such as Authorization"));
+        return Err(place.fault("is not a header that can be sent", "write one such as Authorization"));
     };
     // Not shown, whatever is wrong with it.
     let (place, secret) = value.into_secret()?;

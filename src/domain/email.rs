@@ -12,7 +12,7 @@ use super::word::Word;
 #[derive(Clone)]
 pub struct Email(Word);
 
-/// No character that an address may have.
+/// A character that no address contains.
 const PARTING: char = '\n';
 
 /// RFC 5321 §4.5.3.1.3 allows a path of 256 octets, of which two are the angle brackets.

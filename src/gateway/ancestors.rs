@@ -76,7 +76,7 @@ fn without_ancestors(headers: &mut HeaderMap) {
     }
 }
 
-/// A line of policies, parted by commas, without the directive; `None` if nothing else stood in it.
+/// A line of policies, separated by commas, without the directive; `None` if nothing else stood in it.
 fn cleaned(line: &HeaderValue) -> Option<HeaderValue> {
     let policies = line.as_bytes().split(|byte| *byte == b',').filter_map(|policy| {
         let directives = policy.split(|byte| *byte == b';').filter(|directive| !is_ancestors(directive));

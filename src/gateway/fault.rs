@@ -25,13 +25,13 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 pub(super) enum Fault {
     #[error("the request needs exactly one valid Host")]
     BadHost,
-    #[error("the request target is not one")]
+    #[error("the request target is malformed")]
     BadTarget,
     #[error("{0}")]
     Path(PathFault),
-    #[error("the Destination is not one")]
+    #[error("the Destination header is malformed")]
     BadDestination,
-    #[error("the Destination lies elsewhere than on this site")]
+    #[error("the Destination is not on this site")]
     ForeignDestination,
     #[error("the session cookie was sent twice with different values")]
     DoubledCookie,
@@ -39,7 +39,7 @@ pub(super) enum Fault {
     Unread(#[from] ReadFault),
     #[error("this method is not forwarded")]
     MethodRefused,
-    #[error("this method is not one for this address")]
+    #[error("this method is not allowed here")]
     MethodNotAllowed(&'static str),
     #[error("there is no site at this address")]
     UnknownHost,
@@ -137,9 +137,7 @@ impl Fault {
             Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
                 "the site behind the gateway cannot be reached".to_owned()
             }
-            Self::Proxy(ProxyError::Tls { .. }) => {
-                "the gateway and the site behind it agree on no TLS".to_owned()
-            }
+            Self::Proxy(ProxyError::Tls { .. }) => "the TLS handshake with the upstream failed".to_owned(),
             Self::Proxy(ProxyError::Broken { .. }) => {
                 "the site behind the gateway broke off before it answered".to_owned()
             }

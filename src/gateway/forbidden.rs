@@ -38,7 +38,7 @@ impl Refusal<'_> {
                 };
                 let error = json!({
                     "code": Code::Forbidden,
-                    "message": "The session has not what this asks for: see details.missing, of which one has to be met.",
+                    "message": "The session does not meet the requirements: see details.missing; meeting one entry is enough.",
                     "details": details,
                 });
                 let response = reply::json(Code::Forbidden.status(), &json!({ "error": error }));
@@ -94,7 +94,7 @@ fn in_words(unmet: &[Condition<'_>]) -> String {
         Condition::EmailDomain(domains) => {
             format!("an e-mail address at {}", domains.join(" or "))
         }
-        Condition::Network(_) => "another network than the one you come from".to_owned(),
+        Condition::Network(_) => "a connection from another network".to_owned(),
     };
     unmet.iter().map(words).collect::<Vec<_>>().join(" and ")
 }

@@ -98,8 +98,7 @@ impl Source for Journal {
             let written = outlet.map_or(0, |outlet| outlet.counts().written.value());
             page.figure(&[("log", kept.as_str())], written);
         }
-        let help =
-            "Lines that were not: those of the audit log are among the messages then, all others are lost.";
+        let help = "Lines that could not be written: those of the audit log go to the messages instead, all others are lost.";
         page.begin("tollgate_log_lines_dropped_total", Kind::Counter, help);
         for (kept, outlet) in logs {
             for reason in Loss::ALL {

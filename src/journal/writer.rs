@@ -76,7 +76,7 @@ impl Writer {
                     let log = self.kept.as_str();
                     tracing::error!(
                         target: "tollgate::log", log, %error,
-                        "the log file was moved away and cannot be opened anew: lines go on into the old one"
+                        "the log file was moved away and cannot be reopened: lines still go to the old one"
                     );
                 }
             }
@@ -157,7 +157,7 @@ impl Writer {
         let missed = self.counts.too_many.value();
         let missing = missed.saturating_sub(std::mem::replace(&mut self.missed, missed));
         if missing > 0 && self.kept == Kept::Messages {
-            tracing::warn!(target: "tollgate::log", missing, "lines are missing here: more came than was read");
+            tracing::warn!(target: "tollgate::log", missing, "lines are missing here: they came too fast");
         }
     }
 
@@ -178,7 +178,7 @@ impl Writer {
     fn say_well(&mut self) {
         if let Some(missing) = self.trouble.take() {
             let log = self.kept.as_str();
-            tracing::warn!(target: "tollgate::log", log, missing, "a log is written again");
+            tracing::warn!(target: "tollgate::log", log, missing, "a log can be written again");
         }
     }
 }

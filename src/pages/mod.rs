@@ -160,7 +160,7 @@ impl Page<'_> {
             Self::SignedIn { .. } => "You are signed in",
             Self::SignedOut { .. } => "You are signed out",
             Self::Forbidden { .. } => "This is not open to you",
-            Self::FramedSignIn { .. } => "Sign in to go on",
+            Self::FramedSignIn { .. } => "Sign in to continue",
             Self::Handover { .. } => "One last step",
             Self::KeepFragment { .. } => "Please sign in",
             Self::Paused(paused) => paused.title(),

@@ -50,7 +50,7 @@ impl Side {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Browser => "You",
-            Self::Gateway => "The gate",
+            Self::Gateway => "The gateway",
             Self::Upstream => "The site",
         }
     }
@@ -121,14 +121,14 @@ impl Problem {
             },
             Self::DoubledCookie => Text {
                 status: StatusCode::BAD_REQUEST,
-                title: "Your browser sent two sign-ins at once",
-                explanation: "There are two sign-in cookies for this site, and we cannot tell which one is yours.",
+                title: "Your browser sent two session cookies",
+                explanation: "There are two of them for this site, and we cannot tell which one is yours.",
                 remedy: "Delete the cookies of this site in your browser’s settings, then sign in again.",
             },
             Self::CrossSite => Text {
                 status: StatusCode::FORBIDDEN,
-                title: "This was not your own doing",
-                explanation: "Another site asked for this in your name, so it was not done.",
+                title: "This request came from another site",
+                explanation: "It asked for something in your name, so it was not done.",
                 remedy: "Go to the site itself and do it there.",
             },
             Self::NotFound => Text {
@@ -158,15 +158,15 @@ impl Problem {
             Self::UpstreamUnreachable => Text {
                 status: StatusCode::BAD_GATEWAY,
                 title: "The site does not answer",
-                explanation: "You did nothing wrong. The site behind this gate could not be reached, or broke off in \
-                              the middle of its answer.",
+                explanation: "You did nothing wrong. The site could not be reached, or broke off in the middle of \
+                              its answer.",
                 remedy: "Try again in a moment.",
             },
             Self::SessionsUnavailable => Text {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "We cannot check sign-ins right now",
-                explanation: "You did nothing wrong. This page is for those who are signed in, and just now the gate \
-                              cannot look that up, so it stays closed.",
+                explanation: "You did nothing wrong. This page is for those who are signed in, and just now we cannot \
+                              look that up, so it stays closed.",
                 remedy: "Try again in a moment. You need not sign in again.",
             },
             Self::SessionEnded => Text {
@@ -179,15 +179,14 @@ impl Problem {
             Self::UpstreamTooSlow => Text {
                 status: StatusCode::GATEWAY_TIMEOUT,
                 title: "The site takes too long",
-                explanation: "You did nothing wrong. The site behind this gate got your request, but has not answered \
-                              in time.",
+                explanation: "You did nothing wrong. The site got your request, but has not answered in time.",
                 remedy: "Try again in a moment. If you sent something, check first whether it has arrived.",
             },
             Self::UpstreamUnclear => Text {
                 status: StatusCode::BAD_GATEWAY,
                 title: "It is not clear who may see this",
-                explanation: "You did nothing wrong. The site behind this gate keeps this page for some, and did not \
-                              say for whom in a way that the gate understands. So it shows it to nobody.",
+                explanation: "You did nothing wrong. The site keeps this page for some visitors, but did not say for \
+                              whom in a way that we understand. So it is shown to nobody.",
                 remedy: "Tell the people who look after the site. Quote the reference, if there is one below.",
             },
         }

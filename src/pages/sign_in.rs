@@ -64,12 +64,12 @@ impl SignInFailure {
     pub(super) const fn explanation(self) -> &'static str {
         match self {
             Self::Used => {
-                "It has been used before, and each link opens the gate only once. Perhaps you went back a page, or \
+                "It has been used before, and each link works only once. Perhaps you went back a page, or \
                  opened it a second time."
             }
             Self::Expired => "It was made too long ago. A sign-in link is good for a few minutes only.",
             Self::Unknown => {
-                "It is not known here. It may have been cut short on its way, or belong to another site."
+                "We do not know it. It may have been cut short on its way, or belong to another site."
             }
             Self::OtherBrowser => {
                 "It was made for another browser or a private window. Signing in has to end in the browser in which \
@@ -103,7 +103,7 @@ impl SignInFailure {
                 "Sign out on one of them, or wait until it has been idle for long enough, and start again."
             }
             Self::Evicted => {
-                "Sign in again to go on here. If it was not you who signed in elsewhere, tell the people who run \
+                "Sign in again to continue here. If it was not you who signed in elsewhere, tell the people who run \
                  the site."
             }
             Self::TooMany => {

@@ -58,7 +58,7 @@ pub(super) struct Backend {
     pub(super) tally: Arc<Tally>,
     clock: Arc<dyn Clock>,
     names: Names,
-    /// Requests whose answers are not through yet.
+    /// Requests whose answers are not complete yet.
     in_flight: Cell<usize>,
     /// Idle connections in HTTP/1.1, the last used on top: under little load the rest grows old and
     /// is closed.
@@ -120,7 +120,7 @@ impl Backend {
         }
     }
 
-    /// Requests whose answers are not through yet.
+    /// Requests whose answers are not complete yet.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.get()
     }

@@ -85,7 +85,7 @@ impl UpstreamFigures {
 
 impl Source for UpstreamFigures {
     fn write(&self, page: &mut Page, _now: Timestamp) {
-        let help = "Whether an upstream is given whatever comes: after failures in a row it is not until it answers again, nor if its health checks fail.";
+        let help = "Whether an upstream is sent requests (1), or left out (0) after failures in a row or failed health checks.";
         page.begin("tollgate_upstream_up", Kind::Gauge, help);
         self.each(|labels, member| page.figure(labels, u8::from(member.standing.is_up())));
         page.begin(
@@ -103,7 +103,7 @@ impl Source for UpstreamFigures {
         let help = "Connections to an upstream that wait to be used again; of those in HTTP/2, all.";
         page.begin("tollgate_upstream_connections_idle", Kind::Gauge, help);
         self.sums(page, |tally| &tally.idle);
-        let help = "Requests whose answers are not through yet.";
+        let help = "Requests whose answers are not complete yet.";
         page.begin("tollgate_upstream_requests_in_flight", Kind::Gauge, help);
         self.sums(page, |tally| &tally.in_flight);
     }

@@ -76,7 +76,7 @@ impl Fleet {
                 == (&upstreams.tls, &upstreams.health, &check_host)
         });
         let member = |upstream: &Upstream| {
-            let unfit = || io::Error::other(format!("{upstream} is no upstream"));
+            let unfit = || io::Error::other(format!("{upstream} is not a valid upstream"));
             let known = before.and_then(|before| before.members.iter().find(|old| old.upstream == *upstream));
             match known {
                 Some(known) if is_reached_alike => Ok(Arc::clone(known)),

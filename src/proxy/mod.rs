@@ -59,7 +59,7 @@ pub enum ProxyError {
         error: std::io::Error,
     },
     /// There was a connection, but no TLS on it that can be trusted.
-    #[error("no TLS with {upstream}: {error}")]
+    #[error("TLS handshake with {upstream} failed: {error}")]
     Tls {
         /// With whom.
         upstream: String,
@@ -75,7 +75,7 @@ pub enum ProxyError {
         error: BodyError,
     },
     /// What the upstream said is no proper HTTP, or can be read in more than one way.
-    #[error("what {upstream} says cannot be read: {}", Reasons(&**error))]
+    #[error("the answer of {upstream} cannot be read: {}", Reasons(&**error))]
     Unreadable {
         /// Whose.
         upstream: String,

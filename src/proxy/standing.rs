@@ -133,9 +133,9 @@ impl Standing {
         }
         let Self { site, upstream, .. } = self;
         if is_well {
-            tracing::info!(target: "tollgate::proxy", site, upstream, "an upstream is well again");
+            tracing::info!(target: "tollgate::proxy", site, upstream, "an upstream is healthy again");
         } else {
-            tracing::warn!(target: "tollgate::proxy", site, upstream, "an upstream is not well and is left out");
+            tracing::warn!(target: "tollgate::proxy", site, upstream, "an upstream is unhealthy and left out");
         }
     }
 

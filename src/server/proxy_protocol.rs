@@ -33,7 +33,7 @@ struct Header {
 
 /// What a connection begins with is no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what came was no header of the PROXY protocol")]
+#[error("what came was not a valid PROXY protocol header")]
 struct Malformed;
 
 /// Takes the header off `stream`; whose connection it is, unless it is the proxy's own. How long

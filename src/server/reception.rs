@@ -42,7 +42,7 @@ async fn welcome<A: Answer + 'static>(
     if let Some(proxies) = &door.proxies {
         // Nobody else's word would count, and without one it is not known who is there.
         if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
-            return Err("the peer is no trusted proxy".into());
+            return Err("the peer is not a trusted proxy".into());
         }
         source = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
     }

@@ -33,7 +33,7 @@ impl Shortage {
         if self.of_places.is_new(Instant::now()) {
             tracing::warn!(
                 target: "tollgate::server",
-                "as many connections are open as there may be: those that are idle are closed for others"
+                "the connection limit is reached: idle connections are closed to make room"
             );
         }
     }
@@ -43,7 +43,7 @@ impl Shortage {
         if self.of_descriptors.is_new(Instant::now()) {
             tracing::error!(
                 target: "tollgate::server", %error,
-                "cannot accept connections for now: they wait until there is room again"
+                "cannot accept connections for now: new ones wait until there is room again"
             );
         }
         tokio::time::sleep(PAUSE).await;

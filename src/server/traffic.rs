@@ -82,7 +82,7 @@ impl Source for TrafficFigures {
         self.tell(page, |entrance| wide(entrance.most));
         page.begin("tollgate_connections_accepted_total", Kind::Counter, "Connections that were accepted.");
         self.tell(page, |entrance| entrance.traffic.accepted.value());
-        let help = "Idle connections that were closed as others wanted their places.";
+        let help = "Idle connections that were closed to make room for others.";
         page.begin("tollgate_connections_evicted_total", Kind::Counter, help);
         self.tell(page, |entrance| entrance.traffic.evicted.value());
         page.begin(
@@ -97,7 +97,7 @@ impl Source for TrafficFigures {
                 page.figure(&[("listener", name), ("outcome", outcome)], times.value());
             }
         }
-        let help = "When a certificate that is shown runs out, in seconds since 1970.";
+        let help = "When a certificate in use expires, in seconds since 1970.";
         page.begin("tollgate_certificate_expiry_timestamp_seconds", Kind::Gauge, help);
         for Entrance { name, certificates, .. } in &self.0 {
             let Some(certificates) = certificates else { continue };

@@ -202,10 +202,10 @@ impl Chronicle {
         counted("tollgate_sessions_started_total", "Sessions that began.", |own| own.started);
         counted(
             "tollgate_sessions_refused_total",
-            "Good tokens that opened nothing, as their person had too many sessions.",
+            "Valid tokens refused because the person had too many sessions.",
             |own| own.turned_away,
         );
-        page.begin("tollgate_tokens_refused_total", Kind::Counter, "Tokens that were not good, by reason.");
+        page.begin("tollgate_tokens_refused_total", Kind::Counter, "Refused tokens, by reason.");
         for site in sites.clone() {
             for refusal in Refusal::ALL.map(Refusal::as_str) {
                 let times = of(site).refused.get(refusal).copied().unwrap_or_default();

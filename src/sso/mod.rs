@@ -146,7 +146,7 @@ impl Sso {
         self.stores.sessions.count()
     }
 
-    /// Whether the store does what it is asked.
+    /// Whether the store is working (1) or not (0).
     pub fn store_health(&self) -> Health {
         self.stores.sessions.health()
     }
@@ -220,9 +220,9 @@ impl Source for Sso {
         if let Some(count) = self.stores.sessions.count() {
             // What is added up over nodes must not be what each of them says of all.
             let (name, help) = if count.is_shared {
-                ("tollgate_shared_sessions", "Sessions of all nodes: each of them tells the same number.")
+                ("tollgate_shared_sessions", "Live sessions of all nodes: each node reports the same number.")
             } else {
-                ("tollgate_sessions", "Sessions that are kept here.")
+                ("tollgate_sessions", "Live sessions on this node.")
             };
             page.begin(name, Kind::Gauge, help);
             for site in sites() {
@@ -231,9 +231,9 @@ impl Source for Sso {
             }
         }
         let health = self.stores.sessions.health();
-        page.begin("tollgate_store_up", Kind::Gauge, "Whether the store does what it is asked.");
+        page.begin("tollgate_store_up", Kind::Gauge, "Whether the store is working (1) or not (0).");
         page.figure(&[], u8::from(health.is_well));
-        let help = "Times that the store did not do what it was asked.";
+        let help = "Failed store operations, by reason.";
         page.begin("tollgate_store_faults_total", Kind::Counter, help);
         for (reason, times) in health.faults {
             page.figure(&[("reason", reason)], times);

@@ -122,7 +122,7 @@ impl Source for StoreTimes {
             let distribution = Distribution::default().with(&times.answered);
             page.distribution(&[("operation", operation.as_str())], &distribution);
         }
-        let help = "Times that the store gave no answer, by what it was asked.";
+        let help = "How often the store gave no answer, by what it was asked.";
         page.begin("tollgate_store_errors_total", Kind::Counter, help);
         for (operation, times) in told() {
             page.figure(&[("operation", operation.as_str())], times.unanswered.value());

@@ -16,7 +16,7 @@ fn a_visitor_signs_in_by_a_tab_and_goes_on_in_the_frame() {
     // The frame asks to sign in, and nobody at the site has heard of it.
     browser.open(&partner);
     browser.enter_frame("iframe");
-    assert_eq!(browser.text("h1"), "Sign in to go on");
+    assert_eq!(browser.text("h1"), "Sign in to continue");
     assert_eq!(browser.evaluate("getComputedStyle(document.querySelector('main')).maxWidth"), "528px");
     assert!(stage.received("site.example").is_empty());
     browser.screenshot(&artifact("9-sign-in-within-a-frame.png"));
@@ -64,7 +64,7 @@ fn a_visitor_signs_in_by_a_tab_and_goes_on_in_the_frame() {
     );
     assert_eq!(stage.received("site.example").len(), before, "{:?}", stage.received("site.example"));
     browser.enter_frame("[name=forged]");
-    assert_eq!(browser.text("h1"), "This was not your own doing");
+    assert_eq!(browser.text("h1"), "This request came from another site");
 
     // By itself the site knows nobody.
     browser.open("https://site.example/article");

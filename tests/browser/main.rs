@@ -92,7 +92,7 @@ fn a_dead_link_leads_back_to_the_login_page_and_in_the_end_to_an_explanation() {
     for _ in 0..3 {
         browser.open(&dead);
         assert_at_login_page(&browser, &demo);
-        assert!(browser.text("[role=alert]").contains("did not open the gate"));
+        assert!(browser.text("[role=alert]").contains("sign-in link did not work"));
     }
     browser.open(&dead);
     assert_eq!(browser.url().host_str(), Some("127.0.0.1"), "the browser stays with the gateway");

@@ -136,7 +136,7 @@ fn a_command_line_that_makes_no_sense_ends_with_64() {
         (&["--log", "[[[", "key", "new"][..], "--log"),
         (&["session", "revoke"], "<ID|--email <EMAIL>>"),
         (&["session", "revoke", "1", "--email=j@example.com"], "--email"),
-        (&["session", "revoke", "../users/1"], "no session's id"),
+        (&["session", "revoke", "../users/1"], "not a valid session id"),
         (&["key"], "new"),
         (&["key", "rotate"], "--signing"),
         (&["key", "rotate", "a", "--signing"], "--signing"),
@@ -249,7 +249,7 @@ fn check_tells_what_would_change() {
         "- site.wiki.name = \"wiki\"",
         "the sessions of paper end",
         "the sessions of wiki end",
-        "takes a restart: server.workers",
+        "needs a restart: server.workers",
     ] {
         assert!(told.lines().any(|told| told == line), "{line}: {told}");
     }

@@ -286,14 +286,14 @@ async fn no_key_is_ever_in_the_log_and_what_is_wrong_is() {
     };
     // Without the key of its account the authority refuses.
     let program = Program::start_by(&stage.plan(&["site.test"], "http-01"), verbose).await;
-    let line = program.line_with("got no certificate").await;
+    let line = program.line_with("could not obtain a certificate").await;
     assert!(line.contains("externalAccountRequired") && line.contains("eab_key_id"), "{line}");
     drop(program);
 
     let lines =
         format!("contact = [\"mailto:a@site.test\"]\neab_key_id = \"kid-1\"\neab_key = \"{EXTERNAL_KEY}\"\n");
     let program = Program::start_by(&stage.plan_saying(&["site.test"], &lines), verbose).await;
-    program.line_with("got a certificate").await;
+    program.line_with("obtained a certificate").await;
     let account = std::fs::read_to_string(stage.folder().join("account.json")).unwrap();
     let account: serde_json::Value = serde_json::from_str(&account).unwrap();
     let key = account["credentials"]["key_pkcs8"].as_str().expect("has a key");

@@ -296,8 +296,8 @@ async fn sites_are_shown_as_they_are_in_force_and_requests_are_explained() {
         ("%2Fhq%2F&as=jane@example.com&role=chief", "forwarded"),
         ("%2Fa&method=TRACE", "not forwarded: 405"),
         ("%2F..%2Fa", "400"),
-        ("%2Fa&as=jane", "e-mail address is none"),
-        ("%2Fa&from=nowhere", "address is none"),
+        ("%2Fa&as=jane", "e-mail address is not valid"),
+        ("%2Fa&from=nowhere", "address is not valid"),
         ("%2Fa&method=%0A", "a session is needed"),
     ] {
         let page = ask(query).await;
@@ -337,7 +337,7 @@ async fn an_operator_sees_what_happened_and_what_was_refused() {
         assert!(!page.contains(secret), "{secret}");
     }
 
-    assert!(operator.page("").await.contains("Nothing needs you."));
+    assert!(operator.page("").await.contains("Nothing needs your attention."));
     gateway.note_refused("config.toml:3: there is no such key");
     let page = operator.page("").await;
     assert!(
@@ -345,7 +345,7 @@ async fn an_operator_sees_what_happened_and_what_was_refused() {
         "{page}"
     );
     gateway.reload(&Plan::new(&upstream)).await.unwrap();
-    assert!(operator.page("").await.contains("Nothing needs you."));
+    assert!(operator.page("").await.contains("Nothing needs your attention."));
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn each_request_leaves_a_line_that_says_what_became_of_it() {
 async fn a_head_that_nobody_can_read_leaves_a_line_with_nothing_of_it() {
     let heads = [
         ("GET /hidden\r\n\r\n", 400, "the request line is malformed"),
-        ("GET /hidden HTTP/3.0\r\nHost: hidden\r\n\r\n", 505, "the version is not spoken here"),
+        ("GET /hidden HTTP/3.0\r\nHost: hidden\r\n\r\n", 505, "the HTTP version is not supported"),
         ("GET / HTTP/1.1\r\nHost: site.test\r\nhidden \"x\r\n\r\n", 400, "a header field is malformed"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: hidden\r\n\r\n", 400, "there has to be one Host field"),
     ];

@@ -233,7 +233,7 @@ async fn sighup_is_for_certificates_and_ends_nothing() {
     let plan = Plan::new(&upstream).certificate(files.clone());
     let program = Program::start(&plan).await;
     program.signal("HUP");
-    program.line_with("read anew").await;
+    program.line_with("certificates were reloaded").await;
     std::fs::write(&files.key, "").unwrap();
     program.line_with("cannot be used").await;
     // However often it is looked at.

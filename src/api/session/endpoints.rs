@@ -77,7 +77,7 @@ impl Call {
 }
 
 fn json_as_form(body: &[u8]) -> Result<Bytes, Refused> {
-    let refused = || Refused::input("The body is no JSON object of strings, each under a name of its own.");
+    let refused = || Refused::input("Send a JSON object whose members are strings, each named once.");
     let Object(members) = serde_json::from_slice(body).map_err(|_| refused())?;
     let mut form = form_urlencoded::Serializer::new(String::new());
     for (name, value) in &members {
@@ -243,10 +243,11 @@ impl Api {
     ) -> Result<(LoginToken, String), Refused> {
         let given = |name| parameters.first(name).map(str::trim).filter(|text| !text.is_empty());
         let email = given("email")
-            .map(|text| Email::parse(text).ok_or_else(|| Refused::input("email is no address")));
+            .map(|text| Email::parse(text).ok_or_else(|| Refused::input("email is not a valid address")));
         let name = given("full_name").map(|text| {
             let fine = text.chars().count() <= MAX_NAME_CHARS && !text.contains(char::is_control);
-            fine.then(|| PersonName::from_full(text)).ok_or_else(|| Refused::input("full_name is no name"))
+            fine.then(|| PersonName::from_full(text))
+                .ok_or_else(|| Refused::input("full_name is not a valid name"))
         });
         let return_url = return_url(parameters)?;
         // An empty one was lost on the way: the token would be good in any browser.
@@ -289,11 +290,11 @@ impl Api {
 
     async fn user_of_call(&self, parameters: &Parameters) -> Result<Option<User>, Refused> {
         if let Some(id) = parameters.first("user_id").filter(|id| !id.is_empty()) {
-            let id = UserId::parse(id).ok_or_else(|| Refused::input("user_id is no number"))?;
+            let id = UserId::parse(id).ok_or_else(|| Refused::input("user_id is not a valid number"))?;
             return Ok(self.sso.find_user(id).await?);
         }
         let email = parameters.first("email").ok_or_else(|| Refused::input("user_id or email is needed"))?;
-        let email = Email::parse(email).ok_or_else(|| Refused::input("email is no address"))?;
+        let email = Email::parse(email).ok_or_else(|| Refused::input("email is not a valid address"))?;
         Ok(self.sso.find_user_by_email(email.key().into()).await?)
     }
 

@@ -48,7 +48,7 @@ impl Api {
         let term = self.time_left(request.headers()).map_or(TERM, |left| left.min(TERM));
         let place = self.ears.lend(&key);
         let (place, heard) = place.zip(self.sso.listen(MOST_LISTENERS)).ok_or_else(|| {
-            let message = "As many listen as may: wait as long as Retry-After says.";
+            let message = "Too many event listeners: retry after the time in Retry-After.";
             ApiError::too_many(message, COME_AGAIN)
         })?;
         let listener = Listener::new(heard, sites, key, term);

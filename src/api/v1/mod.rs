@@ -95,7 +95,7 @@ impl ListQuery {
             };
             // Of two people one would be passed over, and the answer would not say so.
             if said.replace(value.into_owned()).is_some() {
-                return Err(ApiError::parameter_invalid(&name, "it is there twice"));
+                return Err(ApiError::parameter_invalid(&name, "it is given more than once"));
             }
         }
         let limit = limit.map_or(Ok(DEFAULT_PAGE), |limit| {
@@ -113,7 +113,8 @@ impl ListQuery {
 
     /// Where the page begins.
     fn after<C>(&self, parse: impl Fn(&str) -> Option<C>) -> Result<Option<C>, ApiError> {
-        let invalid = || ApiError::parameter_invalid("cursor", "take it as it is from the page before");
+        let invalid =
+            || ApiError::parameter_invalid("cursor", "use the next_cursor of the previous page unchanged");
         self.cursor.as_deref().map(|cursor| parse(cursor).ok_or_else(invalid)).transpose()
     }
 

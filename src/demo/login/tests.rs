@@ -77,7 +77,7 @@ async fn the_form_carries_on_what_the_gateway_sent_along() {
 async fn whoever_comes_back_with_a_dead_token_is_told() {
     let page = login_page(FakeControl::issuing().await.address).await;
     let html = exchange(page, "GET /login?error=token_invalid&state=s HTTP/1.1", "").await;
-    assert!(html.contains("role=\"alert\">The last ticket did not open the gate"), "{html}");
+    assert!(html.contains("role=\"alert\">The last sign-in link did not work"), "{html}");
 }
 
 #[tokio::test]

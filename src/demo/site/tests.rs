@@ -35,7 +35,7 @@ async fn the_editors_desk_shows_the_role() {
     let html = page("GET /admin/ HTTP/1.1\r\nX-Forwarded-Role: editor").await;
     assert!(html.contains("your role here is <strong>editor</strong>"), "{html}");
     let html = page("GET /admin/ HTTP/1.1").await;
-    assert!(html.contains("The gate names no role for you."), "{html}");
+    assert!(html.contains("The gateway names no role for you."), "{html}");
 }
 
 #[tokio::test]

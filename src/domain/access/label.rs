@@ -16,7 +16,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// Reads the words of the field, parted by commas: `registered`, `backend`, a class such as
+    /// Reads the words of the field, separated by commas: `registered`, `backend`, a class such as
     /// `plan-gold`, or the name of a plan or a role. `None` if there is none, or one that cannot be
     /// read: then nobody knows for whom the answer is.
     pub fn parse(value: &[u8]) -> Option<Self> {
@@ -29,7 +29,7 @@ impl Label {
         Some(Self { words: words.join(","), alternatives: all.concat() })
     }
 
-    /// Its words, parted by commas.
+    /// Its words, separated by commas.
     pub fn words(&self) -> &str {
         &self.words
     }

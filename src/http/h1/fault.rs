@@ -10,7 +10,7 @@ pub enum FramingFault {
     #[error("the request line is malformed")]
     RequestLine,
     /// Neither HTTP/1.0 nor HTTP/1.1.
-    #[error("the version is not spoken here")]
+    #[error("the HTTP version is not supported")]
     Version,
     /// The target, or what there is of the request line, is longer than it may be.
     #[error("the request target is too long")]
@@ -35,7 +35,7 @@ pub enum FramingFault {
     #[error("the Transfer-Encoding is malformed or repeated")]
     Coding,
     /// `chunked` behind other codings, well-formed.
-    #[error("the transfer coding is not known here")]
+    #[error("the transfer coding is not supported")]
     UnknownCoding,
     /// `Content-Length` beside `Transfer-Encoding`.
     #[error("the length is given in two ways")]

@@ -49,7 +49,7 @@ pub(super) fn take(
         Some(end) if end <= MAX_BYTES => {
             let head = incoming.split_to(end).freeze();
             let (line, lines) = first_line(&head)?;
-            let said = status_line(line).ok_or(Fault::Malformed("its status line is none"))?;
+            let said = status_line(line).ok_or(Fault::Malformed("its status line is malformed"))?;
             read(said, to_head, (lines, &head), fields).map(Some)
         }
         None if has_bare_line_end(incoming, 0) => Err(Fault::Framing(FramingFault::Control)),

@@ -69,10 +69,10 @@ impl CertificateWatch {
         self.shown.replace(certificates);
         let complaint = (!complaints.is_empty()).then(|| complaints.join("; "));
         match &complaint {
-            None => tracing::info!(target: "tollgate::server", "the certificates were read anew"),
+            None => tracing::info!(target: "tollgate::server", "the certificates were reloaded"),
             Some(error) if self.complaint != complaint => tracing::error!(
                 target: "tollgate::server", error,
-                "of the new certificates these cannot be used, those that were read before stay in their places"
+                "some new certificates cannot be used; the previous ones stay in use"
             ),
             Some(_) => {}
         }

@@ -32,7 +32,7 @@ pub enum OpenError {
         what: String,
     },
     /// There is none.
-    #[error("{} is not there: it is made when tollgate serves for the first time", .path.display())]
+    #[error("{} does not exist: it is created when tollgate first runs", .path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,

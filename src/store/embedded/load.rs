@@ -46,7 +46,7 @@ pub(super) fn all(ledger: &Ledger<'_>) -> rusqlite::Result<()> {
     if damaged > 0 {
         tracing::error!(
             target: "tollgate::store", file = %ledger.mirror.path.display(), damaged,
-            "records that cannot be read are left out: `tollgate store check` tells more"
+            "records that cannot be read are left out: see `tollgate store check`"
         );
     }
     Ok(())

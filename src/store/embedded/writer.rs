@@ -45,7 +45,7 @@ pub(super) fn work(db: Connection, mirror: &Mirror, commands: &Receiver<Command>
     // While another process has it open, this is its business.
     let _nothing_is_lost = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     if let Err((_db, error)) = db.close() {
-        tracing::warn!(target: "tollgate::store", %error, "the store was not closed in good order");
+        tracing::warn!(target: "tollgate::store", %error, "the store was not closed cleanly");
     }
     if let Some(answer) = closing {
         let _nobody_waits = answer.send(());
