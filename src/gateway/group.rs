@@ -38,7 +38,7 @@ pub(super) const GROUP_LOGOUT_PATH: &str = "/.tollgate/group/logout";
 
 /// What a site of the group sends a browser to another one for.
 #[derive(Clone, Copy)]
-pub(super) enum Errand {
+pub(super) enum GroupCall {
     /// [`GROUP_PATH`].
     Question,
     /// [`GROUP_LOGOUT_PATH`].
@@ -90,20 +90,20 @@ impl Gateway {
         self.ask_group(request, visit, return_to)
     }
 
-    /// Receives the browser of somebody whom another site of the group has sent here with this errand.
+    /// Receives the browser of somebody whom another site of the group has sent here with this call.
     pub(super) async fn group_endpoint(
         &self,
         request: &Request,
         visit: &Visit<'_>,
-        errand: Errand,
+        call: GroupCall,
     ) -> Result<Response, Fault> {
         if let Some(instead) = deliberate_at_top(request, visit)? {
             return Ok(instead);
         }
         let (site, origin) = self.fellow(visit)?;
-        match errand {
-            Errand::Question => self.answer_fellow(visit, site, origin).await,
-            Errand::Logout => self.log_out_for_fellow(visit, site, origin).await,
+        match call {
+            GroupCall::Question => self.answer_fellow(visit, site, origin).await,
+            GroupCall::Logout => self.log_out_for_fellow(visit, site, origin).await,
         }
     }
 

@@ -68,7 +68,7 @@ use crate::http::survey::Survey;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::journal::Journal;
-use crate::proxy::{Errand, Forwarded, Pool, forward};
+use crate::proxy::{Forwarded, Forwarding, Pool, forward};
 use crate::sso::Sso;
 use crate::trace::{Exporter, Traced, Tracer};
 use address::Pins;
@@ -338,7 +338,7 @@ impl Gateway {
         let with_session = permit.visitor().is_some();
         let introduction = if with_session { visit.presented.introduction() } else { None };
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
-        let errand = Errand {
+        let forwarding = Forwarding {
             site,
             cookie_names: visit.cookie_names,
             survey,
@@ -368,7 +368,7 @@ impl Gateway {
             stopwatch: &course.stopwatch,
         };
         course.decide(Decision::Allowed);
-        let mut response = match forward(permit, request, errand).await? {
+        let mut response = match forward(permit, request, forwarding).await? {
             Forwarded::Answer(response) => response,
             // 10. The upstream may find that its answer is not for this visitor.
             Forwarded::Withheld(withheld) => {

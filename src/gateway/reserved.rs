@@ -9,7 +9,7 @@ use super::Gateway;
 use super::cross_site::is_foreign_form;
 use super::embedding::handover;
 use super::fault::Fault;
-use super::group::{Errand, GROUP_LOGOUT_PATH, GROUP_PATH};
+use super::group::{GROUP_LOGOUT_PATH, GROUP_PATH, GroupCall};
 use super::redeem::{LOGIN_PATH, LOGOUT_PATH, REDEEM_PATH, confirmation, refuse_prefetch};
 use super::visit::{Visit, first_value};
 use crate::domain::opaque::LoginToken;
@@ -102,8 +102,8 @@ impl Gateway {
         }
         match endpoint {
             Endpoint::Nowhere => Err(Fault::NotFound),
-            Endpoint::Group => self.group_endpoint(request, visit, Errand::Question).await,
-            Endpoint::GroupLogout => self.group_endpoint(request, visit, Errand::Logout).await,
+            Endpoint::Group => self.group_endpoint(request, visit, GroupCall::Question).await,
+            Endpoint::GroupLogout => self.group_endpoint(request, visit, GroupCall::Logout).await,
             Endpoint::Login => {
                 let return_to = visit.return_to(&visit.parameter("return_url").unwrap_or_default());
                 if let Some(elsewhere) = self.ask_group_at_login(request, visit, &return_to).await {

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 use super::h2_head::has_bare_values;
-use super::seal::Seal;
+use super::private_caching::PrivateCaching;
 use super::tunnel::Tunnel;
 use super::watch::Deadline;
 
@@ -75,7 +75,7 @@ fn well_formed(frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
 /// A response body, and what is to be said before it.
 pub struct Body {
     content: Content,
-    seal: Option<&'static Seal>,
+    caching: Option<&'static PrivateCaching>,
 }
 
 enum Content {
@@ -101,13 +101,13 @@ impl Body {
 
     /// The same, before which these fields are to be said as well.
     #[must_use]
-    pub fn sealed(self, seal: Option<&'static Seal>) -> Self {
-        Self { seal, ..self }
+    pub fn with_caching(self, caching: Option<&'static PrivateCaching>) -> Self {
+        Self { caching, ..self }
     }
 
     /// Fields that are to be said besides those of the answer: whoever writes its head says them.
-    pub fn seal(&self) -> Option<&'static Seal> {
-        self.seal
+    pub fn caching(&self) -> Option<&'static PrivateCaching> {
+        self.caching
     }
 
     /// What is to be done with the connection, if the answer changes its protocol.
@@ -143,7 +143,7 @@ impl Body {
 
 impl From<Content> for Body {
     fn from(content: Content) -> Self {
-        Self { content, seal: None }
+        Self { content, caching: None }
     }
 }
 

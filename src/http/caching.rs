@@ -8,8 +8,8 @@
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 
+use super::private_caching::PrivateCaching;
 use super::remarks::{Remarks, X_ACCESS_CLASS, is_targeted};
-use super::seal::Seal;
 use crate::domain::access::Sharing;
 
 static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -20,7 +20,11 @@ static BY_ENCODING_AND_COOKIE: HeaderValue = HeaderValue::from_static("Accept-En
 /// Makes sure that nobody is shown what was not for them. `remarks` are those of `headers`. What most answers
 /// are to say about it in the same words is returned, and is to be said by whoever writes them.
 #[must_use]
-pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) -> Option<&'static Seal> {
+pub fn restrict(
+    headers: &mut HeaderMap,
+    remarks: Remarks,
+    sharing: Sharing,
+) -> Option<&'static PrivateCaching> {
     match sharing {
         Sharing::AsSaid => return None,
         Sharing::WithStrangers => {}
@@ -29,7 +33,7 @@ pub fn restrict(headers: &mut HeaderMap, remarks: Remarks, sharing: Sharing) -> 
                 remove_targeted(headers);
             }
             if !remarks.cache_control && !remarks.vary {
-                return Some(Seal::of(remarks.expires));
+                return Some(PrivateCaching::of(remarks.expires));
             }
             keep_private(headers, remarks);
         }
@@ -46,7 +50,7 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
 
 fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
     if !remarks.cache_control {
-        headers.append(CACHE_CONTROL, Seal::of(remarks.expires).cache_control());
+        headers.append(CACHE_CONTROL, PrivateCaching::of(remarks.expires).cache_control());
         return;
     }
     let private = match Directives::of(headers) {
@@ -173,9 +177,9 @@ mod tests {
         let mut headers: HeaderMap =
             lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
         let remarks = Remarks::of(&headers);
-        let seal = restrict(&mut headers, remarks, sharing);
-        if let Some(seal) = seal {
-            seal.put(&mut headers);
+        let caching = restrict(&mut headers, remarks, sharing);
+        if let Some(caching) = caching {
+            caching.put(&mut headers);
         }
         headers.get_all(name).into_iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
@@ -255,8 +259,8 @@ mod tests {
         };
         let mut headers = head();
         let remarks = Remarks::of(&headers);
-        let seal = restrict(&mut headers, remarks, Sharing::Private).unwrap();
-        seal.put(&mut headers);
+        let caching = restrict(&mut headers, remarks, Sharing::Private).unwrap();
+        caching.put(&mut headers);
         let left: Vec<String> = headers.keys().map(ToString::to_string).collect();
         assert_eq!(left.len(), 3, "{left:?}");
         assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "private");

@@ -14,17 +14,17 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version};
 use hyper::body::Incoming;
 
+use super::body_channel::{BodyReceiver, BodySender, body_channel};
 use super::connect::connect;
 use super::figures::Tally;
 use super::fleet::{Fleet, Member};
-use super::forward::Errand;
-use super::handover::{Giver, Taker, handover};
+use super::forward::Forwarding;
+use super::http2::{self, Http2Connection, Http2Connections, StreamSlot};
 use super::names::Names;
 use super::pin::Holder;
 use super::request_body::RequestBody;
 use super::rewrite::to_upstream;
 use super::stream::Stream;
-use super::trunk::{self, Ride, Trunk, Trunks};
 use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
@@ -64,13 +64,13 @@ pub(super) struct Backend {
     /// is closed.
     idle: RefCell<Vec<(Timestamp, Box<Link>)>>,
     /// Connections in HTTP/2.
-    trunks: Trunks,
+    http2: Http2Connections,
 }
 
 /// A request as it is sent.
 pub(super) enum Message {
     Http1(h1::Upload),
-    Http2(Box<http::Request<Taker>>, Giver),
+    Http2(Box<http::Request<BodyReceiver>>, BodySender),
 }
 
 /// On which connection in HTTP/1.1 a request may be sent, and what becomes of its answer.
@@ -95,7 +95,7 @@ pub(super) struct Answered {
 /// Where an answer's body comes from.
 pub(super) enum Source {
     Link(Box<Link>),
-    Stream(Incoming, Ride, Giver),
+    Stream(Incoming, StreamSlot, BodySender),
 }
 
 /// A request that got no answer.
@@ -116,7 +116,7 @@ impl Backend {
             names: Names::default(),
             in_flight: Cell::new(0),
             idle: RefCell::default(),
-            trunks: Trunks::default(),
+            http2: Http2Connections::default(),
         }
     }
 
@@ -132,42 +132,42 @@ impl Backend {
         came: &HeaderMap,
         body: RequestBody,
         permit: &Permit,
-        errand: &Errand<'_>,
+        forwarding: &Forwarding<'_>,
     ) -> Message {
         if !self.fleet.speaks_http2 {
-            let mut head = h1::Head::new(method, errand.target);
+            let mut head = h1::Head::new(method, forwarding.target);
             let fields = head.fields();
-            if to_upstream(came, permit, errand, &self.member.host, fields) {
+            if to_upstream(came, permit, forwarding, &self.member.host, fields) {
                 fields.put(&TE, &TRAILERS);
                 fields.put(&CONNECTION, &TE_ALONE);
             }
-            if let Some(destination) = self.destination(errand) {
+            if let Some(destination) = self.destination(forwarding) {
                 fields.put(&DESTINATION, &destination);
             }
             return Message::Http1(head.with(body));
         }
         let mut headers = HeaderMap::with_capacity(came.len() + OWN_FIELDS);
-        if to_upstream(came, permit, errand, &self.member.host, &mut headers) {
+        if to_upstream(came, permit, forwarding, &self.member.host, &mut headers) {
             headers.put(&TE, &TRAILERS);
         }
         // It is said in the target.
         headers.remove(HOST);
         connection_auth::remove(&mut headers);
-        let (giver, taker) = handover(body);
-        let mut request = http::Request::new(taker);
+        let (body_sender, body_receiver) = body_channel(body);
+        let mut request = http::Request::new(body_receiver);
         *request.method_mut() = method.clone();
         *request.headers_mut() = headers;
         *request.version_mut() = Version::HTTP_2;
-        let mut message = Message::Http2(Box::new(request), giver);
-        self.address(&mut message, errand);
+        let mut message = Message::Http2(Box::new(request), body_sender);
+        self.address(&mut message, forwarding);
         message
     }
 
     /// Says in `message` that it is for this upstream, if that has to be said.
-    pub(super) fn address(&self, message: &mut Message, errand: &Errand<'_>) {
+    pub(super) fn address(&self, message: &mut Message, forwarding: &Forwarding<'_>) {
         let Member { scheme, authority, host, .. } = &*self.member;
-        let own = !errand.site.preserve_host;
-        let destination = self.destination(errand);
+        let own = !forwarding.site.preserve_host;
+        let destination = self.destination(forwarding);
         match message {
             Message::Http1(upload) => {
                 if own {
@@ -178,9 +178,9 @@ impl Backend {
                 }
             }
             Message::Http2(request, _) => {
-                let visited = (!own).then(|| Authority::try_from(errand.host.as_bytes()).ok()).flatten();
+                let visited = (!own).then(|| Authority::try_from(forwarding.host.as_bytes()).ok()).flatten();
                 let authority = visited.unwrap_or_else(|| authority.clone());
-                if let Some(whole) = trunk::whole(errand.target, scheme, authority) {
+                if let Some(whole) = http2::whole(forwarding.target, scheme, authority) {
                     *request.uri_mut() = whole;
                 }
                 if let Some(destination) = destination {
@@ -192,10 +192,10 @@ impl Backend {
 
     /// The second target of a request, if it has one, as this upstream knows it: under the scheme that
     /// it speaks and the Host that it is given.
-    fn destination(&self, errand: &Errand<'_>) -> Option<HeaderValue> {
-        let target = errand.destination?;
+    fn destination(&self, forwarding: &Forwarding<'_>) -> Option<HeaderValue> {
+        let target = forwarding.destination?;
         let Member { scheme, host, .. } = &*self.member;
-        let host = if errand.site.preserve_host { errand.host } else { host };
+        let host = if forwarding.site.preserve_host { forwarding.host } else { host };
         HeaderValue::from_str(&format!("{scheme}://{}{target}", host.to_str().ok()?)).ok()
     }
 
@@ -211,12 +211,12 @@ impl Backend {
         now: Timestamp,
     ) -> Result<Answered, Undelivered> {
         match message {
-            Message::Http1(upload) => self.carry_on_link(upload, method, manner, now).await,
-            Message::Http2(request, giver) => self.carry_on_trunk(request, giver, now).await,
+            Message::Http1(upload) => self.carry_over_http1(upload, method, manner, now).await,
+            Message::Http2(request, body_sender) => self.carry_over_http2(request, body_sender, now).await,
         }
     }
 
-    async fn carry_on_link(
+    async fn carry_over_http1(
         self: &Rc<Self>,
         mut upload: h1::Upload,
         method: &Method,
@@ -262,23 +262,23 @@ impl Backend {
         }
     }
 
-    async fn carry_on_trunk(
+    async fn carry_over_http2(
         self: &Rc<Self>,
-        mut request: Box<http::Request<Taker>>,
-        mut giver: Giver,
+        mut request: Box<http::Request<BodyReceiver>>,
+        mut body_sender: BodySender,
         now: Timestamp,
     ) -> Result<Answered, Undelivered> {
         let busy = Busy::with(self);
         let is_harmless = is_idempotent(request.method());
-        while let Some(ride) = self.trunks.board(&self.clock) {
-            let spare = trunk::copy(&request);
-            match ride.send(*request, &mut giver).await {
+        while let Some(slot) = self.http2.free_slot(&self.clock) {
+            let spare = http2::copy(&request);
+            match slot.send(*request, &mut body_sender).await {
                 Ok(answer) => {
-                    return self.on_trunk(answer, ride, giver, busy).map_err(Undelivered::Lost);
+                    return self.over_http2(answer, slot, body_sender, busy).map_err(Undelivered::Lost);
                 }
-                Err(trunk::Failure { unsent: Some(unsent), .. }) => request = Box::new(unsent),
-                Err(trunk::Failure { error, unsent: None }) => {
-                    let may_repeat = trunk::is_unprocessed(&error) || is_harmless && trunk::is_broken(&error);
+                Err(http2::Failure { unsent: Some(unsent), .. }) => request = Box::new(unsent),
+                Err(http2::Failure { error, unsent: None }) => {
+                    let may_repeat = http2::is_unprocessed(&error) || is_harmless && http2::is_broken(&error);
                     match spare.filter(|_| may_repeat) {
                         Some(spare) => {
                             request = Box::new(spare);
@@ -290,26 +290,28 @@ impl Backend {
             }
         }
         let begin = async || {
-            let begun = Trunk::begin(Box::pin(self.connect(now)).await?, now);
+            let begun = Http2Connection::begin(Box::pin(self.connect(now)).await?, now);
             let begun = tokio::time::timeout(self.fleet.connect_timeout, begun).await;
             let begun = begun.map_err(|_| self.unreachable(io::ErrorKind::TimedOut.into()))?;
             begun.map_err(|error| ProxyError::Unreadable { upstream: self.name(), error: error.into() })
         };
-        let ride = match self.trunks.extend(&self.clock, begin).await {
-            Ok(ride) => ride,
+        let slot = match self.http2.open_slot(&self.clock, begin).await {
+            Ok(slot) => slot,
             Err(error) => {
                 let error = error.unwrap_or_else(|| self.unreachable(io::ErrorKind::NotConnected.into()));
-                return Err(Undelivered::Unsent(Message::Http2(request, giver), error));
+                return Err(Undelivered::Unsent(Message::Http2(request, body_sender), error));
             }
         };
-        let spare = trunk::copy(&request);
-        match ride.send(*request, &mut giver).await {
-            Ok(answer) => self.on_trunk(answer, ride, giver, busy).map_err(Undelivered::Lost),
-            Err(trunk::Failure { error, unsent }) => {
-                let unprocessed = unsent.or_else(|| spare.filter(|_| trunk::is_unprocessed(&error)));
+        let spare = http2::copy(&request);
+        match slot.send(*request, &mut body_sender).await {
+            Ok(answer) => self.over_http2(answer, slot, body_sender, busy).map_err(Undelivered::Lost),
+            Err(http2::Failure { error, unsent }) => {
+                let unprocessed = unsent.or_else(|| spare.filter(|_| http2::is_unprocessed(&error)));
                 let error = self.broken(error);
                 Err(match unprocessed {
-                    Some(request) => Undelivered::Unsent(Message::Http2(Box::new(request), giver), error),
+                    Some(request) => {
+                        Undelivered::Unsent(Message::Http2(Box::new(request), body_sender), error)
+                    }
                     None => Undelivered::Lost(error),
                 })
             }
@@ -317,11 +319,11 @@ impl Backend {
     }
 
     /// An answer in HTTP/2, if it is one.
-    fn on_trunk(
+    fn over_http2(
         &self,
         answer: http::Response<Incoming>,
-        ride: Ride,
-        giver: Giver,
+        slot: StreamSlot,
+        body_sender: BodySender,
         busy: Busy,
     ) -> Result<Answered, ProxyError> {
         let (head, body) = answer.into_parts();
@@ -333,7 +335,7 @@ impl Backend {
             let error = "it has more than one length".into();
             return Err(ProxyError::Unreadable { upstream: self.name(), error });
         }
-        let source = Source::Stream(body, ride, giver);
+        let source = Source::Stream(body, slot, body_sender);
         Ok(Answered { status: head.status, headers: head.headers, source, busy })
     }
 
@@ -361,14 +363,14 @@ impl Backend {
         self.idle
             .borrow_mut()
             .retain_mut(|(since, link)| since.until(now) < MAX_IDLE_TIME && link.is_reusable());
-        self.trunks.sweep(now);
+        self.http2.sweep(now);
     }
 
     /// Lets others know how much is under way, and how much waits: now and then, so that no request has
     /// to.
     pub(super) fn publish(&self) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.tally.idle.set(count(self.idle.borrow().len() + self.trunks.count()));
+        self.tally.idle.set(count(self.idle.borrow().len() + self.http2.count()));
         self.tally.in_flight.set(count(self.in_flight()));
     }
 

@@ -17,8 +17,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::connect::connect;
 use super::fleet::{Fleet, Member};
+use super::http2::{OnThisThread, whole};
 use super::names::Names;
-use super::trunk::{OnThisThread, whole};
 use crate::config::HealthCheck;
 use crate::domain::clock::Clock;
 use crate::domain::entropy::Entropy;

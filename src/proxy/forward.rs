@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
 
 use super::backend::{Answered, Backend, Busy, Manner, Message, Source, Undelivered};
-use super::patience::{Patient, may_be_silent};
+use super::idle_timeout::{IdleTimeout, may_be_silent};
 use super::pin::{Holder, Pin};
 use super::pool::Pool;
 use super::request_body::{Progress, RequestBody};
@@ -87,7 +87,7 @@ impl Stopwatch {
 }
 
 /// What has to be known to carry a request.
-pub struct Errand<'a> {
+pub struct Forwarding<'a> {
     /// The site.
     pub site: &'a Arc<Site>,
     /// What the request has.
@@ -156,38 +156,39 @@ pub struct Withheld {
 pub async fn forward(
     permit: Permit,
     request: &mut Request,
-    errand: Errand<'_>,
+    forwarding: Forwarding<'_>,
 ) -> Result<Forwarded, ProxyError> {
     let body = take(request.body_mut());
-    let (method, came, survey) = (request.method(), request.headers(), errand.survey);
+    let (method, came, survey) = (request.method(), request.headers(), forwarding.survey);
     let announced = body.size_hint().exact();
-    if errand.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
+    if forwarding.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
     }
     let session = permit.visitor();
-    let pinned = errand.pin.as_ref().and_then(|pin| pin.take(errand.pool, session));
+    let pinned = forwarding.pin.as_ref().and_then(|pin| pin.take(forwarding.pool, session));
     let was_pinned = pinned.is_some();
     let (chosen, pinned) = match pinned {
-        Some((index, link)) => (errand.pool.backend(index).map(|backend| (index, backend)), Some(link)),
-        None => (errand.pool.choose(&[], errand.stopwatch.began.timestamp()), None),
+        Some((index, link)) => (forwarding.pool.backend(index).map(|backend| (index, backend)), Some(link)),
+        None => (forwarding.pool.choose(&[], forwarding.stopwatch.began.timestamp()), None),
     };
     let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
     let authenticates = survey.authorization && connection_auth::is_asked(came);
-    let manner = Manner { pinned, authenticates, interim: errand.interim };
+    let manner = Manner { pinned, authenticates, interim: forwarding.interim };
     // Who streams questions may have none for a while.
     let is_stream = survey.content_type && may_be_silent(came);
-    let silence = if is_stream { Duration::MAX } else { errand.body_time };
-    let progress = Progress::begin(errand.watch, session, errand.site.upstream_timeout, silence);
-    let body = RequestBody::new(body, survey.content_length, Arc::clone(errand.site), Rc::clone(&progress));
-    let message = backend.message(method, came, body, &permit, &errand);
+    let silence = if is_stream { Duration::MAX } else { forwarding.body_time };
+    let progress = Progress::begin(forwarding.watch, session, forwarding.site.upstream_timeout, silence);
+    let body =
+        RequestBody::new(body, survey.content_length, Arc::clone(forwarding.site), Rc::clone(&progress));
+    let message = backend.message(method, came, body, &permit, &forwarding);
     let under_way = Cell::new(first);
-    let sent = errand.clock.moment();
+    let sent = forwarding.clock.moment();
     let now = sent.timestamp();
-    errand.stopwatch.sent.set(Some(sent));
-    errand.stopwatch.upstream.set(first);
+    forwarding.stopwatch.sent.set(Some(sent));
+    forwarding.stopwatch.upstream.set(first);
     let answered = {
         let mut exchange =
-            pin!(exchange(message, method, &errand, (&under_way, backend, manner, now), &progress));
+            pin!(exchange(message, method, &forwarding, (&under_way, backend, manner, now), &progress));
         let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
             _ if progress.is_revoked(cx.waker()) => Poll::Ready(Err(ProxyError::SessionEnded)),
             Poll::Ready(answered) => Poll::Ready(answered),
@@ -195,48 +196,48 @@ pub async fn forward(
                 progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
             }
         });
-        answered.await.and_then(|answered| answered.unless_unasked(&errand)).inspect_err(|error| {
+        answered.await.and_then(|answered| answered.unless_unasked(&forwarding)).inspect_err(|error| {
             if error.is_upstreams() {
-                errand.pool.failed(under_way.get(), errand.clock.now());
+                forwarding.pool.failed(under_way.get(), forwarding.clock.now());
             }
         })
     };
     let Answered { status, mut headers, source, mut busy } = answered?;
-    let answered = errand.clock.moment();
-    errand.stopwatch.answered.set(Some(answered));
-    errand.pool.answered(under_way.get(), sent.micros_until(answered));
+    let answered = forwarding.clock.moment();
+    forwarding.stopwatch.answered.set(Some(answered));
+    forwarding.pool.answered(under_way.get(), sent.micros_until(answered));
     progress.answered();
     let remarks = Remarks::of(&headers);
     if was_pinned || authenticates || remarks.authentication && connection_auth::is_spoken_of(&headers) {
-        let pin = errand.pin.as_ref();
-        let holder = |pin| Holder::new(pin, errand.pool, under_way.get(), session, errand.watch);
+        let pin = forwarding.pin.as_ref();
+        let holder = |pin| Holder::new(pin, forwarding.pool, under_way.get(), session, forwarding.watch);
         busy.reserve(pin.map(holder));
     }
     if remarks.has_label {
         let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
-        if !label.as_ref().is_some_and(|label| label.admits(&permit, errand.client.address)) {
+        if !label.as_ref().is_some_and(|label| label.admits(&permit, forwarding.client.address)) {
             throw_away(status, source, &mut busy, answered.timestamp());
             return Ok(Forwarded::Withheld(Box::new(Withheld { permit, label })));
         }
         remarks::remove_label(&mut headers);
     }
-    let seal = caching::restrict(&mut headers, remarks, permit.sharing());
+    let caching = caching::restrict(&mut headers, remarks, permit.sharing());
     // First: what comes of it is looked at as if the upstream had said it.
     if remarks.set_cookie || remarks.address {
-        relocate::relocate(&mut headers, &errand);
+        relocate::relocate(&mut headers, &forwarding);
     }
     // What browsers would then ask people for does not get as far as the upstream.
-    if remarks.authentication && errand.site.identity.authorize() {
+    if remarks.authentication && forwarding.site.identity.authorize() {
         headers.remove(WWW_AUTHENTICATE);
     }
     if remarks.set_cookie {
-        cookies::refuse_foreign(&mut headers, errand.cookie_names);
+        cookies::refuse_foreign(&mut headers, forwarding.cookie_names);
     }
     let body = match source {
         Source::Link(link) if status == StatusCode::SWITCHING_PROTOCOLS => {
             headers.insert(UPGRADE, websocket::WEBSOCKET);
             let (upstream, leftover) = link.into_parts();
-            let deadline = errand.watch.bound(Duration::MAX, session);
+            let deadline = forwarding.watch.bound(Duration::MAX, session);
             Body::tunnel(tunnel::to_upstream(upstream, leftover, deadline, busy))
         }
         Source::Link(mut link) => match link.take_whole() {
@@ -244,18 +245,18 @@ pub async fn forward(
                 busy.give_back(link, Some(answered.timestamp()));
                 Body::from(whole)
             }
-            None => in_time(ResponseBody::new(link, busy), &headers, session, &errand),
+            None => in_time(ResponseBody::new(link, busy), &headers, session, &forwarding),
         },
-        Source::Stream(stream, ride, giver) => {
+        Source::Stream(stream, slot, body_sender) => {
             remove_hop_by_hop(&mut headers);
             connection_auth::remove(&mut headers);
             // What HTTP/2 lets an upstream send nonetheless goes no further (RFC 9110 §6.4.1).
             let is_over = !may_have_body(status, *method == Method::HEAD) || stream.is_end_stream();
-            let body = (!is_over).then(|| StreamedBody::new(stream, ride, giver, busy));
-            body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &errand))
+            let body = (!is_over).then(|| StreamedBody::new(stream, slot, body_sender, busy));
+            body.map_or_else(Body::empty, |body| in_time(body, &headers, session, &forwarding))
         }
     };
-    Ok(Forwarded::Answer(answered_with(status, headers, body.sealed(seal))))
+    Ok(Forwarded::Answer(answered_with(status, headers, body.with_caching(caching))))
 }
 
 /// Leaves an answer unread. A connection whose answer is there as a whole can be used again; any other
@@ -271,12 +272,17 @@ fn throw_away(status: StatusCode, source: Source, busy: &mut Busy, now: Timestam
 
 /// `body`, between whose pieces no more time may pass than the operator allows, and which ends
 /// with the session.
-fn in_time<B>(body: B, headers: &HeaderMap, session: Option<&Arc<LiveSession>>, errand: &Errand<'_>) -> Body
+fn in_time<B>(
+    body: B,
+    headers: &HeaderMap,
+    session: Option<&Arc<LiveSession>>,
+    forwarding: &Forwarding<'_>,
+) -> Body
 where
     B: http_body::Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
-    let deadline = || errand.watch.bound(Duration::MAX, session);
-    let patient = |body, deadline| Patient::new(body, deadline, errand.body_time);
+    let deadline = || forwarding.watch.bound(Duration::MAX, session);
+    let patient = |body, deadline| IdleTimeout::new(body, deadline, forwarding.body_time);
     match (may_be_silent(headers), session) {
         (true, None) => Body::stream(body),
         (true, Some(_)) => Body::bound_stream(body, deadline()),
@@ -290,8 +296,8 @@ where
 
 impl Answered {
     /// The same, unless it switches protocols though that was not asked for (RFC 9110 §7.8).
-    fn unless_unasked(self, errand: &Errand<'_>) -> Result<Self, ProxyError> {
-        let agrees = || errand.websocket.is_some_and(|key| websocket::agrees(key, &self.headers));
+    fn unless_unasked(self, forwarding: &Forwarding<'_>) -> Result<Self, ProxyError> {
+        let agrees = || forwarding.websocket.is_some_and(|key| websocket::agrees(key, &self.headers));
         let may = self.status != StatusCode::SWITCHING_PROTOCOLS || agrees();
         if may { Ok(self) } else { Err(ProxyError::UnaskedUpgrade) }
     }
@@ -308,7 +314,7 @@ fn answered_with(status: StatusCode, headers: HeaderMap, body: Body) -> Response
 async fn exchange(
     mut message: Message,
     method: &Method,
-    errand: &Errand<'_>,
+    forwarding: &Forwarding<'_>,
     (under_way, mut backend, mut manner, mut now): (&Cell<usize>, &Rc<Backend>, Manner<'_>, Timestamp),
     progress: &Progress,
 ) -> Result<Answered, ProxyError> {
@@ -324,13 +330,13 @@ async fn exchange(
             }
         };
         manner = next_time;
-        now = errand.clock.now();
+        now = forwarding.clock.now();
         tried.push(under_way.get());
-        let Some((next, another)) = errand.pool.choose(&tried, now) else { return Err(failure) };
-        errand.pool.failed(under_way.get(), now);
+        let Some((next, another)) = forwarding.pool.choose(&tried, now) else { return Err(failure) };
+        forwarding.pool.failed(under_way.get(), now);
         under_way.set(next);
-        errand.stopwatch.upstream.set(next);
+        forwarding.stopwatch.upstream.set(next);
         backend = another;
-        backend.address(&mut message, errand);
+        backend.address(&mut message, forwarding);
     }
 }

@@ -7,15 +7,16 @@
 //! itself. One in HTTP/2 is many requests', and has tasks of its own.
 
 mod backend;
+mod body_channel;
 mod checkup;
 mod connect;
 mod figures;
 mod fleet;
 mod forward;
 mod h1;
-mod handover;
+mod http2;
+mod idle_timeout;
 mod names;
-mod patience;
 mod pin;
 mod pool;
 mod relocate;
@@ -26,7 +27,6 @@ mod standing;
 mod stream;
 mod streamed_body;
 mod tls;
-mod trunk;
 mod tunnel;
 
 use std::error::Error;
@@ -35,7 +35,7 @@ use std::fmt;
 pub use checkup::Checkups;
 pub use figures::{UpstreamFigures, UpstreamStanding};
 pub use fleet::Fleet;
-pub use forward::{Errand, Forwarded, ShownCookies, Stopwatch, Withheld, forward};
+pub use forward::{Forwarded, Forwarding, ShownCookies, Stopwatch, Withheld, forward};
 pub use pin::Pin;
 pub use pool::Pool;
 pub use rewrite::{Introduction, X_TOLLGATE_ASSERTION, origin_form};

@@ -4,16 +4,16 @@
 use http::HeaderMap;
 use http::header::{CONTENT_LOCATION, HeaderValue, LOCATION, REFRESH, SET_COOKIE};
 
-use super::forward::Errand;
+use super::forward::Forwarding;
 use crate::domain::relocation::Whereabouts;
 
-/// Has the answer to `errand` with these `headers` speak of the site as its visitors know it.
-pub(super) fn relocate(headers: &mut HeaderMap, errand: &Errand<'_>) {
+/// Has the answer to `forwarding` with these `headers` speak of the site as its visitors know it.
+pub(super) fn relocate(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     let whereabouts = || Whereabouts {
-        home: errand.origin,
-        given: errand.site.preserve_host.then(|| errand.host.to_str().ok()).flatten(),
+        home: forwarding.origin,
+        given: forwarding.site.preserve_host.then(|| forwarding.host.to_str().ok()).flatten(),
     };
-    let known = &errand.site.rewrite;
+    let known = &forwarding.site.rewrite;
     for (name, value) in headers.iter_mut() {
         let instead = if *name == LOCATION || *name == CONTENT_LOCATION {
             known.target(value.as_bytes(), whereabouts())

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, Uri};
 
-use super::forward::{Errand, ShownCookies};
+use super::forward::{Forwarding, ShownCookies};
 use crate::config::Site;
 use crate::domain::access::Permit;
 use crate::domain::query::{extract_token, join};
@@ -37,17 +37,17 @@ static X_TOLLGATE_CHROMELESS: HeaderName = HeaderName::from_static("x-tollgate-c
 pub(super) fn to_upstream(
     came: &HeaderMap,
     permit: &Permit,
-    errand: &Errand<'_>,
+    forwarding: &Forwarding<'_>,
     own_host: &HeaderValue,
     fields: &mut impl Fields,
 ) -> bool {
-    fields.put(&HOST, if errand.site.preserve_host { errand.host } else { own_host });
-    if let Some(key) = errand.websocket {
+    fields.put(&HOST, if forwarding.site.preserve_host { forwarding.host } else { own_host });
+    if let Some(key) = forwarding.websocket {
         fields.put(&CONNECTION, &HeaderValue::from_static("upgrade"));
         fields.put(&UPGRADE, &websocket::WEBSOCKET);
         fields.put(&SEC_WEBSOCKET_KEY, key);
     }
-    let hop_by_hop = if errand.survey.connection { HopByHop::of(came) } else { HopByHop::default() };
+    let hop_by_hop = if forwarding.survey.connection { HopByHop::of(came) } else { HopByHop::default() };
     let mut takes_trailers = false;
     for (name, value) in came {
         // Host is set above, and the length is told of the body that is sent. "100 Continue" is
@@ -55,50 +55,50 @@ pub(super) fn to_upstream(
         let is_ours = *name == HOST
             || *name == CONTENT_LENGTH
             || *name == EXPECT
-            || *name == SEC_WEBSOCKET_KEY && errand.websocket.is_some()
-            || errand.destination.is_some() && *name == DESTINATION;
+            || *name == SEC_WEBSOCKET_KEY && forwarding.websocket.is_some()
+            || forwarding.destination.is_some() && *name == DESTINATION;
         if !is_ours && hop_by_hop.covers(name) {
             takes_trailers |= *name == TE && lists_trailers(value);
             continue;
         }
-        if is_ours || is_forged(name, errand.site) {
+        if is_ours || is_forged(name, forwarding.site) {
             continue;
         }
-        if *name == COOKIE && errand.cookies != ShownCookies::All {
-            let shown = || cookies::visible(value, errand.cookie_names);
-            if errand.cookies == ShownCookies::Others
+        if *name == COOKIE && forwarding.cookies != ShownCookies::All {
+            let shown = || cookies::visible(value, forwarding.cookie_names);
+            if forwarding.cookies == ShownCookies::Others
                 && let Some(rest) = shown()
             {
                 fields.put(name, &rest);
             }
         } else if *name == REFERER {
             let is_only = came.get_all(REFERER).into_iter().nth(1).is_none();
-            if let Some(clean) = clean_referer(value, &errand.site.token_param).filter(|_| is_only) {
+            if let Some(clean) = clean_referer(value, &forwarding.site.token_param).filter(|_| is_only) {
                 fields.put(name, &clean);
             }
         } else {
             fields.put(name, value);
         }
     }
-    errand.whereabouts.tell(came, errand.client, fields);
-    fields.put_text(&X_REQUEST_ID, errand.request_id.as_bytes());
-    if let Some(trace) = errand.trace {
+    forwarding.whereabouts.tell(came, forwarding.client, fields);
+    fields.put_text(&X_REQUEST_ID, forwarding.request_id.as_bytes());
+    if let Some(trace) = forwarding.trace {
         trace.tell(came, fields);
     }
-    if errand.chromeless {
+    if forwarding.chromeless {
         fields.put_text(&X_TOLLGATE_CHROMELESS, b"1");
     }
-    if let Some(class) = permit.class().filter(|_| errand.site.access_class) {
+    if let Some(class) = permit.class().filter(|_| forwarding.site.access_class) {
         fields.put_text(&X_ACCESS_CLASS, class);
     }
     if let Some(visitor) = permit.visitor() {
-        match errand.introduction.filter(|introduction| introduction.is_of(visitor)) {
+        match forwarding.introduction.filter(|introduction| introduction.is_of(visitor)) {
             Some(introduction) => {
-                fields.put_lines(&introduction.lines, |fields| introduce(visitor, errand.site, fields));
+                fields.put_lines(&introduction.lines, |fields| introduce(visitor, forwarding.site, fields));
             }
-            None => introduce(visitor, errand.site, fields),
+            None => introduce(visitor, forwarding.site, fields),
         }
-        if let Some(assertion) = errand.assertion {
+        if let Some(assertion) = forwarding.assertion {
             fields.put(&X_TOLLGATE_ASSERTION, assertion);
         }
     }

@@ -8,9 +8,9 @@ use http_body::{Body, SizeHint};
 use hyper::body::Incoming;
 
 use super::backend::Busy;
-use super::handover::Giver;
+use super::body_channel::BodySender;
+use super::http2::StreamSlot;
 use super::response_body::clean;
-use super::trunk::Ride;
 use crate::http::body::{BodyError, Polled};
 
 const CUT: &str = "the upstream ended its answer before it was complete";
@@ -19,14 +19,14 @@ const CUT: &str = "the upstream ended its answer before it was complete";
 /// does not read it to its end resets the stream by dropping it.
 pub(super) struct StreamedBody {
     inner: Incoming,
-    giver: Giver,
-    _ride: Ride,
+    body_sender: BodySender,
+    _slot: StreamSlot,
     busy: Busy,
 }
 
 impl StreamedBody {
-    pub(super) fn new(inner: Incoming, ride: Ride, giver: Giver, busy: Busy) -> Self {
-        Self { inner, giver, _ride: ride, busy }
+    pub(super) fn new(inner: Incoming, slot: StreamSlot, body_sender: BodySender, busy: Busy) -> Self {
+        Self { inner, body_sender, _slot: slot, busy }
     }
 }
 
@@ -36,7 +36,7 @@ impl Body for StreamedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
-        this.giver.poll(cx);
+        this.body_sender.poll(cx);
         let frame: Result<_, BodyError> = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(frame) => frame.map_err(Into::into),
             // hyper takes a stream that was reset with NO_ERROR for complete, since that is how an

@@ -84,8 +84,8 @@ where
             let mut response = answer.answer(&mut request, &known).await;
             drop(request);
             budget.answered();
-            if let Some(seal) = response.body().seal() {
-                seal.put(response.headers_mut());
+            if let Some(caching) = response.body().caching() {
+                caching.put(response.headers_mut());
             }
             if let (Some(stream), Some(tunnel)) = (stream, response.body_mut().take_tunnel()) {
                 h2_head::settle_websocket(&mut response);

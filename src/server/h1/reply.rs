@@ -51,8 +51,8 @@ pub(super) fn write_head(
             put(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    if let Some(seal) = response.body().seal() {
-        out.extend_from_slice(seal.lines());
+    if let Some(caching) = response.body().caching() {
+        out.extend_from_slice(caching.lines());
     }
     framing.put(out);
     if tells_length && circumstances.to_head {

@@ -4,24 +4,24 @@
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 
 /// `Cache-Control` and `Vary` of an answer that has neither.
-pub struct Seal {
+pub struct PrivateCaching {
     cache_control: &'static str,
     lines: &'static str,
 }
 
-macro_rules! seal {
+macro_rules! caching {
     ($cache_control:literal) => {
-        Seal {
+        PrivateCaching {
             cache_control: $cache_control,
             lines: concat!("cache-control: ", $cache_control, "\r\nvary: Cookie\r\n"),
         }
     };
 }
 
-static PRIVATE: Seal = seal!("private");
-static PRIVATE_NO_CACHE: Seal = seal!("private, no-cache");
+static PRIVATE: PrivateCaching = caching!("private");
+static PRIVATE_NO_CACHE: PrivateCaching = caching!("private, no-cache");
 
-impl Seal {
+impl PrivateCaching {
     /// The one for an answer that says until when it is good, or does not: without a word on that a browser
     /// guesses, and is to ask instead.
     pub fn of(expires: bool) -> &'static Self {
@@ -52,13 +52,13 @@ mod tests {
 
     #[test]
     fn they_are_the_same_however_they_are_written() {
-        for seal in [&PRIVATE, &PRIVATE_NO_CACHE] {
+        for caching in [&PRIVATE, &PRIVATE_NO_CACHE] {
             let (mut headers, mut lines) = (HeaderMap::new(), Vec::new());
-            seal.put(&mut headers);
+            caching.put(&mut headers);
             for (name, value) in &headers {
                 lines.put(name, value);
             }
-            assert_eq!(lines, seal.lines());
+            assert_eq!(lines, caching.lines());
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 use super::ProxyError;
 use super::backend::MAX_IDLE_TIME;
-use super::handover::{Giver, Taker};
+use super::body_channel::{BodyReceiver, BodySender};
 use super::stream::Stream;
 use crate::domain::clock::{Clock, Timestamp};
 
@@ -39,40 +39,42 @@ const MAX_HEAD: u32 = 256 * 1024;
 
 /// A worker's connections in HTTP/2 to one upstream.
 #[derive(Default)]
-pub(super) struct Trunks {
-    open: RefCell<Vec<Rc<Trunk>>>,
+pub(super) struct Http2Connections {
+    open: RefCell<Vec<Rc<Http2Connection>>>,
     /// Whoever makes a connection does so for all who wait behind this door.
     door: Mutex<()>,
     /// How often that failed.
     failures: Cell<u64>,
 }
 
-impl Trunks {
+impl Http2Connections {
     /// A place on a connection with room.
-    pub(super) fn board(&self, clock: &Arc<dyn Clock>) -> Option<Ride> {
+    pub(super) fn free_slot(&self, clock: &Arc<dyn Clock>) -> Option<StreamSlot> {
         let open = self.open.borrow();
-        open.iter().find(|trunk| trunk.has_room()).map(|trunk| Ride::on(Rc::clone(trunk), Arc::clone(clock)))
+        open.iter()
+            .find(|connection| connection.has_room())
+            .map(|connection| StreamSlot::on(Rc::clone(connection), Arc::clone(clock)))
     }
 
     /// A place on a connection that `begin` makes. One of those who wait makes it for all of them;
     /// if that fails it has failed for all of them, and only the one who tried knows why.
-    pub(super) async fn extend(
+    pub(super) async fn open_slot(
         &self,
         clock: &Arc<dyn Clock>,
-        begin: impl AsyncFnOnce() -> Result<Trunk, ProxyError>,
-    ) -> Result<Ride, Option<ProxyError>> {
+        begin: impl AsyncFnOnce() -> Result<Http2Connection, ProxyError>,
+    ) -> Result<StreamSlot, Option<ProxyError>> {
         let failures = self.failures.get();
         let _door = self.door.lock().await;
-        if let Some(ride) = self.board(clock) {
-            return Ok(ride);
+        if let Some(slot) = self.free_slot(clock) {
+            return Ok(slot);
         }
         if self.failures.get() != failures {
             return Err(None);
         }
-        let trunk = begin().await.inspect_err(|_| self.failures.set(failures + 1))?;
-        let trunk = Rc::new(trunk);
-        self.open.borrow_mut().push(Rc::clone(&trunk));
-        Ok(Ride::on(trunk, Arc::clone(clock)))
+        let connection = begin().await.inspect_err(|_| self.failures.set(failures + 1))?;
+        let connection = Rc::new(connection);
+        self.open.borrow_mut().push(Rc::clone(&connection));
+        Ok(StreamSlot::on(connection, Arc::clone(clock)))
     }
 
     /// How many connections there are.
@@ -82,16 +84,17 @@ impl Trunks {
 
     /// Closes what has been idle for too long, and forgets what is closed.
     pub(super) fn sweep(&self, now: Timestamp) {
-        self.open.borrow_mut().retain(|trunk| {
-            let rests = trunk.streams.get() == 0 && trunk.idle_since.get().until(now) >= MAX_IDLE_TIME;
-            !trunk.sender.is_closed() && !rests
+        self.open.borrow_mut().retain(|connection| {
+            let rests =
+                connection.streams.get() == 0 && connection.idle_since.get().until(now) >= MAX_IDLE_TIME;
+            !connection.sender.is_closed() && !rests
         });
     }
 }
 
 /// A connection in HTTP/2.
-pub(super) struct Trunk {
-    sender: SendRequest<Taker>,
+pub(super) struct Http2Connection {
+    sender: SendRequest<BodyReceiver>,
     /// How many streams the upstream allows at a time.
     room: Rc<Cell<usize>>,
     streams: Cell<usize>,
@@ -109,7 +112,7 @@ impl<F: Future + 'static> Executor<F> for OnThisThread {
     }
 }
 
-impl Trunk {
+impl Http2Connection {
     /// Begins to speak HTTP/2 on `stream`. That it is spoken there is known (RFC 9113 §3.3). Waits for
     /// the upstream's first word, which says how many streams there may be: those who are one too
     /// many for a connection would wait there for others to end.
@@ -204,9 +207,9 @@ impl AsyncWrite for Listening {
     }
 }
 
-/// A request on a [`Trunk`].
-pub(super) struct Ride {
-    trunk: Rc<Trunk>,
+/// A request on a [`Http2Connection`].
+pub(super) struct StreamSlot {
+    connection: Rc<Http2Connection>,
     clock: Arc<dyn Clock>,
 }
 
@@ -214,24 +217,24 @@ pub(super) struct Ride {
 pub(super) struct Failure {
     pub(super) error: hyper::Error,
     /// The request, if nothing of it was sent.
-    pub(super) unsent: Option<Request<Taker>>,
+    pub(super) unsent: Option<Request<BodyReceiver>>,
 }
 
-impl Ride {
-    fn on(trunk: Rc<Trunk>, clock: Arc<dyn Clock>) -> Self {
-        trunk.streams.set(trunk.streams.get() + 1);
-        Self { trunk, clock }
+impl StreamSlot {
+    fn on(connection: Rc<Http2Connection>, clock: Arc<dyn Clock>) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        Self { connection, clock }
     }
 
-    /// Sends a request, whose body `giver` gives, and waits for the head of its answer.
+    /// Sends a request, whose body `body_sender` gives, and waits for the head of its answer.
     pub(super) async fn send(
         &self,
-        request: Request<Taker>,
-        giver: &mut Giver,
+        request: Request<BodyReceiver>,
+        body_sender: &mut BodySender,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut answer = pin!(self.trunk.sender.clone().try_send_request(request));
+        let mut answer = pin!(self.connection.sender.clone().try_send_request(request));
         let answered = poll_fn(|cx| {
-            giver.poll(cx);
+            body_sender.poll(cx);
             answer.as_mut().poll(cx)
         });
         answered
@@ -240,10 +243,10 @@ impl Ride {
     }
 }
 
-impl Drop for Ride {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
-        self.trunk.streams.set(self.trunk.streams.get().saturating_sub(1));
-        self.trunk.idle_since.set(self.clock.now());
+        self.connection.streams.set(self.connection.streams.get().saturating_sub(1));
+        self.connection.idle_since.set(self.clock.now());
     }
 }
 
@@ -275,8 +278,8 @@ pub(super) fn whole(target: &Uri, scheme: &Scheme, authority: Authority) -> Opti
 }
 
 /// A request that has no body once more.
-pub(super) fn copy(request: &Request<Taker>) -> Option<Request<Taker>> {
-    let mut copy = request.body().is_end_stream().then(|| Request::new(Taker::of_none()))?;
+pub(super) fn copy(request: &Request<BodyReceiver>) -> Option<Request<BodyReceiver>> {
+    let mut copy = request.body().is_end_stream().then(|| Request::new(BodyReceiver::of_none()))?;
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = Version::HTTP_2;

@@ -15,12 +15,12 @@ use http_body::{Body, Frame, SizeHint};
 use super::request_body::RequestBody;
 use crate::http::body::{BodyError, Polled};
 
-/// The two ends of a handover of `body`.
-pub(super) fn handover(body: RequestBody) -> (Giver, Taker) {
+/// The two ends of a channel through which `body` goes.
+pub(super) fn body_channel(body: RequestBody) -> (BodySender, BodyReceiver) {
     let table = Rc::<RefCell<Table>>::default();
     let (is_none, size) = (body.is_end_stream(), body.size_hint());
     table.borrow_mut().end = if is_none { End::Reached } else { End::ToCome };
-    (Giver { body, table: Rc::clone(&table) }, Taker { table, size })
+    (BodySender { body, table: Rc::clone(&table) }, BodyReceiver { table, size })
 }
 
 /// What lies between the two.
@@ -28,8 +28,8 @@ pub(super) fn handover(body: RequestBody) -> (Giver, Taker) {
 struct Table {
     piece: Option<Frame<Bytes>>,
     end: End,
-    giver: Option<Waker>,
-    taker: Option<Waker>,
+    body_sender: Option<Waker>,
+    body_receiver: Option<Waker>,
 }
 
 #[derive(Default)]
@@ -42,12 +42,12 @@ enum End {
 }
 
 /// Reads the body.
-pub(super) struct Giver {
+pub(super) struct BodySender {
     body: RequestBody,
     table: Rc<RefCell<Table>>,
 }
 
-impl Giver {
+impl BodySender {
     /// Gives what can be given.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         loop {
@@ -57,7 +57,7 @@ impl Giver {
                     return;
                 }
                 if table.piece.is_some() {
-                    note(&mut table.giver, cx);
+                    note(&mut table.body_sender, cx);
                     return;
                 }
             }
@@ -69,28 +69,28 @@ impl Giver {
                 Some(Err(_)) => table.end = End::Never,
                 None => table.end = End::Reached,
             }
-            table.taker.take().into_iter().for_each(Waker::wake);
+            table.body_receiver.take().into_iter().for_each(Waker::wake);
         }
     }
 }
 
-impl Drop for Giver {
+impl Drop for BodySender {
     fn drop(&mut self) {
         let mut table = self.table.borrow_mut();
         if matches!(table.end, End::ToCome) {
             table.end = End::Never;
-            table.taker.take().into_iter().for_each(Waker::wake);
+            table.body_receiver.take().into_iter().for_each(Waker::wake);
         }
     }
 }
 
 /// The body as it is sent.
-pub(super) struct Taker {
+pub(super) struct BodyReceiver {
     table: Rc<RefCell<Table>>,
     size: SizeHint,
 }
 
-impl Taker {
+impl BodyReceiver {
     /// A body that is none.
     pub(super) fn of_none() -> Self {
         let table = Table { end: End::Reached, ..Table::default() };
@@ -98,21 +98,21 @@ impl Taker {
     }
 }
 
-impl Body for Taker {
+impl Body for BodyReceiver {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let mut table = self.table.borrow_mut();
         if let Some(piece) = table.piece.take() {
-            table.giver.take().into_iter().for_each(Waker::wake);
+            table.body_sender.take().into_iter().for_each(Waker::wake);
             return Poll::Ready(Some(Ok(piece)));
         }
         match table.end {
             End::Reached => Poll::Ready(None),
             End::Never => Poll::Ready(Some(Err(h2::Error::from(h2::Reason::CANCEL).into()))),
             End::ToCome => {
-                note(&mut table.taker, cx);
+                note(&mut table.body_receiver, cx);
                 Poll::Pending
             }
         }

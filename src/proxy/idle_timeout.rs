@@ -14,14 +14,14 @@ use crate::http::body::{BodyError, Polled};
 use crate::http::watch::Deadline;
 
 /// A body that breaks off when nothing comes for too long.
-pub(super) struct Patient<B> {
+pub(super) struct IdleTimeout<B> {
     inner: B,
     deadline: Rc<Deadline>,
     limit: Duration,
     waits: bool,
 }
 
-impl<B> Patient<B> {
+impl<B> IdleTimeout<B> {
     /// `inner`, between whose pieces no more than `limit` may pass, by a deadline of its own.
     pub(super) fn new(inner: B, deadline: Rc<Deadline>, limit: Duration) -> Self {
         deadline.pause();
@@ -37,7 +37,7 @@ pub(super) fn may_be_silent(headers: &HeaderMap) -> bool {
     begins(b"text/event-stream") || begins(b"application/grpc")
 }
 
-impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Patient<B> {
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for IdleTimeout<B> {
     type Data = Bytes;
     type Error = BodyError;
 
