@@ -73,7 +73,7 @@ pub struct Limits {
 }
 
 /// A connection that was accepted.
-pub(super) struct Guest {
+pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     /// Its place among all connections.
@@ -83,7 +83,7 @@ pub(super) struct Guest {
 }
 
 /// A worker among the others of its crew, and what its connections need.
-pub(super) struct Host<A> {
+pub(super) struct Acceptor<A> {
     pub(super) answer: Rc<A>,
     pub(super) limits: RefCell<Rc<Limits>>,
     pub(super) roster: Arc<Roster>,
@@ -92,7 +92,7 @@ pub(super) struct Host<A> {
     pub(super) number: usize,
 }
 
-impl<A: Answer + 'static> Host<A> {
+impl<A: Answer + 'static> Acceptor<A> {
     /// Accepts at a door until `shutdown` says so, or it is not `open` any more.
     pub(super) async fn attend(
         self: Rc<Self>,
@@ -192,7 +192,7 @@ impl<A: Answer + 'static> Host<A> {
 
     fn receive(&self, Handed { stream, peer, place, seat, door }: Handed) {
         if let Ok(stream) = TcpStream::from_std(stream) {
-            self.welcome(Guest { stream, peer, place, seat }, door);
+            self.welcome(AcceptedConnection { stream, peer, place, seat }, door);
         }
     }
 
@@ -200,7 +200,7 @@ impl<A: Answer + 'static> Host<A> {
     fn seat(&self, stream: TcpStream, peer: SocketAddr, place: Place, door: Arc<Door<()>>) {
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
-            self.welcome(Guest { stream, peer, place, seat }, door);
+            self.welcome(AcceptedConnection { stream, peer, place, seat }, door);
         } else if let Ok(stream) = stream.into_std()
             && let Some(handed) = (Handed { stream, peer, place, seat, door }).over()
         {
@@ -208,10 +208,10 @@ impl<A: Answer + 'static> Host<A> {
         }
     }
 
-    fn welcome(&self, guest: Guest, door: Arc<Door<()>>) {
+    fn welcome(&self, accepted: AcceptedConnection, door: Arc<Door<()>>) {
         // Failing to set an option is no reason to turn a visitor away.
-        let _latency_only = guest.stream.set_nodelay(true);
+        let _latency_only = accepted.stream.set_nodelay(true);
         let (answer, limits) = (Rc::clone(&self.answer), Rc::clone(&self.limits.borrow()));
-        tokio::task::spawn_local(receive(door, guest, answer, limits));
+        tokio::task::spawn_local(receive(door, accepted, answer, limits));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::connections::{Answer, Host, Limits};
+use super::connections::{Acceptor, Answer, Limits};
 use super::door::Door;
 
 /// What a worker is to do otherwise. Connections that there are go on under the limits with which they
@@ -88,7 +88,7 @@ impl Readied {
     }
 }
 
-impl<A: Answer + 'static> Host<A> {
+impl<A: Answer + 'static> Acceptor<A> {
     /// Accepts at `doors`, and does otherwise when it is told to, until `shutdown` says that it is over.
     pub(super) async fn work(
         self: Rc<Self>,

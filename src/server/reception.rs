@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::connections::{Answer, Guest, Limits};
+use super::connections::{AcceptedConnection, Answer, Limits};
 use super::door::Door;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
@@ -20,11 +20,11 @@ use crate::domain::host::Scheme;
 /// Receives a connection that came through `door`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
     door: Arc<Door<()>>,
-    guest: Guest,
+    accepted: AcceptedConnection,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let Guest { stream, peer, place, seat } = guest;
+    let AcceptedConnection { stream, peer, place, seat } = accepted;
     if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }

@@ -11,7 +11,7 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-use super::connections::{Answer, Host, Limits};
+use super::connections::{Acceptor, Answer, Limits};
 use super::door::Door;
 use super::orders::{Change, Order, Readied};
 use super::roster::{Handed, Roster};
@@ -165,9 +165,9 @@ impl<A: Answer + 'static> Labour<A> {
         }
         let answer = (work.answer)();
         let limits = RefCell::new(Rc::new(work.limits));
-        let host = Rc::new(Host { answer: Rc::clone(&answer), limits, roster, shortage, number });
-        tokio::task::spawn_local(Rc::clone(&host).work(doors, orders, shutdown.clone()));
-        tokio::task::spawn_local(host.take_over(desk, shutdown.clone()));
+        let acceptor = Rc::new(Acceptor { answer: Rc::clone(&answer), limits, roster, shortage, number });
+        tokio::task::spawn_local(Rc::clone(&acceptor).work(doors, orders, shutdown.clone()));
+        tokio::task::spawn_local(acceptor.take_over(desk, shutdown.clone()));
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => answer.watch().drain(),
             () = work.chore.go_on(&answer) => {}
