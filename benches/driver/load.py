@@ -85,6 +85,21 @@ class Wrk:
         return Told(int(done.group(1)), seconds)
 
 
+class PipeliningWrk(Wrk):
+    """As many requests as go through, many at once on each connection: a client that takes little of the
+    processor, where it has to share one with the gateway."""
+
+    # Fewer than usual, as each has many requests under way.
+    CONNECTIONS = 32
+
+    def command(self, gateway, seconds):
+        return [
+            *(programs.find("wrk"), "-t", 1, "-c", self.CONNECTIONS, "-d", f"{seconds}s"),
+            *("-s", CLIENTS / "pipelined.lua", f"http://127.0.0.1:{gateway.http}", "--"),
+            *(self.path, cookie_file(self.stage, gateway)),
+        ]
+
+
 class H2load:
     """As many requests as go through, over HTTP/2."""
 

@@ -32,6 +32,17 @@ class Cores:
             return cls(cores[:workers], cores[-1:], cores[workers:-1])
         return None if workers > 1 else cls(cores[:1], cores[-1:], cores[-1:])
 
+    @classmethod
+    def shared_by_workers(cls, workers):
+        """A core for each worker, which they share with everything else; None if there are not even those."""
+        cores = tuple(distinct_cores())[:workers]
+        return cls(cores, cores, cores) if len(cores) == workers else None
+
+    @property
+    def are_shared(self):
+        """Whether the load gets in the way of the gateway."""
+        return bool(set(self.gateway) & set(self.load))
+
     def __str__(self):
         def names(cores):
             return " ".join(map(str, cores))

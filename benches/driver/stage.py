@@ -68,9 +68,9 @@ class Stage:
 
     def cores_for(self, workers):
         """Where things run if the gateway has so many workers."""
-        cores = Cores.for_workers(workers)
+        cores = Cores.for_workers(workers) or Cores.shared_by_workers(workers)
         if cores is None:
-            raise LeftOut(f"{workers} workers need {workers + 2} cores, and this machine has fewer")
+            raise LeftOut(f"{workers} workers need {workers} cores, and this machine has fewer")
         return cores
 
     @contextmanager

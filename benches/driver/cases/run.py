@@ -8,6 +8,9 @@ from ..rounds import Pace
 # Pages of the site behind. What is under /open/ takes no session.
 SMALL, LARGE, OPEN = "/closed/small", "/closed/large", "/open/small"
 
+# What tollgate answers itself.
+WHO_AM_I = "/.tollgate/session"
+
 
 @dataclass
 class Run:
