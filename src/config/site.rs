@@ -105,11 +105,21 @@ pub(super) fn read<'a>(
             return Ok(page);
         };
         let home = Home { hosts, public_url: public_url.as_ref(), own };
-        if home.has(&page) && !is_open(&page, rules, *slash) {
-            return Err(section.place_of("login_url").fault(
+        if is_open(&page, rules, *slash) {
+            return Ok(page);
+        }
+        let place = section.place_of("login_url");
+        if home.has(&page) {
+            return Err(place.fault(
                 "is a page of this very site that nobody reaches without a session",
                 "open its path with a [[site.route]] with access = \"off\", or name a page elsewhere",
             ));
+        }
+        if home.may_have(&page) {
+            place.remark(
+                "may be a page of this very site, and then nobody reaches it without a session",
+                "open its path with a [[site.route]] with access = \"off\", or say with public_url where the site is",
+            );
         }
         Ok(page)
     });
@@ -259,6 +269,18 @@ impl Home<'_> {
             Some(origin) => origin.port() == port && (by_name || origin.host() == host),
             None => by_name && self.own.welcome(port),
         }
+    }
+
+    /// Whether `page` may well lie on the site, which does not say where it is: at a proxy in front of its host, or
+    /// where everything is the site's that comes in.
+    fn may_have(&self, page: &RemoteUrl) -> bool {
+        let (host, port, _) = page.destination();
+        let of_site = |own: &HostPattern| match own {
+            HostPattern::Exact(own) => own == host && [80, 443].contains(&port),
+            HostPattern::OneLevel(_) => false,
+            HostPattern::Any => self.own.welcome(port),
+        };
+        self.public_url.is_none() && self.hosts.iter().any(of_site)
     }
 }
 
