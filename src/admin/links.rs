@@ -13,7 +13,7 @@ use super::words::When;
 use crate::config::Site;
 use crate::domain::email::Email;
 use crate::domain::identity::Details;
-use crate::domain::user::PersonName;
+use crate::domain::user::{PersonName, turns_text};
 use crate::http::Request;
 use crate::sso::{Member, TokenOrder};
 
@@ -76,7 +76,7 @@ impl Visit<'_> {
         }
         let email = Email::parse(&form.email).ok_or("Fill in an e-mail address like jane@example.com.")?;
         let is_name = |text: &str| !text.is_empty() && text.chars().count() <= MAX_NAME_CHARS;
-        if !is_name(&form.name) || form.name.chars().any(char::is_control) {
+        if !is_name(&form.name) || form.name.contains(|c: char| c.is_control() || turns_text(c)) {
             return Err("Fill in a name.".to_owned());
         }
         if form.return_url.chars().count() > MAX_URL_CHARS || form.return_url.chars().any(char::is_control) {

@@ -112,8 +112,8 @@ impl Visit<'_> {
 
 fn told(site: &Site) -> Told {
     let routes = site.rules.routes.iter().enumerate().map(|(place, route)| Route {
-        number: place + 1,
-        path: route.prefix.as_str().to_owned(),
+        number: place,
+        path: route.prefix.written().to_owned(),
         methods: joined(route.methods.iter()),
         access: route.level.as_str(),
         asks: asked(&route.require),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::object::Object;
+use crate::domain::user::turns_text;
 use crate::http::Request;
 use crate::http::body::read_up_to;
 use crate::http::code::Code;
@@ -67,6 +68,9 @@ impl Fields {
         let Some(value) = self.value(field) else { return Ok(None) };
         let text = value.as_str().ok_or_else(|| ApiError::parameter_invalid(field, "it is not a string"))?;
         check_text(field, text, max_chars)?;
+        if text.contains(turns_text) {
+            return Err(ApiError::parameter_invalid(field, "it has characters that turn text round"));
+        }
         Ok(Some(text.trim()).filter(|text| !text.is_empty()))
     }
 

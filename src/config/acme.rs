@@ -101,6 +101,8 @@ const KINDS: [(&str, ChallengeKind); 2] =
 pub(super) struct Wanted<'a> {
     taken: Claims<String>,
     certificates: Vec<WantedCertificate<'a>>,
+    /// Where the first of them stands, be it right or wrong.
+    first: Option<Place<'a>>,
 }
 
 /// The names of a certificate, with their places.
@@ -108,12 +110,12 @@ type WantedCertificate<'a> = Vec<(String, Place<'a>)>;
 
 impl<'a> Wanted<'a> {
     pub(super) fn new() -> Self {
-        Self { taken: Claims::new(), certificates: Vec::new() }
+        Self { taken: Claims::new(), certificates: Vec::new(), first: None }
     }
 
     /// Whether there is nothing to be asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.certificates.is_empty()
+        self.first.is_none()
     }
 
     /// Reads `acme` of a `[[server.certificate]]`; whether it is there.
@@ -122,6 +124,7 @@ impl<'a> Wanted<'a> {
             // Asked for all the same, so that whoever misspells it is told of it.
             return section.list("acme", |_| Ok(())).map(|_| false);
         }
+        self.first.get_or_insert_with(|| section.place_of("acme"));
         for key in ["cert", "key"] {
             if section.text(key)?.is_some() {
                 let remedy = "leave it out, or leave acme out";
@@ -180,7 +183,7 @@ pub(super) fn read(
     let is_there = root.has("acme");
     let mut section = root.section("acme")?;
     if !is_there {
-        return if let Some((_, place)) = wanted.certificates.first().and_then(|names| names.first()) {
+        return if let Some(place) = &wanted.first {
             let remedy = "add [acme] with terms_of_service_agreed = true";
             Err(place.fault("nothing says which authority to ask", remedy))
         } else {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -138,7 +138,7 @@ impl Certificate {
         let cert = std::fs::read(&files.cert).map_err(CertificateFault::CertUnreadable)?;
         // A certificate that is none is told of before a key that is not there.
         let chain = chain(&cert)?;
-        let key = std::fs::read(&files.key).map(Zeroizing::new).map_err(CertificateFault::KeyUnreadable)?;
+        let key = read_key(&files.key)?;
         Self::of(files, chain, &key)
     }
 
@@ -170,9 +170,7 @@ impl Certificate {
             Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
         });
 
-        let key = private_key(key)?;
-        let signing = any_supported_type(&key).map_err(|_| CertificateFault::UnusableKey)?;
-        let certified = CertifiedKey::new(chain, signing);
+        let certified = CertifiedKey::new(chain, signing_key(key)?);
         certified.keys_match().map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => CertificateFault::Mismatch,
             _ => CertificateFault::BrokenCert,
@@ -197,10 +195,18 @@ impl Certificate {
     }
 }
 
+fn read_key(file: &Path) -> Result<Zeroizing<Vec<u8>>, CertificateFault> {
+    std::fs::read(file).map(Zeroizing::new).map_err(CertificateFault::KeyUnreadable)
+}
+
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|_| CertificateFault::BrokenCert)?;
     if chain.is_empty() { Err(CertificateFault::NoCert) } else { Ok(chain) }
+}
+
+fn signing_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, CertificateFault> {
+    any_supported_type(&private_key(pem)?).map_err(|_| CertificateFault::UnusableKey)
 }
 
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateFault> {
@@ -235,12 +241,22 @@ pub(super) fn read_optional(section: &mut Section<'_>) -> Read<Option<Certificat
 
 fn load(cert: &Text<'_>, key: &Text<'_>) -> Read<Certificate> {
     let files = CertificateFiles { cert: cert.to_path(), key: key.to_path() };
-    Certificate::read(files).map_err(|fault| -> Reported {
+    let tell = |fault: &CertificateFault| -> Reported {
         let text = match fault.which() {
             Which::Cert => cert,
             Which::Key => key,
         };
         text.refuse(&fault.to_string(), fault.remedy())
+    };
+    Certificate::read(files).map_err(|fault| {
+        // What is wrong with the key by itself is not to be told only when the certificate is put right.
+        let of_key = || read_key(&key.to_path()).and_then(|key| signing_key(&key)).err();
+        if fault.which() == Which::Cert
+            && let Some(other) = of_key()
+        {
+            tell(&other);
+        }
+        tell(&fault)
     })
 }
 

@@ -40,6 +40,12 @@ fn prefix(text: &Text<'_>) -> Read<PathPrefix> {
     if text.as_str().contains(['?', '#']) {
         return Err(text.refuse("has a query or a fragment, and rules judge the path alone", "leave it out"));
     }
+    if text.as_str().contains('*') {
+        return Err(text.refuse(
+            "has a *, which stands for nothing but itself here",
+            "leave it out: a path covers all that is below it, \"/public/\" just as well \"/public/a\"; a path with a * in it is written with %2A",
+        ));
+    }
     let remedy = "write it plainly, with a slash first, such as \"/public/\"";
     let prefix = PathPrefix::parse(text.as_str())
         .map_err(|fault| text.refuse(&format!("cannot be matched: {fault}"), remedy))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::claims::Claims;
-use super::document::Read;
+use super::document::{Place, Read};
 use super::listeners::Listeners;
 use super::login_key::KeyIds;
 use super::section::Section;
@@ -105,11 +105,8 @@ pub(super) fn read<'a>(
             return Ok(page);
         };
         let home = Home { hosts, public_url: public_url.as_ref(), own };
-        if home.has(&page) && !is_open(&page, rules, *slash) {
-            return Err(section.place_of("login_url").fault(
-                "is a page of this very site that nobody reaches without a session",
-                "open its path with a [[site.route]] with access = \"off\", or name a page elsewhere",
-            ));
+        if !is_open(&page, rules, *slash) {
+            home.check_closed(&page, &section.place_of("login_url"))?;
         }
         Ok(page)
     });
@@ -250,6 +247,23 @@ struct Home<'a> {
 }
 
 impl Home<'_> {
+    /// Refuses `page`, a login page whose path is closed here, if it lies on the site, and warns where it may.
+    fn check_closed(&self, page: &RemoteUrl, place: &Place<'_>) -> Read<()> {
+        if self.has(page) {
+            return Err(place.fault(
+                "is a page of this very site that nobody reaches without a session",
+                "open its path with a [[site.route]] with access = \"off\", or name a page elsewhere",
+            ));
+        }
+        if self.may_have(page) {
+            place.remark(
+                "may be a page of this very site, and then nobody reaches it without a session",
+                "open its path with a [[site.route]] with access = \"off\", or say with public_url where the site is",
+            );
+        }
+        Ok(())
+    }
+
     /// Whether `page` lies on the site. Patterns tell nothing: the page may well be one of the
     /// hosts that the pattern names, and another server's all the same.
     fn has(&self, page: &RemoteUrl) -> bool {
@@ -259,6 +273,18 @@ impl Home<'_> {
             Some(origin) => origin.port() == port && (by_name || origin.host() == host),
             None => by_name && self.own.welcome(port),
         }
+    }
+
+    /// Whether `page` may well lie on the site, which does not say where it is: at a proxy in front of its host, or
+    /// where everything is the site's that comes in.
+    fn may_have(&self, page: &RemoteUrl) -> bool {
+        let (host, port, _) = page.destination();
+        let of_site = |own: &HostPattern| match own {
+            HostPattern::Exact(own) => own == host && [80, 443].contains(&port),
+            HostPattern::OneLevel(_) => false,
+            HostPattern::Any => self.own.welcome(port),
+        };
+        self.public_url.is_none() && self.hosts.iter().any(of_site)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 use super::word::Word;
 
 /// An e-mail address as it was first given. Two addresses are the same when their
@@ -48,9 +51,14 @@ impl Email {
     }
 }
 
-/// Format characters that make two addresses look like one.
+/// Characters of which nothing is to be seen, so that they make two addresses look like one: those that Unicode
+/// has shown as nothing where they are not known (`Default_Ignorable_Code_Point`), format characters (`Cf`), and
+/// the pattern of Braille without a dot.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    !c.is_ascii()
+        && (c == '\u{2800}'
+            || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+            || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format)
 }
 
 impl PartialEq for Email {
@@ -93,6 +101,40 @@ mod tests {
     #[test]
     fn look_alikes_are_not_the_same_person() {
         assert_ne!(Email::parse("jac\u{212a}@example.com"), Email::parse("jack@example.com"));
+    }
+
+    #[test]
+    fn an_address_has_nothing_that_cannot_be_seen() {
+        for invisible in [
+            '\u{ad}'..='\u{ad}',
+            '\u{34f}'..='\u{34f}',
+            '\u{61c}'..='\u{61c}',
+            '\u{115f}'..='\u{1160}',
+            '\u{17b4}'..='\u{17b5}',
+            '\u{180b}'..='\u{180f}',
+            '\u{200b}'..='\u{200f}',
+            '\u{202a}'..='\u{202e}',
+            '\u{2060}'..='\u{206f}',
+            '\u{2800}'..='\u{2800}',
+            '\u{3164}'..='\u{3164}',
+            '\u{fe00}'..='\u{fe0f}',
+            '\u{feff}'..='\u{feff}',
+            '\u{ffa0}'..='\u{ffa0}',
+            '\u{fff9}'..='\u{fffb}',
+            '\u{1d173}'..='\u{1d17a}',
+            '\u{e0000}'..='\u{e0fff}',
+        ] {
+            for c in invisible {
+                for text in [format!("ja{c}ne@example.com"), format!("jane@exa{c}mple.com")] {
+                    assert!(Email::parse(&text).is_none(), "{text:?}");
+                }
+            }
+        }
+        // Letters, a mark, a sign and a dot of Braille can be seen.
+        for text in ["zoë@bücher.example", "श्री@example.com", "e\u{301}@example.com", "\u{2801}@example.com"]
+        {
+            assert!(Email::parse(text).is_some(), "{text:?}");
+        }
     }
 
     #[test]

@@ -208,8 +208,13 @@ fn digit(byte: u8) -> Option<u8> {
 
 /// A path prefix that matches by whole segments: `/admin/` matches `/admin`, `/admin/` and
 /// `/admin/x`, but not `/administrator`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPrefix(String);
+#[derive(Clone, Debug)]
+pub struct PathPrefix {
+    /// What is compared: without a slash at its end.
+    compared: String,
+    /// As it was written, but for what can be written in more than one way.
+    written: String,
+}
 
 impl PathPrefix {
     /// Reads a prefix out of the configuration: it starts with `/` and is itself unambiguous.
@@ -218,41 +223,53 @@ impl PathPrefix {
         if path.ambiguous {
             // Written the way it is compared, so that there is nothing to disagree about.
             let folded = rewritten(&decode(text), CUT | FOLD);
-            return String::from_utf8(folded)
-                .map(|text| Self(trimmed(&text)))
-                .map_err(|_| PathFault::BrokenEscape);
+            return String::from_utf8(folded).map(Self::of).map_err(|_| PathFault::BrokenEscape);
         }
-        Ok(Self(trimmed(text)))
+        Ok(Self::of(text.to_owned()))
+    }
+
+    fn of(written: String) -> Self {
+        Self { compared: written.trim_end_matches('/').to_owned(), written }
+    }
+
+    /// The prefix as it was written, for whoever looks for it in the configuration.
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// The prefix as it is compared; `/` for everything.
     pub fn as_str(&self) -> &str {
-        if self.0.is_empty() { "/" } else { &self.0 }
+        if self.is_empty() { "/" } else { &self.compared }
     }
 
     /// How specific the prefix is: the longest match wins.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.compared.len()
     }
 
     /// Whether this is `/`, which matches everything.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.compared.is_empty()
     }
 
     /// Whether `reading`, one of [`RequestPath::readings`], lies under this prefix.
     pub fn matches(&self, reading: &[u8]) -> bool {
-        lies_under(reading, &self.0)
+        lies_under(reading, &self.compared)
     }
 }
+
+/// A closing slash makes no difference.
+impl PartialEq for PathPrefix {
+    fn eq(&self, other: &Self) -> bool {
+        self.compared == other.compared
+    }
+}
+
+impl Eq for PathPrefix {}
 
 /// Whether `reading` is `prefix` (which ends in no slash) or lies below it.
 pub fn lies_under(reading: &[u8], prefix: &str) -> bool {
     reading.strip_prefix(prefix.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-}
-
-fn trimmed(text: &str) -> String {
-    text.trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
@@ -367,6 +384,21 @@ mod tests {
     fn readings(path: &str, allow_encoded_slash: bool) -> Vec<String> {
         let path = RequestPath::parse(path, allow_encoded_slash).unwrap();
         path.readings().map(|reading| String::from_utf8(reading.into_owned()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_prefix_is_shown_as_it_was_written_and_is_the_same_without_its_slash() {
+        for (text, compared, written) in [
+            ("/admin", "/admin", "/admin"),
+            ("/admin/", "/admin", "/admin/"),
+            ("/", "/", "/"),
+            ("/%2A", "/*", "/*"),
+        ] {
+            let prefix = PathPrefix::parse(text).unwrap();
+            assert_eq!((prefix.as_str(), prefix.written()), (compared, written), "{text}");
+        }
+        assert_eq!(PathPrefix::parse("/admin"), PathPrefix::parse("/admin/"));
+        assert!(PathPrefix::parse("/a%2Ab").unwrap().matches(b"/a*b/c"));
     }
 
     #[test]

@@ -161,6 +161,12 @@ impl PersonName {
     }
 }
 
+/// Whether `c` turns round the text that it stands in, and with it what stands beside a name: Unicode's
+/// embeddings, overrides and isolates. The marks that join and part letters are none of these.
+pub const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 impl fmt::Debug for PersonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.full(), f)

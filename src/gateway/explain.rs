@@ -134,12 +134,10 @@ impl Question {
             for (place, route) in decisive {
                 let require = asked(&route.require);
                 let require = if require.is_empty() { require } else { format!(", require {require}") };
-                let (number, prefix, level) = (place + 1, route.prefix.as_str(), route.level.as_str());
+                let (prefix, level) = (route.prefix.written(), route.level.as_str());
                 say(
                     "rule",
-                    format!(
-                        "[[site.route]] number {number} of the site, path = {prefix:?}, access = {level:?}{require}"
-                    ),
+                    format!("route[{place}] of the site, path = {prefix:?}, access = {level:?}{require}"),
                 );
             }
             told.push(places);

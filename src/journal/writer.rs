@@ -151,13 +151,24 @@ impl Writer {
         rest.get(end..).unwrap_or_default()
     }
 
-    /// Nothing waits to be written any more. Where messages are missing, it is said how many: nobody is to take
+    /// Nothing waits to be written any more. Where lines are missing, it is said how many: nobody is to take
     /// for silence what is none.
     pub(super) fn catch_up(&mut self) {
         let missed = self.counts.too_many.value();
         let missing = missed.saturating_sub(std::mem::replace(&mut self.missed, missed));
-        if missing > 0 && self.kept == Kept::Messages {
-            tracing::warn!(target: "tollgate::log", missing, "lines are missing here: they came too fast");
+        if missing == 0 {
+            return;
+        }
+        match self.kept {
+            Kept::Messages => {
+                tracing::warn!(target: "tollgate::log", missing, "lines are missing here: they came too fast");
+            }
+            Kept::Access => {
+                let log = self.kept.as_str();
+                tracing::warn!(target: "tollgate::log", log, missing, "lines of a log are missing: they came too fast");
+            }
+            // They are among the messages.
+            Kept::Audit => {}
         }
     }
 

@@ -368,7 +368,7 @@ require = { backend = true }
             &["https://intranet.example.com/admin"],
             "missing: a role of [\"admin\"] and a client in 10.0.0.0/8",
         ),
-        (&["https://intranet.example.com/admin"], "[[site.route]] number 2 of the site, path = \"/admin\""),
+        (&["https://intranet.example.com/admin"], "route[1] of the site, path = \"/admin/\""),
         (&["https://intranet.example.com/admin", "--from", "10.1.1.1"], "a session is needed"),
         (
             &["https://intranet.example.com/admin", "--as=j@example.com", "--role=admin", "--from=10.1.1.1"],

@@ -184,6 +184,8 @@ async fn what_is_missing_or_wrong_is_named() {
         (with(jane(), "first_name", json!(7)), "parameter_invalid", "first_name"),
         (with(jane(), "first_name", json!(long)), "parameter_invalid", "first_name"),
         (with(jane(), "last_name", json!({})), "parameter_invalid", "last_name"),
+        (with(jane(), "last_name", json!("Doe\u{202e}nimda")), "parameter_invalid", "last_name"),
+        (with(jane(), "first_name", json!("\u{2066}Jane")), "parameter_invalid", "first_name"),
         (with(jane(), "site", json!("nowhere")), "parameter_invalid", "site"),
         (with(jane(), "site", json!(7)), "parameter_invalid", "site"),
         (with(jane(), "return_url", json!(7)), "parameter_invalid", "return_url"),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate::domain::clock::{Clock as _, ManualClock, SystemClock};
 
 use crate::support::{
     Ask, FakeUpstream, HANG, MASTER_KEY, Plan, Program, SITE, SitePlan, TestGateway, Visitor, settle,
@@ -293,9 +294,7 @@ async fn a_full_disk_stops_nobody_and_is_counted() {
     let full = "[log]\naccess_file = \"/dev/full\"\naudit_file = \"/dev/../dev/full\"";
     let upstream = FakeUpstream::start().await;
     let program = Program::start(&Plan::new(&upstream).starting_now().tables(full)).await;
-    let clock = std::sync::Arc::new(tollgate::domain::clock::ManualClock::starting_at(
-        tollgate::domain::clock::Clock::now(&tollgate::domain::clock::SystemClock),
-    ));
+    let clock = std::sync::Arc::new(ManualClock::starting_at(SystemClock.now()));
     let mut jane = Visitor::of(program.http, clock);
     jane.sign_in(&program.login_page(), "jane@example.com").await;
     for _ in 0..3 {
@@ -349,6 +348,41 @@ async fn who_stops_reading_the_log_holds_up_nobody_and_is_told_what_is_missing()
     }
     program.signal("TERM");
     assert!(program.ends().await);
+}
+
+#[tokio::test]
+async fn requests_of_which_no_line_could_be_written_are_told_of_once_somebody_reads_again() {
+    const REQUESTS: &str = "tollgate_log_lines_dropped_total{log=\"access\",reason=\"queue_full\"}";
+    const TOLD: &str = "lines of a log are missing";
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start(&Plan::new(&upstream).server("workers", "1")).await;
+    let missing = || async { figure(&program.api().get("/metrics").await.text(), REQUESTS) };
+    let mut visitor = Visitor::of(program.http, ManualClock::starting_at(SystemClock.now()).into());
+    program.leave_unread(true);
+    // A line tells the whole path.
+    let long = format!("{SITE}/closed/{}", "a/".repeat(2_000));
+    let goes_on = async {
+        while missing().await == 0 {
+            for _ in 0..500 {
+                visitor.get(&long).await;
+            }
+        }
+    };
+    tokio::time::timeout(HANG, goes_on).await.expect("nobody waits for the log");
+    program.leave_unread(false);
+    program.line_with(TOLD).await;
+    let all_told = async {
+        loop {
+            let told = objects(&program.lines_with(TOLD));
+            assert!(told.iter().all(|line| line["log"] == "access"), "{told:?}");
+            let told: u64 = told.iter().filter_map(|line| line["missing"].as_u64()).sum();
+            if told == missing().await {
+                return;
+            }
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, all_told).await.expect("as many are told of as are missing");
 }
 
 #[tokio::test]

@@ -1,14 +1,22 @@
 //! A Redis that fails in every way that servers know: closed paths are answered with 503 within the
 //! second, open ones go on, and all is well again soon after.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::redis::{asks, is_told, over};
-use crate::servers::redis::{Server, wait_until};
+use crate::servers::redis::{Server, free_port, wait_until};
 use crate::servers::relay::Relay;
-use crate::support::{FakeUpstream, HANG, Plan, Response, SITE, TestGateway, Visitor, seconds};
+use crate::support::{
+    Authority, FakeUpstream, HANG, Plan, Program, Response, SITE, TestGateway, Visitor, seconds,
+};
+
+/// What the log says once when the store is lost, and once when it is back.
+const LOST: &str = "the store does not answer; closed paths";
+const HELD: &str = "the store cannot be written to";
+const BACK: &str = "the store answers again";
 
 /// What a login page is told that wants a token.
 async fn issue(gateway: &TestGateway, email: &str) -> Response {
@@ -121,6 +129,79 @@ async fn a_replica_of_something_else() {
     wait_until("it is a copy", || server.ask(&["INFO", "replication"]).contains("master_link_status:up"));
     server.ask(&["REPLICAOF", "NO", "ONE"]);
     is_told(&mut scene.visitor, 302, HANG).await;
+}
+
+#[tokio::test]
+async fn held_back_from_whatever_may_write() {
+    let (upstream, server) = (FakeUpstream::start().await, Server::start());
+    let program = Program::start(&over(Plan::new(&upstream), &server.url())).await;
+    let login_page = program.login_page();
+    login_page.token_for("jane@example.com").await;
+    server.ask(&["CLIENT", "PAUSE", "5000", "WRITE"]);
+    let person =
+        json!({ "site": "intranet", "email": "joe@example.com", "first_name": "J", "last_name": "D" });
+    let readable = async || program.api().get("/metrics").await.text();
+    while program.lines_with(HELD).is_empty() {
+        program.api().post("/v1/sso_tokens", &person).await;
+    }
+    let line: Value = serde_json::from_str(&program.line_with(HELD).await).unwrap();
+    assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("tollgate::store")));
+    assert_eq!(
+        (&line["reason"], &line["address"]),
+        (&json!("lost"), &json!(format!("127.0.0.1:{}", server.port)))
+    );
+    assert_eq!(line["cause"], "it answers, but not to what may write");
+    for _ in 0..2 {
+        assert_eq!(program.api().post("/v1/sso_tokens", &person).await.status, 503);
+        assert!(readable().await.contains("\ntollgate_store_up 0\n"));
+    }
+    program.line_with(BACK).await;
+    login_page.token_for("joe@example.com").await;
+    assert!(readable().await.contains("\ntollgate_store_up 1\n"));
+    assert_eq!((program.lines_with(HELD).len(), program.lines_with(BACK).len()), (1, 1), "each once");
+    assert!(program.lines_with(LOST).is_empty());
+}
+
+#[tokio::test]
+async fn out_of_reach_for_one_reason_or_another_which_the_log_tells() {
+    let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
+    let files = authority.issue("redis", &["localhost", "127.0.0.1"]);
+    let server = Server::start_tls(&files.cert.display().to_string(), &files.key.display().to_string());
+    let (plain, secured, closed) = (server.port, server.tls_port(), free_port());
+    let login = "jane:hunter2hunter2";
+    let reasons = [
+        (format!("redis://{login}@127.0.0.1:{closed}/"), format!("127.0.0.1:{closed}"), "Connection refused"),
+        (
+            format!("redis-cluster://{login}@127.0.0.1:{closed}"),
+            format!("127.0.0.1:{closed}"),
+            "Connection refused",
+        ),
+        (
+            format!("redis-sentinel://{login}@127.0.0.1:{closed}/main"),
+            format!("127.0.0.1:{closed}"),
+            "Connection refused",
+        ),
+        (format!("rediss://{login}@localhost:{secured}/"), format!("localhost:{secured}"), "UnknownIssuer"),
+        (format!("redis://{login}@127.0.0.1:{secured}/"), format!("127.0.0.1:{secured}"), ""),
+        (format!("redis://127.0.0.1:{secured}/"), format!("127.0.0.1:{secured}"), ""),
+        (
+            format!("redis://{login}@127.0.0.1:{plain}/"),
+            format!("127.0.0.1:{plain}"),
+            "authentication failed",
+        ),
+        (format!("redis://{login}@no-such-name.invalid:6379/"), "no-such-name.invalid:6379".to_owned(), ""),
+    ];
+    let mut causes = BTreeSet::new();
+    for (url, address, cause) in reasons {
+        let program = Program::start(&over(Plan::new(&upstream), &url)).await;
+        let line: Value = serde_json::from_str(&program.line_with(LOST).await).unwrap();
+        assert_eq!(line["address"], address, "{line}");
+        let told = line["cause"].as_str().unwrap();
+        assert!(!told.is_empty() && told.contains(cause), "{url}: {line}");
+        causes.insert(told.to_owned());
+        assert!(program.lines_with("hunter2").is_empty(), "{line}");
+    }
+    assert_eq!(causes.len(), 5, "{causes:?}");
 }
 
 #[tokio::test]

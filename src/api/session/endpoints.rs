@@ -21,7 +21,7 @@ use crate::config::{ApiKey, PermissionLevel, Site};
 use crate::domain::email::Email;
 use crate::domain::opaque::LoginToken;
 use crate::domain::state::LoginState;
-use crate::domain::user::{Account, PersonName, User, UserId};
+use crate::domain::user::{Account, PersonName, User, UserId, turns_text};
 use crate::http::body::read_up_to;
 use crate::http::form::media_type;
 use crate::http::{Request, Response, reply};
@@ -245,7 +245,8 @@ impl Api {
         let email = given("email")
             .map(|text| Email::parse(text).ok_or_else(|| Refused::input("email is not a valid address")));
         let name = given("full_name").map(|text| {
-            let fine = text.chars().count() <= MAX_NAME_CHARS && !text.contains(char::is_control);
+            let is_odd = |c: char| c.is_control() || turns_text(c);
+            let fine = text.chars().count() <= MAX_NAME_CHARS && !text.contains(is_odd);
             fine.then(|| PersonName::from_full(text))
                 .ok_or_else(|| Refused::input("full_name is not a valid name"))
         });

@@ -405,6 +405,39 @@ fn a_certificate_for_no_listener_is_no_fault_but_worth_a_word() {
 }
 
 #[test]
+fn a_login_page_that_may_lie_on_its_own_closed_site_is_worth_a_word() {
+    let remarks = |hosts: &str, rest: &str| {
+        let text = format!(
+            "[server]\nhttp = [\"127.0.0.1:8080\"]\n[[site]]\nname = \"demo\"\nhosts = [{hosts}]\n\
+             upstream = [\"http://127.0.0.1:9000\"]\n{rest}\n"
+        );
+        read(&text).unwrap_or_else(|faults| panic!("{faults}")).remarks
+    };
+    let told = |remarks: Vec<String>| {
+        remarks.iter().any(|told| told.contains("site.demo.login_url: may be a page of this very site"))
+    };
+    let own = "login_url = \"https://own.example.com/login\"";
+    let open = format!("{own}\n[[site.route]]\npath = \"/login\"\naccess = \"off\"");
+    for (hosts, rest, expected) in [
+        // A proxy in front of it speaks TLS.
+        ("\"own.example.com\"", own, true),
+        ("\"own.example.com\"", &open, false),
+        ("\"own.example.com\"", "login_url = \"https://own.example.com:8443/login\"", false),
+        ("\"www.example.com\"", own, false),
+        ("\"*.example.com\"", own, false),
+        ("\"*\"", own, false),
+        ("\"*\"", "login_url = \"http://own.example.com:8080/login\"", true),
+        (
+            "\"*\"",
+            "login_url = \"http://own.example.com:8080/\"\npublic_url = \"http://a.example.com:8080\"",
+            false,
+        ),
+    ] {
+        assert_eq!(told(remarks(hosts, rest)), expected, "{hosts} {rest}");
+    }
+}
+
+#[test]
 fn the_documentations_examples_are_valid_and_name_every_key() {
     let text = include_str!("../../../docs/configuration.md");
     let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());

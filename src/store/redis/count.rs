@@ -50,7 +50,7 @@ pub(super) async fn keep_counting(inner: Arc<Inner>) {
         let began = Instant::now();
         match inner.count_sessions().await {
             Ok(counts) => *inner.tally.last() = Some((began, counts)),
-            Err(trouble) => drop(inner.exchange.complaints.note(trouble)),
+            Err(trouble) => drop(inner.exchange.complain(trouble)),
         }
         sleep(EVERY).await;
     }

@@ -5,6 +5,7 @@
 //! may be that there is none. It does not stop when the worker no longer waits.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::failure::Failure;
 use super::link::{Link, Way};
 use super::trouble::{Complaints, Trouble};
 use crate::store::{StoreFuture, Unavailable};
@@ -46,6 +48,8 @@ const SENTINEL_BEATS: u32 = 4;
 pub(super) struct Exchange {
     link: watch::Sender<Option<Link>>,
     lost_at: Mutex<Option<Instant>>,
+    /// Whether it was said that the store is lost, and not yet that it is back.
+    is_said: AtomicBool,
     /// Whoever finds a connection broken says so here.
     broken: watch::Sender<u64>,
     pub(super) complaints: Complaints,
@@ -107,6 +111,38 @@ impl Exchange {
         }
     }
 
+    /// Whether the store is there, as far as it was not said that it is lost: a link that is made anew in a moment
+    /// is missed by nobody.
+    pub(super) fn is_well(&self) -> bool {
+        let was_there = || self.lost_at.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        !self.is_said.load(Ordering::Relaxed) && (self.has_link() || was_there())
+    }
+
+    fn has_link(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
+    /// Notes `trouble` with one request. That the server is gone, or holds requests back, is said once, by whoever
+    /// looks after the link.
+    pub(super) fn complain(&self, trouble: Trouble) -> Unavailable {
+        if trouble == Trouble::Lost && !(self.has_link() && self.is_well()) {
+            self.complaints.count(trouble)
+        } else {
+            self.complaints.note(trouble)
+        }
+    }
+
+    /// Whether nobody has said yet that the store is lost.
+    fn is_news(&self) -> bool {
+        !self.is_said.swap(true, Ordering::Relaxed)
+    }
+
+    fn say_back(&self) {
+        if self.is_said.swap(false, Ordering::Relaxed) {
+            tracing::warn!(target: "tollgate::store", "the store answers again");
+        }
+    }
+
     /// The present link, for whoever follows it.
     pub(super) fn links(&self) -> watch::Receiver<Option<Link>> {
         self.link.subscribe()
@@ -125,8 +161,13 @@ impl Driver {
     pub(super) fn start(way: Arc<Way>) -> io::Result<Self> {
         let (link, _) = watch::channel(None);
         let (broken, _) = watch::channel(0);
-        let exchange =
-            Exchange { link, lost_at: Mutex::default(), broken, complaints: Complaints::default() };
+        let exchange = Exchange {
+            link,
+            lost_at: Mutex::default(),
+            is_said: AtomicBool::default(),
+            broken,
+            complaints: Complaints::default(),
+        };
         let exchange = Arc::new(exchange);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -167,7 +208,7 @@ impl Driver {
         let exchange = Arc::clone(&self.exchange);
         let work = self.handle.spawn(async move {
             let answer = timeout(patience, work).await.unwrap_or(Err(Trouble::Lost));
-            answer.map_err(|trouble| exchange.complaints.note(trouble))
+            answer.map_err(|trouble| exchange.complain(trouble))
         });
         Box::pin(async { work.await.unwrap_or(Err(Unavailable)) })
     }
@@ -180,15 +221,9 @@ impl Driver {
 
 /// Sees to it that there is a connection whenever there can be one.
 async fn keep_connected(way: Arc<Way>, exchange: Arc<Exchange>) {
-    // Said once, when it is lost, and once when it is back.
-    let mut said = false;
     for number in 1.. {
         match way.connect(number).await {
             Ok(link) => {
-                if said {
-                    tracing::warn!(target: "tollgate::store", "the store answers again");
-                    said = false;
-                }
                 note_lost(&exchange, false);
                 exchange.link.send_replace(Some(link.clone()));
                 let trouble = watch_over(&way, &exchange, link).await;
@@ -201,18 +236,17 @@ async fn keep_connected(way: Arc<Way>, exchange: Arc<Exchange>) {
                 tracing::debug!(target: "tollgate::store", ?trouble, "connecting anew");
                 sleep(PAUSE).await;
             }
-            Err(trouble) => {
+            Err(Failure { trouble, address, cause }) => {
                 if exchange.link.borrow().is_some() || exchange.lost_at.lock().is_ok_and(|at| at.is_none()) {
                     note_lost(&exchange, true);
                     exchange.link.send_replace(None);
                 }
-                if !said {
+                if exchange.is_news() {
                     let reason = trouble.word();
                     tracing::error!(
-                        target: "tollgate::store", reason,
+                        target: "tollgate::store", reason, address, cause,
                         "the store does not answer; closed paths are answered with 503 until it does"
                     );
-                    said = true;
                 }
                 sleep(PAUSE).await;
             }
@@ -226,16 +260,50 @@ fn note_lost(exchange: &Exchange, is_lost: bool) {
 }
 
 /// Returns when `link` is no good any more, and why.
-async fn watch_over(way: &Way, exchange: &Exchange, mut link: Link) -> Trouble {
+async fn watch_over(way: &Way, exchange: &Exchange, link: Link) -> Trouble {
+    tokio::select! {
+        trouble = try_to_write(way, exchange, link.clone()) => trouble,
+        trouble = keep_examining(way, exchange, link) => trouble,
+    }
+}
+
+/// Says that the store cannot be written to, and that it is back.
+async fn try_to_write(way: &Way, exchange: &Exchange, mut link: Link) -> Trouble {
+    loop {
+        // Where nobody is held up by it but who would be anyway.
+        match timeout(SILENCE, link.patient.ask_to_write()).await {
+            Err(_) if exchange.is_news() => {
+                let (reason, address) = (Trouble::Lost.word(), way.end_of(&link));
+                let cause = "it answers, but not to what may write";
+                tracing::error!(
+                    target: "tollgate::store", reason, address, cause,
+                    "the store cannot be written to; nobody can sign in until it can"
+                );
+            }
+            Err(_) => {}
+            Ok(Err(error)) if Trouble::from(&error).is_of_the_connection() => return error.into(),
+            Ok(_) => {
+                exchange.say_back();
+                // Should it be held back again, the link is soon another one.
+                return std::future::pending().await;
+            }
+        }
+        sleep(HEARTBEAT).await;
+    }
+}
+
+async fn keep_examining(way: &Way, exchange: &Exchange, mut link: Link) -> Trouble {
     let mut broken = exchange.broken.subscribe();
     for beat in 1_u32.. {
         let is_broken = broken.wait_for(|number| *number >= link.number);
         if timeout(HEARTBEAT, is_broken).await.is_ok() {
             return Trouble::Lost;
         }
-        let health = timeout(SILENCE, link.commands.examine()).await;
-        if let Err(trouble) = health.unwrap_or(Err(Trouble::Lost)) {
-            return trouble;
+        match timeout(SILENCE, link.commands.examine()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Trouble::Unfit,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Trouble::Lost,
         }
         if beat.is_multiple_of(SENTINEL_BEATS) && !way.still_leads_to(&link).await {
             return Trouble::Unfit;

@@ -73,8 +73,12 @@ pub(super) async fn follow(way: Arc<Way>, exchange: Arc<Exchange>, near: Arc<Nea
         if let Some(link) = link {
             let link_lasts = exchange.links();
             if let Err(trouble) = listen(&way, &near, link, link_lasts, &channel).await {
-                // That nothing can be heard costs time and no more: it is said as often as anything.
-                let _ = exchange.complaints.note(trouble);
+                // That nothing can be heard costs time and no more: it is said as often as anything, but not that
+                // a connection was cut, of which there is soon another.
+                let _ = match trouble {
+                    Trouble::Lost => exchange.complaints.count(trouble),
+                    _ => exchange.complaints.note(trouble),
+                };
             }
             near.distrust();
         }

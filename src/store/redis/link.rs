@@ -11,8 +11,9 @@ use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, Pipeline,
     RedisConnectionInfo, RedisResult, TlsCertificates, Value, cmd,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::failure::Failure;
 use super::trouble::Trouble;
 use crate::config::{RedisAddress, RedisPlace, RedisSettings};
 
@@ -49,20 +50,30 @@ impl Connection {
         answers?.into_iter().map(Value::extract_error).collect()
     }
 
-    /// Whether it answers, and as one that can be written to.
-    pub(super) async fn examine(&mut self) -> Result<(), Trouble> {
+    /// Whether it is one that can be written to, if it answers.
+    pub(super) async fn examine(&mut self) -> RedisResult<bool> {
         match self {
             Self::Server(connection) => {
                 cmd("PING").query_async::<Value>(connection).await?;
                 let role: Value = cmd("ROLE").query_async(connection).await?;
-                if is_master(&role) { Ok(()) } else { Err(Trouble::Unfit) }
+                Ok(is_master(&role))
             }
             Self::Cluster(connection) => {
                 let everywhere = (MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::AllSucceeded));
                 connection.route_command(cmd("PING"), RoutingInfo::MultiNode(everywhere)).await?;
-                Ok(())
+                Ok(true)
             }
         }
+    }
+
+    /// Answers once the server takes what may write, or refuses it. A server holds all of that back, and answers
+    /// everything else, while a failover is under way that somebody asked for. The nodes of a cluster do so one by
+    /// one, and whom that concerns is told of it.
+    pub(super) async fn ask_to_write(&mut self) -> RedisResult<()> {
+        if let Self::Server(connection) = self {
+            cmd("EVAL").arg("return 1").arg(0).query_async::<Value>(connection).await?;
+        }
+        Ok(())
     }
 }
 
@@ -120,45 +131,83 @@ impl Way {
     }
 
     /// Connects. It may take [`CONNECTING`].
-    pub(super) async fn connect(&self, number: u64) -> Result<Link, Trouble> {
-        timeout(CONNECTING, self.connect_patiently(number)).await?
+    pub(super) async fn connect(&self, number: u64) -> Result<Link, Failure> {
+        let deadline = Instant::now() + CONNECTING;
+        let (server, address) = match &self.place {
+            RedisPlace::Cluster(nodes) => return self.connect_to_cluster(nodes, number, deadline).await,
+            RedisPlace::Single(server) => (Some(server.clone()), self.address(server)),
+            RedisPlace::Socket(path) => (None, ConnectionAddr::Unix(path.clone())),
+            RedisPlace::Sentinel { sentinels, service } => {
+                let server = self.master(sentinels, service).await?;
+                let address = self.address(&server);
+                (Some(server), address)
+            }
+        };
+        let opening = timeout_at(deadline, self.open_two(&address)).await;
+        let opened = opening.map_err(|_| Failure::silent(&address, "there is no connection in time"))?;
+        let [commands, patient] = opened.map_err(|error| Failure::of(&address, &error))?;
+        let mut link = Link { commands, patient, server, number };
+        match timeout_at(deadline, link.commands.examine()).await {
+            Ok(Ok(true)) => Ok(link),
+            Ok(Ok(false)) => Err(Failure::unfit(&address)),
+            Ok(Err(error)) => Err(Failure::of(&address, &error)),
+            Err(_) => Err(Failure::silent(&address, "it takes the connection and does not answer in time")),
+        }
     }
 
-    async fn connect_patiently(&self, number: u64) -> Result<Link, Trouble> {
-        let (server, client) = match &self.place {
-            RedisPlace::Cluster(_) => {
-                let client = self.cluster()?;
-                let (commands, patient) =
-                    tokio::try_join!(client.get_async_connection(), client.get_async_connection())?;
-                let [commands, patient] = [commands, patient].map(Connection::Cluster);
-                return Ok(Link { commands, patient, server: None, number });
-            }
-            RedisPlace::Single(address) => (Some(address.clone()), self.client(address, &self.login)?),
-            RedisPlace::Socket(path) => (None, self.open(ConnectionAddr::Unix(path.clone()), &self.login)?),
-            RedisPlace::Sentinel { .. } => {
-                let address = self.master().await?;
-                let client = self.client(&address, &self.login)?;
-                (Some(address), client)
-            }
-        };
+    async fn open_two(&self, address: &ConnectionAddr) -> RedisResult<[Connection; 2]> {
+        let client = self.open(address.clone(), &self.login)?;
         let (commands, patient) = tokio::try_join!(multiplexed(&client), multiplexed(&client))?;
-        let mut link = Link {
-            commands: Connection::Server(commands),
-            patient: Connection::Server(patient),
-            server,
-            number,
-        };
-        link.commands.examine().await?;
-        Ok(link)
+        Ok([commands, patient].map(Connection::Server))
+    }
+
+    async fn connect_to_cluster(
+        &self,
+        nodes: &[RedisAddress],
+        number: u64,
+        deadline: Instant,
+    ) -> Result<Link, Failure> {
+        let opening = timeout_at(deadline, async {
+            let client = self.cluster()?;
+            tokio::try_join!(client.get_async_connection(), client.get_async_connection())
+        });
+        if let Ok(Ok((commands, patient))) = opening.await {
+            let [commands, patient] = [commands, patient].map(Connection::Cluster);
+            return Ok(Link { commands, patient, server: None, number });
+        }
+        // The library has one error for all nodes, with what a server said in it: each is asked by itself.
+        let asked = nodes.iter().map(async |node| {
+            let address = self.address(node);
+            let client = self.client(node, &self.login).map_err(|error| Failure::of(&address, &error))?;
+            match timeout(SENTINEL, multiplexed(&client)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(Failure::of(&address, &error)),
+                Err(_) => Err(Failure::silent(&address, "there is no connection in time")),
+            }
+        });
+        let failures = futures_util::future::join_all(asked).await.into_iter().filter_map(Result::err);
+        Err(Failure::of_all(
+            failures.collect(),
+            "its nodes can be reached, but it is no cluster that answers",
+        ))
     }
 
     /// Whether `link` is still where it should be, as far as the sentinels know.
     pub(super) async fn still_leads_to(&self, link: &Link) -> bool {
         match (&self.place, &link.server) {
-            (RedisPlace::Sentinel { .. }, Some(server)) => {
-                self.master().await.is_ok_and(|master| master == *server)
+            (RedisPlace::Sentinel { sentinels, service }, Some(server)) => {
+                self.master(sentinels, service).await.is_ok_and(|master| master == *server)
             }
             _ => true,
+        }
+    }
+
+    /// Where `link` leads to, if that is one place.
+    pub(super) fn end_of(&self, link: &Link) -> String {
+        match (&self.place, &link.server) {
+            (RedisPlace::Socket(path), _) => path.display().to_string(),
+            (_, Some(server)) => self.address(server).to_string(),
+            (_, None) => String::new(),
         }
     }
 
@@ -188,15 +237,23 @@ impl Way {
     }
 
     /// The server that most sentinels name.
-    async fn master(&self) -> Result<RedisAddress, Trouble> {
-        let RedisPlace::Sentinel { sentinels, service } = &self.place else { return Err(Trouble::Lost) };
+    async fn master(&self, sentinels: &[RedisAddress], service: &str) -> Result<RedisAddress, Failure> {
         let asked = sentinels.iter().map(|sentinel| timeout(SENTINEL, self.ask(sentinel, service)));
         let named = futures_util::future::join_all(asked).await;
         let mut votes: HashMap<(String, u16), usize> = HashMap::new();
-        for (host, port) in named.into_iter().flatten().flatten() {
-            *votes.entry((host, port)).or_default() += 1;
+        let mut failures = Vec::new();
+        for (answer, sentinel) in named.into_iter().zip(sentinels) {
+            match answer {
+                Ok(Ok(server)) => *votes.entry(server).or_default() += 1,
+                Ok(Err(error)) => failures.push(Failure::of(&self.address(sentinel), &error)),
+                Err(_) => {
+                    failures.push(Failure::silent(&self.address(sentinel), "no sentinel answers in time"));
+                }
+            }
         }
-        let ((host, port), _) = votes.into_iter().max_by_key(|(_, votes)| *votes).ok_or(Trouble::Lost)?;
+        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+        let ((host, port), _) =
+            most.ok_or_else(|| Failure::of_all(failures, "no sentinel names a server"))?;
         Ok(RedisAddress { host, port })
     }
 

@@ -9,6 +9,7 @@ mod admission;
 mod count;
 mod directory;
 mod driver;
+mod failure;
 mod feed;
 mod key_rings;
 mod keys;

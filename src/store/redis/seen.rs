@@ -64,7 +64,7 @@ pub(super) async fn write_down(inner: Arc<Inner>, mut heard: UnboundedReceiver<D
             let written = join_all(batch.iter().map(|live| inner.write_seen(live))).await;
             for (live, written) in batch.into_iter().zip(written) {
                 let Err(trouble) = written else { continue };
-                let _ = inner.exchange.complaints.note(trouble);
+                let _ = inner.exchange.complain(trouble);
                 // Whatever is the matter may pass, unless it is the session itself. If it was used
                 // again meanwhile, it comes again anyway.
                 if trouble != Trouble::Damaged && live.note_unsaved() {

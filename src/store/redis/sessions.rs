@@ -311,7 +311,7 @@ impl SessionStore for Redis {
 
     fn health(&self) -> Health {
         let exchange = &self.driver.exchange;
-        Health { is_well: exchange.links().borrow().is_some(), faults: exchange.complaints.counts() }
+        Health { is_well: exchange.is_well(), faults: exchange.complaints.counts() }
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {

@@ -45,7 +45,7 @@ const WORDS: [&str; 11] = [
 
 impl Trouble {
     /// What to look for.
-    fn explanation(self) -> &'static str {
+    pub(super) fn explanation(self) -> &'static str {
         match self {
             Self::Lost => "the Redis did not answer in time",
             Self::Unfit => "the Redis is a replica, or is starting",
@@ -77,6 +77,12 @@ impl Trouble {
 
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&RedisError> for Trouble {
+    fn from(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(
                 ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown,
@@ -122,15 +128,25 @@ struct Told {
 }
 
 impl Complaints {
-    /// Notes `trouble` with one request. That the server is gone is said elsewhere, once.
+    /// Notes `trouble` with one request.
     pub(super) fn note(&self, trouble: Trouble) -> Unavailable {
-        let is_news = self.is_news(trouble.word());
-        if trouble != Trouble::Lost && is_news {
+        let now = Instant::now();
+        let mut all = self.told();
+        let told = all.entry(trouble.word()).or_default();
+        told.times += 1;
+        if told.last.is_none_or(|at| now >= at + PATIENCE) {
+            told.last = Some(now);
             tracing::error!(
                 target: "tollgate::store", reason = trouble.word(),
                 "{}; this is said at most once a minute", trouble.explanation()
             );
         }
+        Unavailable
+    }
+
+    /// The same where it is said elsewhere, or is not worth a word.
+    pub(super) fn count(&self, trouble: Trouble) -> Unavailable {
+        self.told().entry(trouble.word()).or_default().times += 1;
         Unavailable
     }
 
@@ -141,17 +157,5 @@ impl Complaints {
 
     fn told(&self) -> MutexGuard<'_, BTreeMap<&'static str, Told>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_news(&self, word: &'static str) -> bool {
-        let mut all = self.told();
-        let told = all.entry(word).or_default();
-        told.times += 1;
-        let now = Instant::now();
-        let is_news = told.last.is_none_or(|at| now >= at + PATIENCE);
-        if is_news {
-            told.last = Some(now);
-        }
-        is_news
     }
 }
