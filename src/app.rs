@@ -6,6 +6,7 @@ mod generation;
 mod keeping;
 mod listeners;
 mod reload;
+mod spare_memory;
 
 pub use reload::{ReloadError, fixed};
 

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::generation::Generation;
 use super::keeping::Keeping;
+use super::spare_memory;
 use crate::acme::Keeper;
 use crate::admin::{Admin, Scene};
 use crate::api::Api;
@@ -32,6 +33,9 @@ const THROTTLE_TICKS: u64 = 50;
 
 /// Every how many sweeps the files of certificates are looked at.
 const CERTIFICATE_TICKS: u64 = 10;
+
+/// Every how many sweeps spare memory is given back.
+const MEMORY_TICKS: u64 = 10;
 
 /// The most slices in a row: a backlog is worked off quickly, and the control API still answers.
 const SLICES_IN_A_ROW: usize = 8;
@@ -151,6 +155,9 @@ impl ControlSurface {
         }
         if ticks.is_multiple_of(THROTTLE_TICKS) {
             sso.sweep_throttles();
+        }
+        if ticks.is_multiple_of(MEMORY_TICKS) {
+            spare_memory::give_back();
         }
         if sso.keys_are_due() {
             let sso = Arc::clone(sso);

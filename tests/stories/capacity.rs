@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Connection, FakeUpstream, HANG, Plan, Program, Visitor};
+use crate::support::{Connection, FakeUpstream, HANG, Plan, Program, Visitor, settle};
 
 const GET: &[u8] = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
 
@@ -129,4 +129,39 @@ async fn a_crowd_is_spread_over_all_workers() {
     }
     // Each worker has served its own, over a connection of its own to the upstream.
     assert_eq!(upstream.connections(), 4);
+}
+
+#[tokio::test]
+async fn a_crowd_that_has_come_to_rest_leaves_its_memory_to_others() {
+    const CROWD: usize = 300;
+    let upstream = FakeUpstream::start().await;
+    let program = Program::start(&Plan::new(&upstream).server("keep_alive_timeout", "\"1h\"")).await;
+    is_served(&program).await;
+    let before = program.memory();
+    let mut crowd = Vec::new();
+    // All of them are in the middle of a large head at the same time.
+    let (begun, rest) =
+        (format!("GET /public/a HTTP/1.1\r\nX-Large: {}", "x".repeat(12_000)), "\r\nHost: site.test\r\n\r\n");
+    for _ in 0..CROWD {
+        let mut connection = open(&program).await;
+        connection.send(begun.as_bytes()).await;
+        crowd.push(connection);
+    }
+    let taken = async {
+        while program.memory() < before + CROWD * begun.len() {
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, taken).await.expect("each takes at least what it has sent");
+    let busy = program.memory() - before;
+    for connection in &mut crowd {
+        assert_eq!(connection.exchange(rest.as_bytes(), "GET").await.map(|answer| answer.status), Some(200));
+    }
+    let given_back = async {
+        while program.memory().saturating_sub(before) > busy / 2 {
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, given_back).await.expect("gives back what is not needed any more");
+    assert_eq!(crowd.len(), CROWD, "all are still connected");
 }
