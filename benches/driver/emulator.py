@@ -3,12 +3,16 @@
 QEMU's `-icount shift=0` lets the clock of an emulated machine go on by one nanosecond with each
 instruction, be it of a program or of the kernel. What a process there has used of processor time is then
 the number of its instructions, and the same whatever else is going on outside. The machine has the files
-of the one around it, which it cannot change, one processor, and Debian's kernel.
+of the one around it, which it cannot change, and Debian's kernel.
+
+It has one processor, or several, which then take turns: each gets the same number of instructions done in the
+same time by that machine's clock, and to the programs there that is as if they went on at the same time.
 """
 
 import gzip
 import json
 import lzma
+import re
 import shlex
 import shutil
 import stat
@@ -44,6 +48,18 @@ BYTES_IN_A_WORD = 8
 # Memory in MiB.
 MEMORY = 2048
 
+# Where the firmware is that was unpacked and not installed.
+FIRMWARE = ("usr/share/seabios", "usr/share/qemu")
+
+# From this version on several processors get equal shares of the time: one used to go on until a timer ran out.
+FAIR = (8, 1)
+
+# What keeps each processor busy that has nothing better to do, or others would get its time.
+KEEP_BUSY = """for core in $(seq 0 %d); do
+    taskset --cpu-list $core chrt --idle 0 sh -c 'while :; do :; done' &
+done
+"""
+
 
 class Emulator:
     """The programs and files that it takes."""
@@ -53,19 +69,29 @@ class Emulator:
         self.busybox = static_busybox()
         self.kernel, self.modules = kernel_with_modules()
 
-    def measure(self, options, processor=BY_WORDS):
-        """Runs the benches with these options in the emulated machine, and returns what they found, as
-        `results.json` has it."""
+    def version(self):
+        """Of QEMU, as numbers."""
+        asked = [self.qemu, "--version"]
+        told = subprocess.run(asked, capture_output=True, text=True, env=programs.environment()).stdout
+        found = re.search(r"version (\d+)\.(\d+)", told)
+        return tuple(map(int, found.groups())) if found else (0, 0)
+
+    def measure(self, options, processor=BY_WORDS, cores=1):
+        """Runs the benches with these options in an emulated machine of so many cores, and returns what they
+        found, as `results.json` has it."""
+        if cores > 1 and self.version() < FAIR:
+            raise LeftOut(f"several cores are emulated by QEMU {'.'.join(map(str, FAIR))} and newer")
         with tempfile.TemporaryDirectory(prefix="tollgate-emulated-") as folder:
             folder = Path(folder)
             order = folder / "order"
             order.mkdir()
-            (order / "order.sh").write_text(self.order(options))
+            (order / "order.sh").write_text(self.order(options, cores))
             (folder / "initramfs").write_bytes(self.initramfs())
             ended = subprocess.run(
-                self.command(folder, order, processor),
+                self.command(folder, order, processor, cores),
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
+                env=programs.environment(),
                 preexec_fn=settle,
             )
             found = order / "results.json"
@@ -73,25 +99,28 @@ class Emulator:
                 raise Unproven(f"the emulated machine found nothing; qemu ended with {ended.returncode}")
             return json.loads(found.read_text())
 
-    def order(self, options):
+    def order(self, options, cores):
         """What is done there: the same program, from the same files."""
         command = shlex.join([sys.executable, str(programs.REPOSITORY / "benches/measure.py"), *options])
         results = shlex.quote(str(programs.REPOSITORY / "target/bench/results.json"))
         return (
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n"
             "export PATH HOME\n"
+            f"{KEEP_BUSY % (cores - 1) if cores > 1 else ''}"
             f"rm -f {results}\n{command} >/dev/null\ncp {results} /order/\n"
         )
 
-    def command(self, folder, order, processor):
+    def command(self, folder, order, processor, cores):
         def share(name, path, *more):
             described = ",".join([f"local,id={name},path={path},security_model=none", *more])
             return "-fsdev", described, "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"
 
+        firmware = [programs.UNPACKED / folder for folder in FIRMWARE]
         return [
             *(self.qemu, "-machine", "pc", "-accel", "tcg,thread=single", "-icount", "shift=0"),
-            *("-cpu", processor, "-smp", "1", "-m", str(MEMORY), "-nic", "none", "-no-reboot"),
-            *("-display", "none", "-serial", f"file:{folder / 'kernel.log'}", "-serial", "stdio"),
+            *("-cpu", processor, "-smp", str(cores), "-m", str(MEMORY), "-nic", "none", "-no-reboot"),
+            *(part for folder in firmware if folder.is_dir() for part in ("-L", folder)),
+            *("-display", "none", "-vga", "none", "-serial", f"file:{folder / 'kernel.log'}", "-serial", "stdio"),
             *("-kernel", self.kernel, "-initrd", folder / "initramfs"),
             *("-append", f"console=ttyS0 quiet panic=-1 tsc=reliable {CLOCK_COUNTS_INSTRUCTIONS}"),
             *share("files", "/", "readonly=on", "multidevs=remap"),

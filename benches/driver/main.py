@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from . import facts, gateways, machine, meter, plot, programs, publish, report
-from .cases import BULKY, CALLGRIND, CASES, Run
+from .cases import BULKY, CALLGRIND, CASES, Run, Workers
 from .emulator import BY_BYTES, Emulator, add_bare
 from .faults import LeftOut, Unproven
 from .outcome import Outcome
-from .rounds import Pace, add_instructions
+from .rounds import Pace, add_instructions, add_scaling
 from .stage import Stage
 
 RESULTS = programs.REPOSITORY / "target/bench"
@@ -21,6 +21,9 @@ QUICK = Pace(rounds=2, seconds=1, steady_seconds=1)
 
 # Where instructions are counted one round is hardly unlike another.
 COUNTED = ("--rounds=1", "--seconds=1")
+
+# For two workers, the site behind, and clients that are never the limit.
+CORES_APART = 6
 
 
 def main():
@@ -94,7 +97,20 @@ def emulate(options, builds, outcomes):
         by_bytes = emulator.measure(asked, BY_BYTES)
         add_bare([case for case in found["cases"] if case["key"] in bulky], by_bytes["cases"])
     add_instructions(outcomes, found["cases"])
+    for outcome in outcomes:
+        if outcome.key == Workers.key and Workers.shares_cores():
+            scale(emulator, outcome, builds[0])
     return found["facts"]
+
+
+def scale(emulator, outcome, build):
+    """Has one worker compared with two on cores of their own, of which this machine has too few."""
+    say(f"one worker and two on {CORES_APART} emulated cores:")
+    asked = [f"--cases={outcome.key}", "--peers=", "--rounds=3", "--seconds=1", f"--binary={build.program}"]
+    try:
+        add_scaling(outcome, emulator.measure(asked, cores=CORES_APART)["cases"][0], CORES_APART)
+    except LeftOut as why:
+        outcome.left_out.append((f"{outcome.title}, emulated", str(why)))
 
 
 def read_options():

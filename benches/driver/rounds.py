@@ -164,6 +164,16 @@ def add_instructions(outcomes, elsewhere):
             outcome.columns[place + 1 : place + 1] = counted
 
 
+def add_scaling(outcome, case, cores):
+    """Puts how the rate grows on the cores of another machine, as JSON has the case, beside the other figures."""
+    by_row = {row["key"]: row["figures"] for row in case["rows"]}
+    for row in outcome.rows:
+        found = by_row.get(row.key, {}).get("rate_ratio")
+        row.figures["rate_ratio_apart"] = Figure(**found) if found else None
+    outcome.faults += [(f"{title}, emulated", why) for title, why in case["faults"]]
+    outcome.columns.insert(2, Column("rate_ratio_apart", f"× one, with {cores} emulated cores", 2, spread=True))
+
+
 def new_outcome(key, title, says, unit, versus, timed=True):
     """An outcome with the usual columns, and in the plot the most dependable figure."""
     if meter.counters() is None:

@@ -8,7 +8,7 @@ from .run import LARGE, Run
 from .slow import Slow
 from .websockets import WebSockets
 
-__all__ = ["BULKY", "CALLGRIND", "CASES", "Run"]
+__all__ = ["BULKY", "CALLGRIND", "CASES", "Run", "Workers"]
 
 CASES = (
     AllGateways(

@@ -8,6 +8,7 @@ from .. import proof
 from ..faults import LeftOut
 from ..gateways import Wanted
 from ..load import PipeliningWrk, Wrk
+from ..machine import Cores
 from ..outcome import Column, Figure
 from ..rounds import Contender, new_outcome, take_turns
 from .run import OPEN, SMALL, WHO_AM_I
@@ -45,8 +46,15 @@ class Workers:
     shared = (
         " There are no cores besides: the client shares those two, so that two workers get less than two. So that"
         " it has little to do it sends 32 requests at once on each connection, which tollgate answers itself:"
-        " those of a page's script that asks who is signed in."
+        " those of a page's script that asks who is signed in. In the emulated machine both workers, the site"
+        " behind and the client have cores of their own, and it is small pages that are asked for; caches, for"
+        " which real cores compete, are not emulated."
     )
+
+    @staticmethod
+    def shares_cores():
+        """Whether two workers, the site behind and a client are too many for this machine."""
+        return Cores.for_workers(2) is None
 
     def run(self, run):
         outcome = new_outcome(self.key, self.title, self.says, "request", "one", timed=False)
