@@ -63,8 +63,8 @@ use crate::http::access_log::{AccessLog, Head};
 use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::connection::forwards;
 use crate::http::navigation::opening;
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::survey::Survey;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::journal::Journal;
@@ -290,8 +290,8 @@ impl Gateway {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let survey = Survey::of(request.headers());
-        let visit = Visit::of(request.headers(), survey, address, (client, request_id), &target, now)?;
+        let fields = RequestFields::of(request.headers());
+        let visit = Visit::of(request.headers(), fields, address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             let answer = Box::pin(self.reserved(endpoint, request, &visit)).await;
@@ -311,7 +311,7 @@ impl Gateway {
         // 6. Who is it, and
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
-        let destination = Destination::of(request.headers(), survey, &visit, &address.host)?;
+        let destination = Destination::of(request.headers(), fields, &visit, &address.host)?;
         let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => {
@@ -327,21 +327,21 @@ impl Gateway {
         };
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
-        let websocket = upgrade::websocket_key(request, survey, request_id);
+        let websocket = upgrade::websocket_key(request, fields, request_id);
         if permit.visitor().is_some() {
             cross_site::check_any(request, websocket.is_some(), &visit)?;
         }
         //    What was to be signed and is not would be taken for a request without a session.
         let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
-        let origin_header = survey.origin.then(|| cors::origin_of(request.headers())).flatten();
+        let origin_header = fields.origin.then(|| cors::origin_of(request.headers())).flatten();
         let with_session = permit.visitor().is_some();
         let introduction = if with_session { visit.presented.introduction() } else { None };
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let forwarding = Forwarding {
             site,
             cookie_names: visit.cookie_names,
-            survey,
+            fields,
             pool: &address.pool,
             pin,
             client,

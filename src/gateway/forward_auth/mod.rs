@@ -31,8 +31,8 @@ use crate::domain::path::lies_under;
 use crate::http::client::Client;
 use crate::http::connection::forwards;
 use crate::http::navigation::is_prefetch;
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::survey::Survey;
 use crate::http::{Request, Response, cookies, reply};
 use crate::proxy::{ShownCookies, X_TOLLGATE_ASSERTION};
 use inquiry::{Inquiry, Manner};
@@ -180,15 +180,15 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let survey = Survey::of(meant.headers());
-        let visit = Visit::of(meant.headers(), survey, address, (client, request_id), &target, now)?;
+        let fields = RequestFields::of(meant.headers());
+        let visit = Visit::of(meant.headers(), fields, address, (client, request_id), &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }
         if visit.token.is_some() {
             return to_redemption(&meant, &visit);
         }
-        let destination = Destination::of(meant.headers(), survey, &visit, &address.host)?;
+        let destination = Destination::of(meant.headers(), fields, &visit, &address.host)?;
         let access = self.judge(&visit, meant.method(), destination.as_ref(), course).await?;
         course.decide(match access {
             Access::Allow(_) => Decision::Allowed,
