@@ -13,6 +13,7 @@ pub mod form;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
+pub mod initiator;
 pub mod interim;
 pub mod lines;
 pub mod navigation;

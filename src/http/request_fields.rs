@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, ORIGIN, UPGRADE};
 
-use super::navigation::SEC_FETCH_SITE;
+use super::initiator::SEC_FETCH_SITE;
 use super::webdav::DESTINATION;
 
 /// What there is in a request's head, found in one pass: a look-up in a map costs as much as to compare
