@@ -16,7 +16,7 @@ use super::visit::Visit;
 use crate::config::{SameSite, Site};
 use crate::domain::host::Origin;
 use crate::http::Request;
-use crate::http::initiator::{Named, SEC_FETCH_SITE, began_here, is_part_of_another_site};
+use crate::http::initiator::{Named, began_here, is_part_of_another_site};
 use crate::http::lines::only;
 
 /// Methods that change nothing. There are others (RFC 5323, RFC 4918), which no page can send by itself.
@@ -84,11 +84,9 @@ fn is_from_login_page(headers: &HeaderMap, site: &Site) -> bool {
     only(headers, ORIGIN).is_ok_and(|said| said.is_some_and(|said| said == &site.login_url.origin()))
 }
 
-/// Whether another site's page made the browser send a form, and not the login page. Over plain http many
-/// browsers say nothing but `null`, also of a form on the gateway's own pages.
+/// Whether another site's page made the browser send a form, and not the login page. Over plain http browsers
+/// say nothing but `Origin`, in which any page can have them say `null`: that is another's too.
 pub(super) fn is_foreign_form(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
-    let tells_nothing =
-        !headers.contains_key(&SEC_FETCH_SITE) && headers.get(ORIGIN).is_some_and(|said| said == "null");
-    let is_foreign = || speaks_for_itself(headers, visit.origin, &visit.front.cors) == Some(false);
-    !began_here(headers) && !tells_nothing && is_foreign() && !is_from_login_page(headers, &visit.front.site)
+    let is_foreign = speaks_for_itself(headers, visit.origin, &visit.front.cors) == Some(false);
+    !began_here(headers) && is_foreign && !is_from_login_page(headers, &visit.front.site)
 }
