@@ -8,6 +8,7 @@ pub mod code;
 pub mod connection;
 pub mod connection_auth;
 pub mod cookies;
+pub mod digits;
 pub mod forged;
 pub mod form;
 pub mod forwarded;

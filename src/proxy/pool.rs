@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
+use rand::RngExt as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use super::backend::Backend;
 use super::fleet::Fleet;
 use super::standing::Trust;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::entropy::Entropy;
+use crate::domain::entropy::{Entropy, dice};
 
 /// The most upstreams that a request is offered to, one after another.
 const MAX_TRIES: usize = 3;
@@ -31,13 +31,8 @@ pub struct Pool {
 impl Pool {
     /// A worker's pool, without a connection as yet.
     pub fn new(fleet: &Arc<Fleet>, clock: &Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
-        let mut seed = [0; 8];
-        entropy.fill(&mut seed);
         let backend = |member| Rc::new(Backend::new(fleet, member, clock));
-        Self {
-            backends: fleet.members.iter().map(backend).collect(),
-            dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
-        }
+        Self { backends: fleet.members.iter().map(backend).collect(), dice: RefCell::new(dice(entropy)) }
     }
 
     /// The upstream `index`.

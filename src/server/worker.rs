@@ -16,6 +16,7 @@ use super::door::Door;
 use super::orders::{Change, Order, Readied};
 use super::roster::{Handed, Roster};
 use super::shortage::Shortage;
+use crate::domain::clock::millis;
 
 /// What a worker has to do.
 pub struct Work<A> {
@@ -129,10 +130,6 @@ impl<A: Answer + 'static> Crew<A> {
             let _worker_is_gone = ended.await;
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a worker is told on its first day.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::trouble::Trouble;
 use super::{Inner, SLACK, keys, list, number, scripts};
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 
@@ -61,7 +61,7 @@ impl Inner {
         let sites = self.site_names();
         let now = self.clock.now();
         // A use that another node has yet to write down moves what looks as if it were over.
-        let long_over = Timestamp::from_millis(now.as_millis().saturating_sub(as_millis(SLACK)));
+        let long_over = Timestamp::from_millis(now.as_millis().saturating_sub(millis(SLACK)));
         let times = [now, long_over].map(|time| time.as_millis().to_string());
         let asking = (0..keys::SHARDS).map(async |shard| {
             let lists: Vec<_> = sites.iter().map(|site| keys::shard_of_site(shard, site)).collect();
@@ -92,8 +92,4 @@ impl Inner {
         // If that fails a figure is wrong until the session is used again, and nothing else.
         let _ = self.exchange.ask(&add).await;
     }
-}
-
-fn as_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
