@@ -9,7 +9,7 @@ use super::tls::Certificates;
 use crate::domain::clock::Timestamp;
 use crate::metrics::{Counter, Kind, Page, Source};
 
-/// What happens at the listeners of one crew. Connections are rare beside requests: all workers count in
+/// What happens at the listeners of one kind. Connections are rare beside requests: all workers count in
 /// the same place.
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -50,7 +50,7 @@ impl Drop for Place {
     }
 }
 
-/// The listeners of one crew.
+/// The listeners of one kind.
 pub struct Entrance {
     /// What they are for, in a word.
     pub name: &'static str,
