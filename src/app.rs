@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Homeless, Office};
+use crate::gateway::{Connection, CurrentGateway, Homeless};
 use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
@@ -62,7 +62,7 @@ pub struct Running {
     generation: Generation,
     /// The sockets themselves, of which the workers have copies.
     listeners: Listeners,
-    public_workers: Workers<Office>,
+    public_workers: Workers<CurrentGateway>,
     control_workers: Workers<ControlSurface>,
     counted: Counted,
     applied: Arc<Applied>,
@@ -189,8 +189,8 @@ async fn run(
                 Work {
                     listeners: public,
                     limits: limits(server, &counted.public),
-                    answer: Box::new(move || Rc::new(Office::new(shared))),
-                    chore: Chore { every: TICK, run: Office::tick },
+                    answer: Box::new(move || Rc::new(CurrentGateway::new(shared))),
+                    chore: Chore { every: TICK, run: CurrentGateway::tick },
                 },
             )
             .await?;
@@ -230,7 +230,7 @@ async fn run(
     })
 }
 
-impl Answer for Office {
+impl Answer for CurrentGateway {
     type Connection = Connection;
 
     fn rest(&self, connection: &Connection) {
@@ -242,22 +242,22 @@ impl Answer for Office {
     }
 
     fn watch(&self) -> &Rc<Watch> {
-        Office::watch(self)
+        CurrentGateway::watch(self)
     }
 
     fn now(&self) -> Timestamp {
-        Office::now(self)
+        CurrentGateway::now(self)
     }
 
     fn connect(&self, peer: SocketAddr, source: Option<ProxiedSource>, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, source, scheme)
+        self.current().accept(peer, source, scheme)
     }
 
     fn misunderstood(&self, fault: FramingFault, connection: &Connection) {
-        self.incumbent().note_unreadable(fault, connection);
+        self.current().note_unreadable(fault, connection);
     }
 
     async fn answer(&self, request: &mut Request, connection: &Connection) -> Response {
-        self.incumbent().handle(request, connection).await
+        self.current().handle(request, connection).await
     }
 }

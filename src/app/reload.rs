@@ -56,7 +56,7 @@ impl Running {
             changes.push(Change {
                 listeners: Some(listeners.public.iter().map(Listener::try_clone).collect::<Result<_, _>>()?),
                 limits: limits(server, &self.counted.public),
-                apply: Box::new(move |office: &crate::gateway::Office| office.hand_over(shared)),
+                apply: Box::new(move |gateway: &crate::gateway::CurrentGateway| gateway.replace(shared)),
             });
         }
         let scene = next.scene(&listeners, &self.applied, self.counted.since);

@@ -8,6 +8,7 @@ mod chromeless;
 mod cors;
 mod course;
 mod cross_site;
+mod current;
 mod destination;
 mod embedding;
 mod explain;
@@ -18,7 +19,6 @@ mod front;
 mod group;
 mod https;
 mod logout;
-mod office;
 mod paused;
 mod paywall;
 mod presented;
@@ -35,9 +35,9 @@ mod who_am_i;
 
 pub use address::Connection;
 pub use course::{Homeless, RequestFigures, RequestSums};
+pub use current::CurrentGateway;
 pub use explain::{Explanation, Question, Supposed, asked};
 pub use front::Front;
-pub use office::Office;
 
 use std::collections::HashMap;
 use std::mem::take;
