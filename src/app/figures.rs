@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::CONTROL_CONNECTIONS;
 use super::listeners::Listeners;
-use crate::acme::Tally;
+use crate::acme::AcmeCounters;
 use crate::api::Figures;
 use crate::config::Server;
 use crate::domain::clock::Timestamp;
@@ -27,7 +27,7 @@ pub(super) struct Counted {
     /// Requests for no site that there is.
     pub(super) homeless: Homeless,
     /// How getting certificates goes.
-    pub(super) acme: Arc<Tally>,
+    pub(super) acme: Arc<AcmeCounters>,
     pub(super) public: Crowd,
     pub(super) control: Crowd,
 }

@@ -59,8 +59,8 @@ impl Gateway {
             let kept = self.shared.fronts.get(name).filter(is_same).and(own);
             let pool = kept.map_or_else(|| Rc::new(shared.pool(front)), |(pool, _)| Rc::clone(pool));
             // What the one before still has to finish is counted by the same worker, in the same place.
-            let tally = own.map_or_else(|| front.tallies.enlist(), |(_, tally)| Arc::clone(tally));
-            (name.clone(), (pool, tally))
+            let counters = own.map_or_else(|| front.counters.enlist(), |(_, counters)| Arc::clone(counters));
+            (name.clone(), (pool, counters))
         });
         Self {
             homeless: Arc::clone(&self.homeless),

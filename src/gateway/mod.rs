@@ -73,7 +73,7 @@ use crate::sso::Sso;
 use crate::trace::{Exporter, Traced, Tracer};
 use address::Pins;
 use assertions::Assertions;
-use course::{Course, Decision, Tally};
+use course::{Course, Decision, RequestCounters};
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
@@ -139,8 +139,8 @@ impl Shared {
 pub struct Gateway {
     shared: Arc<Shared>,
     /// Connections to each site's upstreams, and what is counted of the site.
-    pools: HashMap<SiteName, (Rc<Pool>, Arc<Tally>)>,
-    homeless: Arc<Tally>,
+    pools: HashMap<SiteName, (Rc<Pool>, Arc<RequestCounters>)>,
+    homeless: Arc<RequestCounters>,
     heralds: Rc<Heralds>,
     request_ids: Rc<RequestIds>,
     watch: Rc<Watch>,
@@ -155,7 +155,7 @@ impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         let pool = |(name, front): (&SiteName, &Arc<Front>)| {
-            (name.clone(), (Rc::new(shared.pool(front)), front.tallies.enlist()))
+            (name.clone(), (Rc::new(shared.pool(front)), front.counters.enlist()))
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = Rc::new(RequestIds::new(shared.sso.entropy()));

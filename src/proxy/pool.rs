@@ -90,7 +90,7 @@ impl Pool {
     /// The upstream `index` answered, after so many microseconds.
     pub(super) fn answered(&self, index: usize, micros: u64) {
         let Some(backend) = self.backends.get(index) else { return };
-        backend.tally.answered.observe_alone(micros);
+        backend.counters.answered.observe_alone(micros);
         // Where there is but one, it is used however it is doing.
         if self.backends.len() > 1 {
             backend.member.standing.answered();
@@ -100,7 +100,7 @@ impl Pool {
     /// The upstream `index` did not answer, and it was not the visitor's fault.
     pub(super) fn failed(&self, index: usize, now: Timestamp) {
         let Some(backend) = self.backends.get(index) else { return };
-        backend.tally.failed.add_alone(1);
+        backend.counters.failed.add_alone(1);
         if self.backends.len() > 1 {
             let spread = |most: Duration| most.mul_f64(self.dice.borrow_mut().random());
             backend.member.standing.failed(now, spread);

@@ -27,9 +27,9 @@ const GOOD_FOR: Duration = Duration::from_secs(15);
 
 /// What was counted last, and when.
 #[derive(Default)]
-pub(super) struct Tally(Mutex<Option<(Instant, BTreeMap<SiteName, usize>)>>);
+pub(super) struct SessionCounts(Mutex<Option<(Instant, BTreeMap<SiteName, usize>)>>);
 
-impl Tally {
+impl SessionCounts {
     /// How many there are on each site, if that was heard of late.
     pub(super) fn counts(&self) -> Option<BTreeMap<SiteName, usize>> {
         let last = self.last();
@@ -49,7 +49,7 @@ pub(super) async fn keep_counting(inner: Arc<Inner>) {
     while links.wait_for(Option::is_some).await.is_ok() {
         let began = Instant::now();
         match inner.count_sessions().await {
-            Ok(counts) => *inner.tally.last() = Some((began, counts)),
+            Ok(counts) => *inner.session_counts.last() = Some((began, counts)),
             Err(trouble) => drop(inner.exchange.complain(trouble)),
         }
         sleep(EVERY).await;
