@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, CurrentGateway, Homeless};
+use crate::gateway::{Connection, CurrentGateway, SitelessRequests};
 use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
@@ -156,7 +156,7 @@ async fn run(
         since: ambient.clock.now(),
         store,
         acme: Arc::default(),
-        homeless: Homeless::default(),
+        siteless: SitelessRequests::default(),
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };

@@ -129,7 +129,7 @@ impl Generation {
             fronts,
             journal: journal.clone(),
             traces: Traces { trust: settings.trace.trust, exporter: exporter.clone() },
-            homeless: counted.homeless.clone(),
+            siteless: counted.siteless.clone(),
             challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
@@ -154,7 +154,7 @@ impl Generation {
         Scene {
             api: Arc::clone(&self.api),
             sso: Arc::clone(&self.sso),
-            requests: RequestFigures { fronts, homeless: self.shared.homeless.clone() },
+            requests: RequestFigures { fronts, siteless: self.shared.siteless.clone() },
             hosts: self.settings.control.hosts.clone(),
             public_certificates: listeners.shown_to_visitors(),
             control_certificates: listeners.shown_to_operators(),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Version};
 
-use super::course::RequestCounters;
 use super::fault::Fault;
 use super::front::Front;
 use super::presented::Presented;
+use super::request_record::RequestCounters;
 use super::visit::Target;
 use super::{Gateway, Shared};
 use crate::domain::host::{Authority, Origin, Scheme};

@@ -63,8 +63,8 @@ impl Gateway {
             (name.clone(), (pool, counters))
         });
         Self {
-            homeless: Arc::clone(&self.homeless),
-            heralds: shared.heralds(),
+            siteless: Arc::clone(&self.siteless),
+            telemetry: shared.telemetry(),
             pools: pools.collect(),
             request_ids: Rc::clone(&self.request_ids),
             watch: Rc::clone(&self.watch),

@@ -6,8 +6,8 @@ use http::HeaderValue;
 
 use super::ancestors::FrameAncestors;
 use super::cors::CorsOrigins;
-use super::course::RequestCounters;
 use super::https::strict_transport_security;
+use super::request_record::RequestCounters;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;

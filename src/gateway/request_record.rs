@@ -1,4 +1,4 @@
-//! What becomes of a request, for the figures.
+//! What becomes of a request: taken down while it is answered, and counted when it is over.
 //!
 //! Each worker counts for itself, site by site: a request takes a handful of additions to numbers that
 //! nobody else writes, and the clock is read no oftener than without.
@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::address::Address;
 use super::front::Front;
-use super::told::Told;
+use super::telemetry::RequestReport;
 use super::visit::Visit;
 use crate::domain::clock::{Moment, Timestamp};
 use crate::domain::session::LiveSession;
@@ -96,26 +96,27 @@ impl RequestCounters {
     }
 }
 
-/// A request on its way through the gateway. It is counted in any case, even if the client leaves.
-pub(super) struct Course<'a> {
+/// What is known of a request on its way through the gateway, and what was made of it. It is counted in any case,
+/// even if the client leaves.
+pub(super) struct RequestRecord<'a> {
     pub(super) stopwatch: Stopwatch,
     /// The site that was asked for, if there is one.
     address: OnceCell<Rc<Address>>,
     decision: Cell<Decision>,
     is_over: Cell<bool>,
-    /// What there is to say of it elsewhere, if anybody wants to hear it.
-    told: Option<Box<Told<'a>>>,
+    /// What goes into the access log and into traces, if there are any.
+    report: Option<Box<RequestReport<'a>>>,
     /// The trace that it belongs to.
     pub(super) trace: Option<Traced>,
     /// Where requests are counted that are for no site.
-    homeless: &'a RequestCounters,
+    siteless: &'a RequestCounters,
 }
 
-impl<'a> Course<'a> {
+impl<'a> RequestRecord<'a> {
     pub(super) fn begin(
         now: Moment,
-        homeless: &'a RequestCounters,
-        told: Option<Box<Told<'a>>>,
+        siteless: &'a RequestCounters,
+        report: Option<Box<RequestReport<'a>>>,
         trace: Option<Traced>,
     ) -> Self {
         Self {
@@ -123,9 +124,9 @@ impl<'a> Course<'a> {
             address: OnceCell::new(),
             decision: Cell::new(Decision::Own),
             is_over: Cell::new(false),
-            told,
+            report,
             trace,
-            homeless,
+            siteless,
         }
     }
 
@@ -135,11 +136,11 @@ impl<'a> Course<'a> {
     }
 
     /// It is for the site at `address`.
-    pub(super) fn leads_to(&self, address: Rc<Address>) -> &Address {
+    pub(super) fn is_for(&self, address: Rc<Address>) -> &Address {
         self.address.get_or_init(|| address)
     }
 
-    /// Where it leads to, as far as is known.
+    /// The site that it is for, as far as is known.
     pub(super) fn address(&self) -> Option<&Address> {
         self.address.get().map(Rc::as_ref)
     }
@@ -168,16 +169,16 @@ impl<'a> Course<'a> {
 
     /// Who made it.
     pub(super) fn recognise(&self, visitor: &LiveSession) {
-        if let Some(told) = &self.told {
-            told.session.set(Some((visitor.session.id, visitor.session.identity.user)));
+        if let Some(report) = &self.report {
+            report.session.set(Some((visitor.session.id, visitor.session.identity.user)));
         }
     }
 
     /// There is an answer.
     pub(super) fn finish(&mut self, response: &Response, now: Moment) {
         self.is_over.set(true);
-        if let Some(told) = self.told.take() {
-            told.tell(self, Outcome::answered(response, self.stopwatch.began, now));
+        if let Some(report) = self.report.take() {
+            report.send(self, Outcome::answered(response, self.stopwatch.began, now));
         }
         let counters = self.counters();
         counters.count(self.decision.get(), class_of(response.status()));
@@ -189,17 +190,17 @@ impl<'a> Course<'a> {
     }
 
     fn counters(&self) -> &RequestCounters {
-        self.address().map_or(self.homeless, |address| &address.counters)
+        self.address().map_or(self.siteless, |address| &address.counters)
     }
 }
 
-impl Drop for Course<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         if !self.is_over.get() {
             self.decide(Decision::Abandoned);
-            if let Some(told) = self.told.take() {
-                let now = told.clock.moment();
-                told.tell(self, Outcome::abandoned(self.stopwatch.began, now));
+            if let Some(report) = self.report.take() {
+                let now = report.clock.moment();
+                report.send(self, Outcome::abandoned(self.stopwatch.began, now));
             }
             self.counters().count(Decision::Abandoned, ABANDONED);
         }
@@ -208,20 +209,20 @@ impl Drop for Course<'_> {
 
 /// Requests that are for no site, as all workers count them.
 #[derive(Clone, Debug, Default)]
-pub struct Homeless(pub(super) Arc<Muster<RequestCounters>>);
+pub struct SitelessRequests(pub(super) Arc<Muster<RequestCounters>>);
 
 /// What becomes of requests.
 pub struct RequestFigures {
     /// The sites.
     pub fronts: Vec<Arc<Front>>,
     /// What is for none of them.
-    pub homeless: Homeless,
+    pub siteless: SitelessRequests,
 }
 
 impl RequestFigures {
     fn each(&self, mut tell: impl FnMut(&str, &Muster<RequestCounters>)) {
         self.fronts.iter().for_each(|front| tell(front.site.name.as_str(), &front.counters));
-        tell("", &self.homeless.0);
+        tell("", &self.siteless.0);
     }
 }
 
