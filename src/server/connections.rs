@@ -16,7 +16,7 @@ use super::orders::Listening;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::{Shortage, is_about_one};
-use super::traffic::{Place, Traffic};
+use super::traffic::{Slot, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::client::ProxiedSource;
@@ -76,8 +76,8 @@ pub struct Limits {
 pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// Its place among all connections.
-    pub(super) place: Place,
+    /// Its part of `max_connections`.
+    pub(super) slot: Slot,
     /// Its place among those of its worker.
     pub(super) seat: Seat,
 }
@@ -131,10 +131,10 @@ impl<A: Answer + 'static> Acceptor<A> {
         }
     }
 
-    /// Waits for a place for a connection: whoever has to wait further waits in the kernel's queue. A
-    /// listener on which nothing happens holds no place, and connections on which nothing happens give
+    /// Waits for a slot for a connection: whoever has to wait further waits in the kernel's queue. A
+    /// listener on which nothing happens holds no slot, and connections on which nothing happens give
     /// theirs up. Who has been accepted when the server is told to
-    /// stop is still let in, if there is a place: nobody else would ever hear of them.
+    /// stop is still let in, if there is a slot: nobody else would ever hear of them.
     async fn let_in(
         &self,
         stream: TcpStream,
@@ -142,19 +142,19 @@ impl<A: Answer + 'static> Acceptor<A> {
         listener: &Arc<Listener<()>>,
         shutdown: &mut watch::Receiver<bool>,
     ) {
-        let places = Arc::clone(&self.limits.borrow().connections);
-        let mut place = pin!(places.acquire_owned());
+        let slots = Arc::clone(&self.limits.borrow().connections);
+        let mut slot = pin!(slots.acquire_owned());
         let permit = loop {
             tokio::select! {
                 biased;
-                permit = &mut place => break permit,
+                permit = &mut slot => break permit,
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 () = self.ask_for_room() => {}
             }
         };
         if let Ok(permit) = permit {
-            let place = Place::taken(permit, &self.limits.borrow().traffic);
-            self.seat(stream, peer, place, Arc::clone(listener));
+            let slot = Slot::taken(permit, &self.limits.borrow().traffic);
+            self.seat(stream, peer, slot, Arc::clone(listener));
         }
     }
 
@@ -190,19 +190,19 @@ impl<A: Answer + 'static> Acceptor<A> {
         }
     }
 
-    fn receive(&self, Handed { stream, peer, place, seat, listener }: Handed) {
+    fn receive(&self, Handed { stream, peer, slot, seat, listener }: Handed) {
         if let Ok(stream) = TcpStream::from_std(stream) {
-            self.welcome(AcceptedConnection { stream, peer, place, seat }, listener);
+            self.welcome(AcceptedConnection { stream, peer, slot, seat }, listener);
         }
     }
 
     /// Finds a worker for a connection.
-    fn seat(&self, stream: TcpStream, peer: SocketAddr, place: Place, listener: Arc<Listener<()>>) {
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, slot: Slot, listener: Arc<Listener<()>>) {
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
-            self.welcome(AcceptedConnection { stream, peer, place, seat }, listener);
+            self.welcome(AcceptedConnection { stream, peer, slot, seat }, listener);
         } else if let Ok(stream) = stream.into_std()
-            && let Some(handed) = (Handed { stream, peer, place, seat, listener }).over()
+            && let Some(handed) = (Handed { stream, peer, slot, seat, listener }).over()
         {
             self.receive(handed);
         }

@@ -24,11 +24,11 @@ pub(super) async fn receive<A: Answer + 'static>(
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let AcceptedConnection { stream, peer, place, seat } = accepted;
+    let AcceptedConnection { stream, peer, slot, seat } = accepted;
     if let Err(error) = welcome(&listener, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }
-    drop((place, seat));
+    drop((slot, seat));
 }
 
 async fn welcome<A: Answer + 'static>(

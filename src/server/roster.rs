@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::listener::Listener;
-use super::traffic::Place;
+use super::traffic::Slot;
 
 /// The workers, and how many connections each has.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Member {
 pub(super) struct Handed {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) place: Place,
+    pub(super) slot: Slot,
     pub(super) seat: Seat,
     /// The listener at which it came in.
     pub(super) listener: Arc<Listener<()>>,
@@ -119,16 +119,16 @@ mod tests {
     #[test]
     fn what_nobody_takes_any_more_comes_back() {
         let (roster, mut queues) = Roster::new(2);
-        let places = Arc::new(tokio::sync::Semaphore::new(2));
+        let slots = Arc::new(tokio::sync::Semaphore::new(2));
         let hand = || {
             let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let peer = socket.local_addr().unwrap();
-            let permit = Arc::clone(&places).try_acquire_owned().unwrap();
-            let place = Place::taken(permit, &Arc::default());
+            let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
+            let slot = Slot::taken(permit, &Arc::default());
             let stream = std::net::TcpStream::connect(peer).unwrap();
             let seat = Seat { roster: Arc::clone(&roster), number: 1 };
             let listener = Arc::new(Listener { socket: (), tls: None, proxies: None, h2c: false });
-            Handed { stream, peer, place, seat, listener }
+            Handed { stream, peer, slot, seat, listener }
         };
         assert!(hand().over().is_none());
         queues[1].close();

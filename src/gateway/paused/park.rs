@@ -41,10 +41,10 @@ impl Gateway {
             return;
         }
         let Some(page) = page.own_page(visit.origin).filter(|page| page.len() <= LONGEST_URL) else { return };
-        let place = self.arrivals.begin(visit.client.address);
-        let post = if place.is_some() { post(request, manner, visit).await } else { None };
+        let slot = self.arrivals.begin(visit.client.address);
+        let post = if slot.is_some() { post(request, manner, visit).await } else { None };
         let content = post.map_or(Content::Lost, Content::Whole);
-        drop(place);
+        drop(slot);
         if content == Content::Lost && manner == Manner::Script {
             // A script is told by its answer.
             return;
