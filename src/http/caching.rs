@@ -17,8 +17,8 @@ static BY_COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
 /// What most compressed answers come to.
 static BY_ENCODING_AND_COOKIE: HeaderValue = HeaderValue::from_static("Accept-Encoding, Cookie");
 
-/// Makes sure that nobody is shown what was not for them. `fields` says what there is in `headers`. What most answers
-/// are to say about it in the same words is returned, and is to be said by whoever writes them.
+/// Makes sure that nobody is shown what was not for them. `fields` says what there is in `headers`. What most
+/// answers are to say about it in the same words is returned, and is to be said by whoever writes them.
 #[must_use]
 pub fn restrict(
     headers: &mut HeaderMap,
