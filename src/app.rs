@@ -23,12 +23,12 @@ use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock, Timestamp};
 use crate::domain::entropy::{Entropy, SystemEntropy};
 use crate::domain::host::Scheme;
-use crate::gateway::{Connection, Homeless, Office};
+use crate::gateway::{Connection, CurrentGateway, SitelessRequests};
 use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
 use crate::http::watch::{TICK, Watch};
 use crate::http::{Request, Response};
-use crate::server::{Answer, Chore, Crew, Door, Inherited, Work};
+use crate::server::{Answer, Chore, Inherited, Listener, Work, Workers};
 use crate::store::Stores;
 use control::{ControlSurface, ToCome};
 use figures::{Counted, Crowd};
@@ -63,8 +63,8 @@ pub struct Running {
     generation: Generation,
     /// The sockets themselves, of which the workers have copies.
     listeners: Listeners,
-    crew: Crew<Office>,
-    control_crew: Crew<ControlSurface>,
+    public_workers: Workers<CurrentGateway>,
+    control_workers: Workers<ControlSurface>,
     counted: Counted,
     applied: Arc<Applied>,
     keys: Arc<Keys>,
@@ -94,11 +94,11 @@ impl Running {
     /// going on, and sessions can still be ended.
     pub async fn stop(self) {
         self.is_draining.store(true, Ordering::Relaxed);
-        let Self { generation, listeners, crew, control_crew, .. } = self;
+        let Self { generation, listeners, public_workers, control_workers, .. } = self;
         // A socket that somebody still has is one to which clients can connect.
         drop(listeners);
-        crew.stop().await;
-        control_crew.stop().await;
+        public_workers.stop().await;
+        control_workers.stop().await;
         if generation.sso.close().await.is_err() {
             tracing::warn!(target: "tollgate::store", "the latest last-used times may not have been saved");
         }
@@ -150,14 +150,14 @@ async fn run(
     }
     let at =
         Addresses { http: listeners.addresses(Scheme::Http)?, https: listeners.addresses(Scheme::Https)? };
-    let control = listeners.control.listener.local_addr()?;
+    let control = listeners.control.socket.local_addr()?;
     let is_draining = Arc::new(AtomicBool::new(false));
     let (stores, store) = stores.timed(Arc::clone(&ambient.clock));
     let counted = Counted {
         since: ambient.clock.now(),
         store,
         acme: Arc::default(),
-        homeless: Homeless::default(),
+        siteless: SitelessRequests::default(),
         public: Crowd::of(settings.server.max_connections),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };
@@ -180,32 +180,33 @@ async fn run(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let mut crew = Crew::new(workers, server.drain_timeout);
+    let mut public_workers = Workers::new(workers, server.drain_timeout);
     for number in 0..workers {
         let shared = Arc::clone(&generation.shared);
-        let doors = listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?;
-        crew.hire(
-            format!("worker-{number}"),
-            Work {
-                doors,
-                limits: limits(server, &counted.public),
-                answer: Box::new(move || Rc::new(Office::new(shared))),
-                chore: Chore { every: TICK, run: Office::tick },
-            },
-        )
-        .await?;
+        let public = listeners.public.iter().map(Listener::try_clone).collect::<Result<_, _>>()?;
+        public_workers
+            .start(
+                format!("worker-{number}"),
+                Work {
+                    listeners: public,
+                    limits: limits(server, &counted.public),
+                    answer: Box::new(move || Rc::new(CurrentGateway::new(shared))),
+                    chore: Chore { every: TICK, run: CurrentGateway::tick },
+                },
+            )
+            .await?;
     }
     let reload_asked = Arc::new(AtomicBool::new(false));
     let applied = Arc::new(Applied::new(ambient.clock.now()));
     let scene = generation.scene(&listeners, &applied, counted.since);
     let to_come = ToCome::of(&generation, scene, listeners.shown());
     let reload_due = Arc::clone(&reload_asked);
-    let mut control_crew = Crew::new(1, CONTROL_DRAIN);
-    control_crew
-        .hire(
+    let mut control_workers = Workers::new(1, CONTROL_DRAIN);
+    control_workers
+        .start(
             "control".to_owned(),
             Work {
-                doors: vec![listeners.control.try_clone()?],
+                listeners: vec![listeners.control.try_clone()?],
                 limits: limits(server, &counted.control),
                 answer: Box::new(move || Rc::new(ControlSurface::new(to_come, reload_due))),
                 chore: Chore { every: TICK, run: ControlSurface::look_after },
@@ -220,8 +221,8 @@ async fn run(
         ambient,
         generation,
         listeners,
-        crew,
-        control_crew,
+        public_workers,
+        control_workers,
         counted,
         applied,
         keys,
@@ -230,7 +231,7 @@ async fn run(
     })
 }
 
-impl Answer for Office {
+impl Answer for CurrentGateway {
     type Connection = Connection;
 
     fn rest(&self, connection: &Connection) {
@@ -242,22 +243,22 @@ impl Answer for Office {
     }
 
     fn watch(&self) -> &Rc<Watch> {
-        Office::watch(self)
+        CurrentGateway::watch(self)
     }
 
     fn now(&self) -> Timestamp {
-        Office::now(self)
+        CurrentGateway::now(self)
     }
 
     fn connect(&self, peer: SocketAddr, source: Option<ProxiedSource>, scheme: Scheme) -> Connection {
-        self.incumbent().accept(peer, source, scheme)
+        self.current().accept(peer, source, scheme)
     }
 
     fn misunderstood(&self, fault: FramingFault, connection: &Connection) {
-        self.incumbent().note_unreadable(fault, connection);
+        self.current().note_unreadable(fault, connection);
     }
 
     async fn answer(&self, request: &mut Request, connection: &Connection) -> Response {
-        self.incumbent().handle(request, connection).await
+        self.current().handle(request, connection).await
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::challenges::Challenges;
+use super::counters::AcmeCounters;
 use super::revival::without_end;
 use super::slot::Slot;
-use super::tally::Tally;
 use super::unwritten::Unwritten;
 use crate::config::{AcmeCertificate, AcmeSettings, Certificate};
 use crate::domain::clock::Clock;
@@ -25,7 +25,7 @@ pub struct Keeper {
     /// Where certificates are in force that could not be written down.
     pub unwritten: Arc<Unwritten>,
     /// Where it is counted.
-    pub tally: Arc<Tally>,
+    pub counters: Arc<AcmeCounters>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -37,7 +37,7 @@ impl Keeper {
     /// read those when they change.
     pub async fn keep(self) {
         let keeper = &self;
-        without_end(&self.tally, || keeper.look_after()).await;
+        without_end(&self.counters, || keeper.look_after()).await;
     }
 
     async fn look_after(&self) {

@@ -8,6 +8,7 @@
 mod account;
 mod agent;
 mod challenges;
+mod counters;
 mod folder;
 mod issued;
 mod keeper;
@@ -17,14 +18,13 @@ mod order;
 mod revival;
 mod schedule;
 mod slot;
-mod tally;
 mod trouble;
 mod unwritten;
 mod validation;
 
 pub use challenges::Challenges;
+pub use counters::AcmeCounters;
 pub use keeper::Keeper;
-pub use tally::Tally;
 pub use unwritten::Unwritten;
 pub use validation::PROTOCOL;
 

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::tally::Tally;
+use super::counters::AcmeCounters;
 use super::trouble::tidy;
 
 /// The wait before it is begun again the first time, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
 
 /// Has the `work` done for as long as this is polled. Between two ends of it more and more time passes.
-pub(super) async fn without_end<W: Future<Output = ()>>(tally: &Tally, mut work: impl FnMut() -> W) {
+pub(super) async fn without_end<W: Future<Output = ()>>(
+    counters: &AcmeCounters,
+    mut work: impl FnMut() -> W,
+) {
     let (mut pause, longest) = PAUSES;
     loop {
         // What it holds is dropped with it, and what it shares is changed in single steps.
         let end = AssertUnwindSafe(work()).catch_unwind().await;
         let reason = end.err().map_or_else(|| "it returned".to_owned(), |payload| told(&*payload));
-        tally.restarts.increment();
+        counters.restarts.increment();
         tracing::error!(
             target: "tollgate::acme", reason, again_in_seconds = pause.as_secs(),
             "the certificate task failed and is being restarted; existing certificates stay in use: \
@@ -47,7 +50,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_panics_or_ends_is_begun_again_and_counted() {
-        let (tally, began, start) = (Tally::default(), RefCell::new(Vec::new()), Instant::now());
+        let (counters, began, start) = (AcmeCounters::default(), RefCell::new(Vec::new()), Instant::now());
         let work = || {
             let count = began.borrow().len();
             began.borrow_mut().push(start.elapsed().as_secs());
@@ -63,9 +66,9 @@ mod tests {
                 }
             }
         };
-        let never = timeout(Duration::from_hours(1), without_end(&tally, work)).await;
+        let never = timeout(Duration::from_hours(1), without_end(&counters, work)).await;
         assert!(never.is_err());
-        assert_eq!((began.take(), tally.restarts.value()), (vec![0, 5, 15, 135], 3));
+        assert_eq!((began.take(), counters.restarts.value()), (vec![0, 5, 15, 135], 3));
     }
 
     #[test]

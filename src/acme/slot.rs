@@ -146,7 +146,7 @@ impl<'a> Slot<'a> {
         match outcome {
             // Nobody else writes there before this is done.
             Ok(Some((issued, _locked))) => {
-                keeper.tally.got.increment();
+                keeper.counters.got.increment();
                 self.failures = 0;
                 self.memory.forget();
                 let (from, until) = (issued.certificate.not_before, issued.certificate.not_after);
@@ -166,7 +166,7 @@ impl<'a> Slot<'a> {
             }
             Ok(None) => {}
             Err((trouble, asked)) => {
-                keeper.tally.failed.increment();
+                keeper.counters.failed.increment();
                 self.failures = self.failures.saturating_add(1);
                 let pause = pause(trouble.failure(), self.failures, asked, &*keeper.entropy);
                 self.due = keeper.clock.now().after(pause);

@@ -66,7 +66,7 @@ impl Trouble {
         let (status, title, text) = trouble.told();
         let is_here = !matches!(trouble, Self::ForeignHost);
         let sheet = sheet.unwrap_or_else(|| Sheet::of_nobody(title));
-        let html = Told { sheet, title, text, is_here }.render();
+        let html = TroublePage { sheet, title, text, is_here }.render();
         let response = guard::page(status, html.unwrap_or_default());
         match trouble {
             Self::Method(methods) => reply::allowing(response, methods),
@@ -144,7 +144,7 @@ impl Trouble {
 
 #[derive(Template)]
 #[template(path = "admin/trouble.html")]
-struct Told {
+struct TroublePage {
     sheet: Sheet,
     title: &'static str,
     text: String,

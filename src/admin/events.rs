@@ -11,7 +11,7 @@ use super::words::When;
 use crate::domain::session::SessionId;
 use crate::domain::user::UserId;
 use crate::http::Request;
-use crate::sso::Told;
+use crate::sso::PublishedEvent;
 
 #[derive(Template)]
 #[template(path = "admin/events.html")]
@@ -49,22 +49,22 @@ impl Visit<'_> {
         guard::only_looks(request)?;
         let (site, kind) = (self.query.text("site"), self.query.text("event"));
         let all = self.scene.sso.last_events();
-        let mut kinds: Vec<&'static str> = all.iter().map(|told| told.event).collect();
+        let mut kinds: Vec<&'static str> = all.iter().map(|event| event.event).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let is_meant = |told: &&std::sync::Arc<Told>| {
-            (site.is_empty() || told.site.as_ref().is_some_and(|own| own.as_str() == site))
-                && (kind.is_empty() || told.event == kind)
+        let is_meant = |event: &&std::sync::Arc<PublishedEvent>| {
+            (site.is_empty() || event.site.as_ref().is_some_and(|own| own.as_str() == site))
+                && (kind.is_empty() || event.event == kind)
         };
-        let rows = all.iter().filter(is_meant).filter_map(|told| event(told)).collect();
+        let rows = all.iter().filter(is_meant).filter_map(|event| row(event)).collect();
         let sites = self.scene.sites().iter().map(|site| site.name.to_string()).collect();
         let (site, kind) = (site.to_owned(), kind.to_owned());
         shown(&Events { sheet: self.told_sheet("Events", "events"), rows, site, kind, sites, kinds })
     }
 }
 
-fn event(told: &Told) -> Option<Event> {
-    let fields: Map<String, Value> = serde_json::from_str(&told.json).ok()?;
+fn row(event: &PublishedEvent) -> Option<Event> {
+    let fields: Map<String, Value> = serde_json::from_str(&event.json).ok()?;
     let said = |name: &str| fields.get(name).map(in_words);
     let (who, names_by) = who(said("actor").as_deref(), said("by"), said("client").as_deref());
     let is_told = |name: &str| PLACED.contains(&name) || (names_by && name == "by");
@@ -73,13 +73,13 @@ fn event(told: &Told) -> Option<Event> {
     let user = said("user").filter(|id| UserId::parse(id).is_some());
     Some(Event {
         at: When::of_event(&said("at").unwrap_or_default()),
-        name: told.event.replace('_', " "),
+        name: event.event.replace('_', " "),
         is_refusal: matches!(
-            told.event,
+            event.event,
             "token_refused" | "signed_token_refused" | "session_refused" | "wrong_key"
         ),
         who,
-        site: told.site.as_ref().map(ToString::to_string).unwrap_or_default(),
+        site: event.site.as_ref().map(ToString::to_string).unwrap_or_default(),
         user,
         session,
         request: said("request_id"),

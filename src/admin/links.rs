@@ -17,7 +17,6 @@ use crate::domain::user::{PersonName, turns_text};
 use crate::http::Request;
 use crate::sso::{Member, TokenOrder};
 
-const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_000;
 
 #[derive(Template)]
@@ -75,7 +74,7 @@ impl Visit<'_> {
             ));
         }
         let email = Email::parse(&form.email).ok_or("Fill in an e-mail address like jane@example.com.")?;
-        let is_name = |text: &str| !text.is_empty() && text.chars().count() <= MAX_NAME_CHARS;
+        let is_name = |text: &str| !text.is_empty() && text.chars().count() <= PersonName::MAX_CHARS;
         if !is_name(&form.name) || form.name.contains(|c: char| c.is_control() || turns_text(c)) {
             return Err("Fill in a name.".to_owned());
         }

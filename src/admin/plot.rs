@@ -7,6 +7,7 @@ use askama::Template;
 
 use super::samples::{Reach, Span};
 use super::words::{clock, micros, number, span, thousandths};
+use crate::domain::clock::millis;
 
 /// What is counted, and so how it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Plot {
         let most = values.iter().flatten().flatten().max().copied().unwrap_or_default();
         let top = round_up(most.max(unit.least()));
         let to = spans.last().map_or(0, |last| last.to.as_millis());
-        let reaches = u64::try_from(reach.length().as_millis()).unwrap_or(u64::MAX);
+        let reaches = millis(reach.length());
         let from = to.saturating_sub(reaches);
         let x = |span: &Span| {
             span.to.as_millis().saturating_sub(from).saturating_mul(WIDTH * 10) / reaches.max(1)

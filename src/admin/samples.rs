@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scene;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::metrics::{Distribution, Long, Short};
 
 /// How things stood at one time, counted since the process began.
@@ -163,9 +163,9 @@ impl Span {
         self.per(times, 60_000)
     }
 
-    fn per(&self, times: u64, millis: u64) -> u64 {
-        let length = u64::try_from(self.from.until(self.to).as_millis()).unwrap_or(u64::MAX).max(1);
-        times.saturating_mul(1_000).saturating_mul(millis) / length
+    fn per(&self, times: u64, unit: u64) -> u64 {
+        let length = millis(self.from.until(self.to)).max(1);
+        times.saturating_mul(1_000).saturating_mul(unit) / length
     }
 }
 

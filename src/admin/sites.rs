@@ -20,13 +20,13 @@ use crate::http::Request;
 struct Sites {
     sheet: Sheet,
     since: When,
-    all: Vec<Told>,
+    all: Vec<SiteFacts>,
     asked: Asked,
     explained: Option<Result<Explanation, String>>,
 }
 
 /// A site, to be shown.
-struct Told {
+struct SiteFacts {
     name: String,
     facts: Vec<(&'static str, String)>,
     access: &'static str,
@@ -75,7 +75,7 @@ impl Visit<'_> {
         shown(&Sites {
             sheet: self.told_sheet("Sites", "sites"),
             since: When::near(since, self.now),
-            all: self.scene.sites().iter().map(|site| told(site)).collect(),
+            all: self.scene.sites().iter().map(|site| facts_of(site)).collect(),
             asked,
             explained,
         })
@@ -110,7 +110,7 @@ impl Visit<'_> {
     }
 }
 
-fn told(site: &Site) -> Told {
+fn facts_of(site: &Site) -> SiteFacts {
     let routes = site.rules.routes.iter().enumerate().map(|(place, route)| Route {
         number: place,
         path: route.prefix.written().to_owned(),
@@ -119,7 +119,7 @@ fn told(site: &Site) -> Told {
         asks: asked(&route.require),
     });
     let routes = routes.collect();
-    Told { name: site.name.to_string(), facts: facts(site), access: site.rules.default.as_str(), routes }
+    SiteFacts { name: site.name.to_string(), facts: facts(site), access: site.rules.default.as_str(), routes }
 }
 
 fn joined(all: impl Iterator<Item = impl ToString>) -> String {

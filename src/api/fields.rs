@@ -114,11 +114,13 @@ impl Fields {
     /// one.
     pub(super) fn list(&self, field: &str) -> Result<Option<Vec<String>>, ApiError> {
         let Some(value) = self.value(field) else { return Ok(None) };
-        let why = "expected a list of at most 100 strings";
+        let why = || {
+            ApiError::parameter_invalid(field, format_args!("expected a list of at most {MAX_LIST} strings"))
+        };
         let items = value.as_array().filter(|items| items.len() <= MAX_LIST);
-        let items = items.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+        let items = items.ok_or_else(why)?;
         let item = |item: &Value| {
-            let text = item.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+            let text = item.as_str().ok_or_else(why)?;
             // Before it is trimmed, which would pass over line breaks.
             check_text(field, text, MAX_ITEM_CHARS)?;
             let text = text.trim();
@@ -139,11 +141,16 @@ impl Fields {
     /// A map of texts.
     pub(super) fn map(&self, field: &str) -> Result<Option<BTreeMap<String, String>>, ApiError> {
         let Some(value) = self.value(field) else { return Ok(None) };
-        let why = "expected an object of at most 100 strings";
+        let why = || {
+            ApiError::parameter_invalid(
+                field,
+                format_args!("expected an object of at most {MAX_LIST} strings"),
+            )
+        };
         let members = value.as_object().filter(|members| members.len() <= MAX_LIST);
-        let members = members.ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+        let members = members.ok_or_else(why)?;
         let member = |(name, value): (&String, &Value)| {
-            let text = value.as_str().ok_or_else(|| ApiError::parameter_invalid(field, why))?;
+            let text = value.as_str().ok_or_else(why)?;
             if name.is_empty() {
                 return Err(ApiError::parameter_invalid(field, "a name is empty"));
             }

@@ -7,11 +7,11 @@ use tokio::sync::Semaphore;
 
 use super::CONTROL_CONNECTIONS;
 use super::listeners::Listeners;
-use crate::acme::Tally;
+use crate::acme::AcmeCounters;
 use crate::api::Figures;
 use crate::config::Server;
 use crate::domain::clock::Timestamp;
-use crate::gateway::{Front, Homeless, RequestFigures};
+use crate::gateway::{Front, RequestFigures, SitelessRequests};
 use crate::journal::Journal;
 use crate::proxy::UpstreamFigures;
 use crate::server::{Certificates, Entrance, Traffic, TrafficFigures};
@@ -25,9 +25,9 @@ pub(super) struct Counted {
     pub(super) since: Timestamp,
     pub(super) store: Arc<StoreTimes>,
     /// Requests for no site that there is.
-    pub(super) homeless: Homeless,
+    pub(super) siteless: SitelessRequests,
     /// How getting certificates goes.
-    pub(super) acme: Arc<Tally>,
+    pub(super) acme: Arc<AcmeCounters>,
     pub(super) public: Crowd,
     pub(super) control: Crowd,
 }
@@ -69,7 +69,7 @@ impl Counted {
         ];
         Figures::new(
             vec![
-                Box::new(RequestFigures { fronts, homeless: self.homeless.clone() }),
+                Box::new(RequestFigures { fronts, siteless: self.siteless.clone() }),
                 Box::new(UpstreamFigures(fleets)),
                 Box::new(sso),
                 Box::new(Arc::clone(&self.store)),

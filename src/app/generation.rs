@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Ambient;
 use super::figures::{Counted, Crowd};
 use super::listeners::{Listeners, home_of};
-use crate::acme::{self, Keeper, Tally, Unwritten};
+use crate::acme::{self, AcmeCounters, Keeper, Unwritten};
 use crate::admin::{Applied, Scene};
 use crate::api::{Api, Keys};
 use crate::config::{Server, Settings, Site};
@@ -37,7 +37,7 @@ pub(super) struct Generation {
     pub(super) journal: Journal,
     pub(super) exporter: Option<Arc<Exporter>>,
     unwritten: Arc<Unwritten>,
-    tally: Arc<Tally>,
+    acme_counters: Arc<AcmeCounters>,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -129,13 +129,13 @@ impl Generation {
             fronts,
             journal: journal.clone(),
             traces: Traces { trust: settings.trace.trust, exporter: exporter.clone() },
-            homeless: counted.homeless.clone(),
+            siteless: counted.siteless.clone(),
             challenges: Arc::clone(&listeners.challenges),
             clock: Arc::clone(&ambient.clock),
         };
-        let (unwritten, tally) = (Arc::clone(&listeners.unwritten), Arc::clone(&counted.acme));
+        let (unwritten, acme_counters) = (Arc::clone(&listeners.unwritten), Arc::clone(&counted.acme));
         let (shared, entropy) = (Arc::new(shared), Arc::clone(&ambient.entropy));
-        Ok(Self { settings, sso, api, shared, journal, exporter, unwritten, tally, entropy })
+        Ok(Self { settings, sso, api, shared, journal, exporter, unwritten, acme_counters, entropy })
     }
 
     /// What looks after certificates that are asked for, if any are.
@@ -143,8 +143,8 @@ impl Generation {
         let settings = self.settings.acme.clone()?;
         let challenges = Arc::clone(&self.shared.challenges);
         let (clock, entropy) = (Arc::clone(&self.shared.clock), Arc::clone(&self.entropy));
-        let (unwritten, tally) = (Arc::clone(&self.unwritten), Arc::clone(&self.tally));
-        Some(Keeper { settings, challenges, unwritten, tally, clock, entropy })
+        let (unwritten, acme_counters) = (Arc::clone(&self.unwritten), Arc::clone(&self.acme_counters));
+        Some(Keeper { settings, challenges, unwritten, counters: acme_counters, clock, entropy })
     }
 
     /// All of it, as the admin page shows it.
@@ -154,7 +154,7 @@ impl Generation {
         Scene {
             api: Arc::clone(&self.api),
             sso: Arc::clone(&self.sso),
-            requests: RequestFigures { fronts, homeless: self.shared.homeless.clone() },
+            requests: RequestFigures { fronts, siteless: self.shared.siteless.clone() },
             hosts: self.settings.control.hosts.clone(),
             public_certificates: listeners.shown_to_visitors(),
             control_certificates: listeners.shown_to_operators(),

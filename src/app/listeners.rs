@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::acme::{Challenges, Unwritten};
 use crate::config::{AcmeCertificate, Certificate, Settings, Site};
 use crate::domain::host::{Authority, HostPattern, Origin, Scheme};
-use crate::server::{Certificates, Door, Inherited, Tls, bind};
+use crate::server::{Certificates, Inherited, Listener, Tls, bind};
 
 /// What clients are offered over TLS, the best first.
 const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
@@ -19,11 +19,11 @@ const PROTOCOLS_OF_ONE: &[&str] = &["http/1.1"];
 /// Every listener there is.
 pub(super) struct Listeners {
     /// Where visitors come in.
-    pub(super) public: Vec<Door<TcpListener>>,
+    pub(super) public: Vec<Listener<TcpListener>>,
     /// What the configuration calls each of these.
     named: Vec<SocketAddr>,
     /// Where operators and login pages do.
-    pub(super) control: Door<TcpListener>,
+    pub(super) control: Listener<TcpListener>,
     public_tls: Option<Spoken>,
     control_tls: Option<Spoken>,
     /// What authorities are shown at the public ones.
@@ -66,12 +66,12 @@ impl Listeners {
         let mut known: Vec<_> = before.named.iter().zip(&before.public).collect();
         let mut listen = |scheme, addresses: &[SocketAddr]| {
             let listener = |address: &SocketAddr| {
-                let place = |is_it: &dyn Fn(&Door<TcpListener>) -> bool| {
-                    known.iter().position(|(named, door)| *named == address && is_it(door))
+                let index = |is_it: &dyn Fn(&Listener<TcpListener>) -> bool| {
+                    known.iter().position(|(named, known)| *named == address && is_it(known))
                 };
                 // Where the system picks the port, several are named alike.
-                match place(&|door| door.scheme() == scheme).or_else(|| place(&|_| true)) {
-                    Some(place) => known.remove(place).1.listener.try_clone(),
+                match index(&|known| known.scheme() == scheme).or_else(|| index(&|_| true)) {
+                    Some(index) => known.remove(index).1.socket.try_clone(),
                     None => bind(*address),
                 }
             };
@@ -79,7 +79,7 @@ impl Listeners {
         };
         let http = listen(Scheme::Http, &settings.server.http)?;
         let https = listen(Scheme::Https, &settings.server.https)?;
-        Self::of(settings, http, https, before.control.listener.try_clone()?, Some(before))
+        Self::of(settings, http, https, before.control.socket.try_clone()?, Some(before))
     }
 
     fn of(
@@ -111,7 +111,7 @@ impl Listeners {
             server.proxy_protocol.then(|| server.trusted_proxies.as_slice().into());
         let public = |tls: Option<&Spoken>| {
             let (proxies, h2c, tls) = (proxies.clone(), server.h2c, tls.map(|spoken| spoken.tls.clone()));
-            move |listener| Door { listener, proxies: proxies.clone(), tls: tls.clone(), h2c }
+            move |socket| Listener { socket, proxies: proxies.clone(), tls: tls.clone(), h2c }
         };
         let public =
             http.into_iter().map(public(None)).chain(https.into_iter().map(public(public_tls.as_ref())));
@@ -119,7 +119,7 @@ impl Listeners {
         Ok(Self {
             public: public.collect(),
             named: [server.http.as_slice(), &server.https].concat(),
-            control: Door { listener: control, proxies: None, tls, h2c: false },
+            control: Listener { socket: control, proxies: None, tls, h2c: false },
             public_tls,
             control_tls,
             challenges,
@@ -154,8 +154,8 @@ impl Listeners {
 
     /// The addresses of the public listeners over `scheme`, in the order of the configuration.
     pub(super) fn addresses(&self, scheme: Scheme) -> io::Result<Vec<SocketAddr>> {
-        let doors = self.public.iter().filter(|door| door.scheme() == scheme);
-        doors.map(|door| door.listener.local_addr()).collect()
+        let listeners = self.public.iter().filter(|listener| listener.scheme() == scheme);
+        listeners.map(|listener| listener.socket.local_addr()).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use super::listeners::Listeners;
 use super::{Running, control};
 use crate::config::Settings;
 use crate::domain::host::Scheme;
-use crate::server::{Change, Door};
+use crate::server::{Change, Listener};
 use crate::sso::{Cause, Event};
 
 /// Why other settings did not come into force. Everything is as it was.
@@ -51,24 +51,24 @@ impl Running {
 
         let server = &next.settings.server;
         let mut changes = Vec::new();
-        for _ in 0..self.crew.size() {
+        for _ in 0..self.public_workers.size() {
             let shared = Arc::clone(&next.shared);
             changes.push(Change {
-                doors: Some(listeners.public.iter().map(Door::try_clone).collect::<Result<_, _>>()?),
+                listeners: Some(listeners.public.iter().map(Listener::try_clone).collect::<Result<_, _>>()?),
                 limits: limits(server, &self.counted.public),
-                apply: Box::new(move |office: &crate::gateway::Office| office.hand_over(shared)),
+                apply: Box::new(move |gateway: &crate::gateway::CurrentGateway| gateway.replace(shared)),
             });
         }
         let scene = next.scene(&listeners, &self.applied, self.counted.since);
         let shown = listeners.shown();
         let control_change = Change {
-            doors: None,
+            listeners: None,
             limits: limits(server, &self.counted.control),
             apply: control::hand_over(&next, scene, shown),
         };
         let readying = async {
-            let public = self.crew.ready(changes).await?;
-            Ok::<_, io::Error>((public, self.control_crew.ready(vec![control_change]).await?))
+            let public = self.public_workers.ready(changes).await?;
+            Ok::<_, io::Error>((public, self.control_workers.ready(vec![control_change]).await?))
         };
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         let (public, control) = tokio::time::timeout(READY_WITHIN, readying).await.map_err(late)??;
@@ -86,7 +86,7 @@ impl Running {
         next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
         let before = self.generation.settings.server.max_connections;
         resize(&self.counted.public.places, before, server.max_connections);
-        self.crew.drain_within(server.drain_timeout);
+        self.public_workers.drain_within(server.drain_timeout);
         tokio::spawn(Arc::clone(&next.sso).follow_up(consequences));
         (self.http, self.https) = (at.http, at.https);
         (self.listeners, self.generation) = (listeners, next);

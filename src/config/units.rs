@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::domain::clock::millis;
+
 /// Milliseconds of each unit of time, the largest first.
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -56,7 +58,7 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 
 /// Writes a duration so that [`duration`] reads it back.
 pub(super) fn show_duration(duration: Duration) -> String {
-    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut rest = millis(duration);
     if rest == 0 {
         return "0s".to_owned();
     }

@@ -81,7 +81,8 @@ impl From<Timestamp> for Moment {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// `duration` in whole milliseconds; one that is too long for the type is as long as that can be.
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

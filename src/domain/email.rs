@@ -22,6 +22,9 @@ const PARTING: char = '\n';
 const MAX_LEN: usize = 254;
 
 impl Email {
+    /// What [`Self::parse`] takes, in words.
+    pub const EXPECTED: &str = "an address like jane@example.com";
+
     /// Takes what looks like an address: something, one `@`, something; no space, no control
     /// character, at most 254 bytes. Whether it can receive mail is the login page's business.
     pub fn parse(text: &str) -> Option<Self> {

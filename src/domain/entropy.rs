@@ -2,13 +2,20 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rand::rngs::StdRng;
+use rand::rngs::{SmallRng, StdRng};
 use rand::{Rng, SeedableRng};
 
 /// A source of unpredictable bytes.
 pub trait Entropy: Send + Sync {
     /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Dice for what has to be fair and no secret: many times as fast as `entropy`, which gives the seed.
+pub fn dice(entropy: &dyn Entropy) -> SmallRng {
+    let mut seed = [0; 8];
+    entropy.fill(&mut seed);
+    SmallRng::seed_from_u64(u64::from_le_bytes(seed))
 }
 
 /// The thread's cryptographic generator, seeded by the operating system.

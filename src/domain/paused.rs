@@ -85,9 +85,9 @@ impl fmt::Debug for Paused {
     }
 }
 
-/// Where a paused request is kept: which browser's it is, and to which page its visitor comes back.
+/// By what a paused request is found: which browser's it is, and to which page its visitor comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Berth {
+pub struct ParkedId {
     /// The browser on a site.
     pub browser: [u8; 32],
     /// The page.
@@ -110,20 +110,20 @@ impl BrowserTag {
 }
 
 impl BrowserKey {
-    /// Where everything of this browser on `site` is kept.
-    pub fn berths(&self, site: &SiteName) -> [u8; 32] {
+    /// By what everything is found that is kept of this browser on `site`.
+    pub fn browser_id(&self, site: &SiteName) -> [u8; 32] {
         self.tag([b"tollgate berths\0", site.as_str().as_bytes()])
     }
 
-    /// Where is kept what a visitor to `site` who comes back to the URL `page` goes on with.
-    pub fn berth(&self, site: &SiteName, page: &str) -> Berth {
+    /// By what is found what a visitor to `site` who comes back to the URL `page` goes on with.
+    pub fn parked_id(&self, site: &SiteName, page: &str) -> ParkedId {
         let tag = self.tag([b"tollgate berth\0", site.as_str().as_bytes(), b"\0", page.as_bytes()]);
-        Berth { browser: self.berths(site), page: tag }
+        ParkedId { browser: self.browser_id(site), page: tag }
     }
 
-    /// The key for what is kept at `berth`, another one for each `salt`.
-    pub fn parcel_key(&self, berth: &Berth, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.tag([b"tollgate parcel\0", &berth.browser, &berth.page, salt]))
+    /// The key for what is kept under `id`, another one for each `salt`.
+    pub fn sealing_key(&self, id: &ParkedId, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.tag([b"tollgate parcel\0", &id.browser, &id.page, salt]))
     }
 
     /// With this the browser may go on with what it was about at `page`, in the session `session`,
@@ -171,19 +171,19 @@ mod tests {
         let entropy = SeededEntropy::new(11);
         let (browser, other) = (BrowserKey::mint(&entropy), BrowserKey::mint(&entropy));
         let (a, b) = (SiteName::parse("a").unwrap(), SiteName::parse("b").unwrap());
-        let berth = browser.berth(&a, "https://a.example/x");
-        assert_eq!(berth, browser.berth(&a, "https://a.example/x"));
-        assert_eq!(berth.browser, browser.berths(&a));
-        assert_eq!(berth.browser, browser.berth(&a, "https://a.example/y").browser);
+        let id = browser.parked_id(&a, "https://a.example/x");
+        assert_eq!(id, browser.parked_id(&a, "https://a.example/x"));
+        assert_eq!(id.browser, browser.browser_id(&a));
+        assert_eq!(id.browser, browser.parked_id(&a, "https://a.example/y").browser);
         for elsewhere in [
-            other.berth(&a, "https://a.example/x"),
-            browser.berth(&b, "https://a.example/x"),
-            browser.berth(&a, "https://a.example/y"),
+            other.parked_id(&a, "https://a.example/x"),
+            browser.parked_id(&b, "https://a.example/x"),
+            browser.parked_id(&a, "https://a.example/y"),
         ] {
-            assert_ne!(berth.page, elsewhere.page);
+            assert_ne!(id.page, elsewhere.page);
         }
-        assert_ne!(browser.parcel_key(&berth, &[0; 32]), other.parcel_key(&berth, &[0; 32]));
-        assert_ne!(browser.parcel_key(&berth, &[0; 32]), browser.parcel_key(&berth, &[1; 32]));
+        assert_ne!(browser.sealing_key(&id, &[0; 32]), other.sealing_key(&id, &[0; 32]));
+        assert_ne!(browser.sealing_key(&id, &[0; 32]), browser.sealing_key(&id, &[1; 32]));
     }
 
     #[test]

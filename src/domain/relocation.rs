@@ -56,18 +56,18 @@ impl Relocations {
     /// stay as it is: because it is right, leads elsewhere, or is spelled in a way of which it is not
     /// clear where it leads (user information, backslashes).
     pub fn target(&self, reference: &[u8], at: Whereabouts<'_>) -> Option<Vec<u8>> {
-        let (place, rest) = split(reference)?;
+        let (base, rest) = split(reference)?;
         let end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(rest.len());
         let path = match rest.get(..end)? {
             [] => &b"/"[..],
             path => path,
         };
-        let is_own = place.as_ref().is_some_and(|place| self.is_own(place, at));
-        let on_site = place.as_ref().is_none_or(|place| is_own || place.is(at.home));
+        let is_own = base.as_ref().is_some_and(|base| self.is_own(base, at));
+        let on_site = base.as_ref().is_none_or(|base| is_own || base.is(at.home));
         let fits = |one: &&Move| {
-            let lies_there = match (&one.origin, &place) {
+            let lies_there = match (&one.origin, &base) {
                 (None, _) => on_site,
-                (Some(origin), Some(place)) => place.is(origin),
+                (Some(origin), Some(base)) => base.is(origin),
                 (Some(_), None) => false,
             };
             lies_there && one.from.matches(path)
@@ -85,12 +85,12 @@ impl Relocations {
         Some(target)
     }
 
-    /// Whether an upstream means itself by `place`: its own address, or what it was told is its Host
+    /// Whether an upstream means itself by `base`: its own address, or what it was told is its Host
     /// under the scheme that it speaks.
-    fn is_own(&self, place: &Place, at: Whereabouts<'_>) -> bool {
+    fn is_own(&self, base: &Base, at: Whereabouts<'_>) -> bool {
         let given = || at.given.and_then(Authority::parse);
-        let is_given = |scheme| given().is_some_and(|given| place.is(&Origin::new(scheme, &given)));
-        !place.is(at.home) && self.own.iter().any(|own| place.is(own) || is_given(own.scheme()))
+        let is_given = |scheme| given().is_some_and(|given| base.is(&Origin::new(scheme, &given)));
+        !base.is(at.home) && self.own.iter().any(|own| base.is(own) || is_given(own.scheme()))
     }
 
     /// What a line of `Set-Cookie` has to say for the cookie to belong to the site; `None` if it may
@@ -141,13 +141,13 @@ impl Relocations {
 
 /// Scheme, host and port as a URL names them.
 #[derive(Debug)]
-struct Place {
+struct Base {
     /// `None` for the scheme of the page itself.
     scheme: Option<Scheme>,
     authority: Authority,
 }
 
-impl Place {
+impl Base {
     fn is(&self, origin: &Origin) -> bool {
         let scheme = self.scheme.unwrap_or(origin.scheme());
         Origin::new(scheme, &self.authority) == *origin
@@ -156,7 +156,7 @@ impl Place {
 
 /// Splits a reference behind its authority. `None` for what is neither an http URL nor a path from
 /// the root.
-fn split(reference: &[u8]) -> Option<(Option<Place>, &[u8])> {
+fn split(reference: &[u8]) -> Option<(Option<Base>, &[u8])> {
     let (scheme, rest) = match reference.strip_prefix(b"//") {
         Some(rest) => (None, rest),
         None if reference.first() == Some(&b'/') => return Some((None, reference)),
@@ -169,7 +169,7 @@ fn split(reference: &[u8]) -> Option<(Option<Place>, &[u8])> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at_checked(end)?;
     let authority = Authority::parse(std::str::from_utf8(authority).ok()?)?;
-    Some((Some(Place { scheme, authority }), rest))
+    Some((Some(Base { scheme, authority }), rest))
 }
 
 /// The path without its closing slash, so that another can be put behind it.

@@ -25,10 +25,11 @@ const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'=')
     .add(b'?');
 
-/// Longer targets are cut to `/`: they would not fit into a request line again.
-const MAX_LEN: usize = 8 * 1024;
-
 impl ReturnTo {
+    /// How many bytes a target has at most: longer ones would not fit into a request line again, and are cut
+    /// to `/`.
+    pub const MAX_BYTES: usize = 8 * 1024;
+
     /// The site's front page.
     pub fn home() -> Self {
         Self("/".to_owned())
@@ -57,7 +58,7 @@ impl ReturnTo {
         // other thought, together with the rest of what no URL contains.
         let suspicious = |c: char| c.is_control() || c.is_whitespace() && c != ' ';
         let before_query = input.split(['?', '#']).next().unwrap_or("");
-        if input.len() > MAX_LEN
+        if input.len() > Self::MAX_BYTES
             || input.starts_with(' ')
             || input.contains(suspicious)
             || before_query.contains('\\')
@@ -97,7 +98,7 @@ impl ReturnTo {
     /// frame itself knows where; a long target is left out, since it has to find room in other URLs.
     pub fn handover(target: &Self) -> Self {
         let page = target.as_parameter_of(HANDOVER);
-        Self(if page.len() > MAX_LEN / 2 { HANDOVER.to_owned() } else { page })
+        Self(if page.len() > Self::MAX_BYTES / 2 { HANDOVER.to_owned() } else { page })
     }
 
     /// Whether this is such a place.

@@ -104,8 +104,13 @@ impl fmt::Debug for SecretHash {
 
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, *byte]).map(|byte| char::from(hex_digit(byte))).collect()
+}
+
+/// The lower-case hexadecimal digit of the lower half of `byte`.
+pub const fn hex_digit(byte: u8) -> u8 {
+    let value = byte & 0xf;
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
 }
 
 fn nibble(digit: u8) -> Option<u8> {

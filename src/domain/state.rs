@@ -121,6 +121,9 @@ impl fmt::Debug for BrowserKey {
 pub struct LoginState(String);
 
 impl LoginState {
+    /// What [`Self::parse`] takes, in words.
+    pub const EXPECTED: &str = "1 to 512 visible characters";
+
     /// A state as a login page handed it to the token API: 1 to 512 visible ASCII characters.
     pub fn parse(text: &str) -> Option<Self> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -116,6 +116,9 @@ struct NameParts {
 }
 
 impl PersonName {
+    /// How many characters a name, or each part of one, has at most where it comes in.
+    pub const MAX_CHARS: usize = 200;
+
     /// A name given as first and last name.
     pub fn from_parts(first: &str, last: &str) -> Self {
         let (first, last) = (first.trim(), last.trim());

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Version};
 
-use super::course::Tally;
 use super::fault::Fault;
 use super::front::Front;
 use super::presented::Presented;
+use super::request_record::RequestCounters;
 use super::visit::Target;
 use super::{Gateway, Shared};
 use crate::domain::host::{Authority, Origin, Scheme};
@@ -78,7 +78,7 @@ pub(super) struct Address {
     /// The worker's connections to its upstream.
     pub(super) pool: Rc<Pool>,
     /// What this worker counts of the site.
-    pub(super) tally: Arc<Tally>,
+    pub(super) counters: Arc<RequestCounters>,
     /// Where visitors find the site.
     pub(super) origin: Origin,
     pub(super) whereabouts: Whereabouts,
@@ -150,7 +150,7 @@ impl Gateway {
         let authority = target.host.to_str().ok().and_then(Authority::parse).ok_or(Fault::BadHost)?;
         let site = self.shared.sso.sites.by_host(authority.host()).ok_or(Fault::UnknownHost)?;
         let front = self.shared.fronts.get(&site.name).ok_or(Fault::UnknownHost)?;
-        let (pool, tally) = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
+        let (pool, counters) = self.pools.get(&site.name).ok_or(Fault::UnknownHost)?;
         let origin = site.public_url.clone().unwrap_or_else(|| Origin::new(scheme, &authority));
         // The upstream hears of the host that was asked for, under the scheme that visitors use.
         let asked = Origin::new(origin.scheme(), &authority);
@@ -162,7 +162,7 @@ impl Gateway {
             hsts: front.hsts.clone().filter(|_| scheme == Scheme::Https),
             front: Arc::clone(front),
             pool: Rc::clone(pool),
-            tally: Arc::clone(tally),
+            counters: Arc::clone(counters),
             origin,
             last_presented: RefCell::default(),
             whereabouts: Whereabouts::new(&connection.peer(), &asked).ok_or(Fault::BadHost)?,

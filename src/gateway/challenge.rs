@@ -1,7 +1,7 @@
 //! Strangers at a closed path: people are sent to the login page, programs are told.
 
 use http::StatusCode;
-use http::header::{HeaderMap, ORIGIN, REFERER, SET_COOKIE};
+use http::header::{HeaderMap, REFERER, SET_COOKIE};
 use serde_json::json;
 
 use super::fault::Fault;
@@ -13,6 +13,7 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::session::End;
 use crate::domain::state::{BrowserKey, LoginState};
 use crate::http::code::Code;
+use crate::http::initiator::Named;
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::{Page, SignInFailure};
 
@@ -126,7 +127,10 @@ pub(super) fn page_of(headers: &HeaderMap, visit: &Visit<'_>) -> ReturnTo {
 
 /// Whether no page of another origin made this request.
 pub(super) fn is_own(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
-    headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == visit.origin.to_string().as_bytes())
+    match Named::of(headers, visit.origin) {
+        Named::Nothing | Named::Own => true,
+        Named::Other(_) | Named::Several => false,
+    }
 }
 
 /// Gives the visitor's browser its key, if it has none yet.

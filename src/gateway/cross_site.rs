@@ -6,7 +6,7 @@
 //! site's page in a visitor's name.
 
 use http::header::ORIGIN;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 
 use super::Gateway;
 use super::cors::CorsOrigins;
@@ -16,8 +16,8 @@ use super::visit::Visit;
 use crate::config::{SameSite, Site};
 use crate::domain::host::Origin;
 use crate::http::Request;
-use crate::http::lines::{Several, only};
-use crate::http::navigation::{began_here, is_part_of_another_site};
+use crate::http::initiator::{Named, began_here, is_part_of_another_site};
+use crate::http::lines::only;
 
 /// Methods that change nothing. There are others (RFC 5323, RFC 4918), which no page can send by itself.
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
@@ -59,11 +59,11 @@ pub(super) fn check_any(request: &Request, opens_websocket: bool, visit: &Visit<
 /// Whether the page that sent a request stands at the site's own origin, or at one that the operator trusts
 /// with sessions; `None` if nothing is said of it.
 pub(super) fn speaks_for_itself(headers: &HeaderMap, own: &Origin, trusted: &CorsOrigins) -> Option<bool> {
-    let is_own =
-        |said: &HeaderValue| said.to_str().ok().and_then(Origin::parse).is_some_and(|said| said == *own);
-    match only(headers, ORIGIN) {
-        Ok(said) => said.map(|said| is_own(said) || trusted.is_configured(said)),
-        Err(Several) => Some(false),
+    match Named::of(headers, own) {
+        Named::Nothing => None,
+        Named::Own => Some(true),
+        Named::Other(said) => Some(trusted.is_configured(said)),
+        Named::Several => Some(false),
     }
 }
 
@@ -81,14 +81,12 @@ impl Gateway {
 }
 
 fn is_from_login_page(headers: &HeaderMap, site: &Site) -> bool {
-    headers.get(ORIGIN).is_some_and(|said| said.as_bytes() == site.login_url.origin().as_bytes())
+    only(headers, ORIGIN).is_ok_and(|said| said.is_some_and(|said| said == &site.login_url.origin()))
 }
 
-/// Whether another site's page made the browser send a form, and not the login page. Over plain http many
-/// browsers say nothing but `null`, also of a form on the gateway's own pages.
+/// Whether another site's page made the browser send a form, and not the login page. Over plain http browsers
+/// say nothing but `Origin`, in which any page can have them say `null`: that is another's too.
 pub(super) fn is_foreign_form(headers: &HeaderMap, visit: &Visit<'_>) -> bool {
-    let tells_nothing =
-        !headers.contains_key("sec-fetch-site") && headers.get(ORIGIN).is_some_and(|said| said == "null");
-    let is_foreign = || speaks_for_itself(headers, visit.origin, &visit.front.cors) == Some(false);
-    !began_here(headers) && !tells_nothing && is_foreign() && !is_from_login_page(headers, &visit.front.site)
+    let is_foreign = speaks_for_itself(headers, visit.origin, &visit.front.cors) == Some(false);
+    !began_here(headers) && is_foreign && !is_from_login_page(headers, &visit.front.site)
 }

@@ -15,7 +15,7 @@ use crate::domain::host::{Authority, Origin, Scheme};
 use crate::domain::path::RequestPath;
 use crate::domain::query::{extract_token, join};
 use crate::http::lines::{Several, only};
-use crate::http::survey::Survey;
+use crate::http::request_fields::RequestFields;
 use crate::http::webdav::DESTINATION;
 
 /// A destination on the site, to be forwarded as it was judged.
@@ -31,11 +31,11 @@ impl Destination {
     /// was `asked` or a path from the root, and no fragment.
     pub(super) fn of(
         headers: &HeaderMap,
-        survey: Survey,
+        fields: RequestFields,
         visit: &Visit<'_>,
         asked: &HeaderValue,
     ) -> Result<Option<Self>, Fault> {
-        if !survey.destination {
+        if !fields.destination {
             return Ok(None);
         }
         let value = only(headers, &DESTINATION).map_err(|Several| Fault::BadDestination)?;

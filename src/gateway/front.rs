@@ -6,8 +6,8 @@ use http::HeaderValue;
 
 use super::ancestors::FrameAncestors;
 use super::cors::CorsOrigins;
-use super::course::Tally;
 use super::https::strict_transport_security;
+use super::request_record::RequestCounters;
 use crate::config::Site;
 use crate::domain::host::Scheme;
 use crate::http::cookies::CookieNames;
@@ -23,7 +23,7 @@ pub struct Front {
     /// Whose pages may frame it, if any may.
     pub(super) ancestors: Option<FrameAncestors>,
     /// What the workers count of it.
-    pub(super) tallies: Arc<Muster<Tally>>,
+    pub(super) counters: Arc<Muster<RequestCounters>>,
     /// Its upstreams.
     pub(super) fleet: Arc<Fleet>,
     /// What browsers are told who come over https.
@@ -38,7 +38,7 @@ impl Front {
         Self {
             cors: CorsOrigins::new(&site.cors_origins),
             ancestors: FrameAncestors::new(&site.embed_origins),
-            tallies: Arc::default(),
+            counters: Arc::default(),
             fleet,
             hsts: site.hsts.and_then(strict_transport_security),
             plain_names: CookieNames::new(&site.cookie, Scheme::Http),
@@ -50,7 +50,7 @@ impl Front {
     /// Prepares `site`, whose upstreams are `fleet`, in the place of this one: what is counted goes on.
     #[must_use]
     pub fn succeeded_by(&self, site: Arc<Site>, fleet: Arc<Fleet>) -> Self {
-        Self { tallies: Arc::clone(&self.tallies), ..Self::new(site, fleet) }
+        Self { counters: Arc::clone(&self.counters), ..Self::new(site, fleet) }
     }
 
     /// Its upstreams.

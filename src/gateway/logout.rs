@@ -8,7 +8,8 @@ use super::redeem::login_path;
 use super::visit::Visit;
 use super::{Gateway, chromeless};
 use crate::domain::return_to::ReturnTo;
-use crate::http::navigation::{is_foreign_subrequest, is_prefetch};
+use crate::http::initiator::is_foreign_subrequest;
+use crate::http::navigation::is_prefetch;
 use crate::http::{Request, Response, cookies, reply};
 use crate::pages::Page;
 

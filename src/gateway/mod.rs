@@ -6,8 +6,8 @@ mod assertions;
 mod challenge;
 mod chromeless;
 mod cors;
-mod course;
 mod cross_site;
+mod current;
 mod destination;
 mod embedding;
 mod explain;
@@ -18,15 +18,15 @@ mod front;
 mod group;
 mod https;
 mod logout;
-mod office;
 mod paused;
 mod paywall;
 mod presented;
 mod redeem;
+mod request_record;
 mod reserved;
 mod revocation;
 mod signed_login;
-mod told;
+mod telemetry;
 mod unreadable;
 mod upgrade;
 mod validation;
@@ -34,10 +34,10 @@ mod visit;
 mod who_am_i;
 
 pub use address::Connection;
-pub use course::{Homeless, RequestFigures, RequestSums};
+pub use current::CurrentGateway;
 pub use explain::{Explanation, Question, Supposed, asked};
 pub use front::Front;
-pub use office::Office;
+pub use request_record::{RequestFigures, RequestSums, SitelessRequests};
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -63,8 +63,8 @@ use crate::http::access_log::{AccessLog, Head};
 use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::connection::forwards;
 use crate::http::navigation::opening;
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::survey::Survey;
 use crate::http::watch::Watch;
 use crate::http::{Request, Response};
 use crate::journal::Journal;
@@ -73,14 +73,14 @@ use crate::sso::Sso;
 use crate::trace::{Exporter, Traced, Tracer};
 use address::Pins;
 use assertions::Assertions;
-use course::{Course, Decision, Tally};
 use destination::Destination;
 use fault::Fault;
 use forbidden::Refusal;
 use paused::Arrivals;
+use request_record::{Decision, RequestCounters, RequestRecord};
 use reserved::Endpoint;
 use revocation::Revocation;
-use told::{Heralds, Told};
+use telemetry::{RequestReport, Telemetry};
 use visit::{Audience, Target, Visit};
 
 /// Whose traces are believed, and where spans go.
@@ -115,7 +115,7 @@ pub struct Shared {
     /// What authorities are shown who look whose the names are.
     pub challenges: Arc<Challenges>,
     /// What is counted of requests that are for no site.
-    pub homeless: Homeless,
+    pub siteless: SitelessRequests,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -127,10 +127,10 @@ impl Shared {
     }
 
     /// A worker's access log, and its part in traces.
-    fn heralds(&self) -> Rc<Heralds> {
+    fn telemetry(&self) -> Rc<Telemetry> {
         let Traces { trust, exporter } = &self.traces;
         let tracer = Tracer::new(*trust, exporter.as_ref(), self.sso.entropy());
-        Rc::new(Heralds { log: AccessLog::of(&self.journal), tracer })
+        Rc::new(Telemetry { log: AccessLog::of(&self.journal), tracer })
     }
 }
 
@@ -139,9 +139,9 @@ impl Shared {
 pub struct Gateway {
     shared: Arc<Shared>,
     /// Connections to each site's upstreams, and what is counted of the site.
-    pools: HashMap<SiteName, (Rc<Pool>, Arc<Tally>)>,
-    homeless: Arc<Tally>,
-    heralds: Rc<Heralds>,
+    pools: HashMap<SiteName, (Rc<Pool>, Arc<RequestCounters>)>,
+    siteless: Arc<RequestCounters>,
+    telemetry: Rc<Telemetry>,
     request_ids: Rc<RequestIds>,
     watch: Rc<Watch>,
     revocation: Rc<Revocation>,
@@ -155,13 +155,13 @@ impl Gateway {
     /// A worker's gateway, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         let pool = |(name, front): (&SiteName, &Arc<Front>)| {
-            (name.clone(), (Rc::new(shared.pool(front)), front.tallies.enlist()))
+            (name.clone(), (Rc::new(shared.pool(front)), front.counters.enlist()))
         };
         let pools = shared.fronts.iter().map(pool).collect();
         let request_ids = Rc::new(RequestIds::new(shared.sso.entropy()));
         Self {
-            homeless: shared.homeless.0.enlist(),
-            heralds: shared.heralds(),
+            siteless: shared.siteless.0.enlist(),
+            telemetry: shared.telemetry(),
             shared,
             pools,
             request_ids,
@@ -203,7 +203,7 @@ impl Gateway {
         let ticks = self.watch.tick(|live| self.revocation.judge(&self.shared.sso, live, now));
         self.revocation.next_round();
         self.pins.sweep();
-        self.heralds.hand_in();
+        self.telemetry.hand_in();
         self.pools.values().for_each(|(pool, _)| pool.publish());
         if self.watch.is_draining() {
             self.pools.values().for_each(|(pool, _)| pool.close_idle());
@@ -221,18 +221,18 @@ impl Gateway {
         connection.go_by(&self.shared);
         let client = Client::of(&connection.peer(), request.headers(), trusted);
         let request_id = RequestId::of(request.headers(), &client, &self.request_ids);
-        let trace = self.heralds.tracer.take_up(request.headers(), &client);
+        let trace = self.telemetry.tracer.take_up(request.headers(), &client);
         let is_recorded = trace.as_ref().is_some_and(Traced::is_recorded);
-        let told = (self.heralds.log.is_some() || is_recorded).then(|| {
+        let report = (self.telemetry.log.is_some() || is_recorded).then(|| {
             let head = Head::of(request, &client, &request_id);
-            Box::new(Told::new(&self.heralds, head, &client, &self.shared.clock))
+            Box::new(RequestReport::new(&self.telemetry, head, &client, &self.shared.clock))
         });
-        let mut course = Course::begin(began, &self.homeless, told, trace);
-        let answered = self.answer(request, connection, &client, &request_id, &course).await;
-        let found = course.address();
+        let mut record = RequestRecord::begin(began, &self.siteless, report, trace);
+        let answered = self.answer(request, connection, &client, &request_id, &record).await;
+        let found = record.address();
         let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
         let mut response = answered.unwrap_or_else(|fault| {
-            course.decide(if fault.is_ours() { Decision::Failed } else { Decision::Refused });
+            record.decide(if fault.is_ours() { Decision::Failed } else { Decision::Refused });
             // Of a store that is lost the store itself tells, once and not with each request.
             if fault.is_ours() && !matches!(fault, Fault::Unavailable(_)) {
                 let request_id = request_id.as_str();
@@ -247,10 +247,10 @@ impl Gateway {
         if let Some(ancestors) = ancestors {
             ancestors.allow_on(&mut response);
         }
-        if course.is_own_answer() {
+        if record.is_own_answer() {
             request_id.name_on_error(&mut response);
         }
-        course.finish(&response, self.shared.clock.moment());
+        record.finish(&response, self.shared.clock.moment());
         response
     }
 
@@ -262,12 +262,12 @@ impl Gateway {
         connection: &Connection,
         client: &Client,
         request_id: &RequestId,
-        course: &Course<'_>,
+        record: &RequestRecord<'_>,
     ) -> Result<Response, Fault> {
-        let now = course.began();
+        let now = record.began();
         // 0. Other proxies ask about requests that they carry themselves.
         if forward_auth::asks(request) {
-            let answer = self.inquire(request, connection, (client, request_id), course);
+            let answer = self.inquire(request, connection, (client, request_id), record);
             return answer.await.map(Response::from);
         }
         // 1. What is not a request for a resource of a site goes no further. (What is framed in a
@@ -282,7 +282,7 @@ impl Gateway {
         if let Some(answer) = self.validation(request, &target, connection) {
             return Ok(answer);
         }
-        let address = course.leads_to(self.address(connection, &target, client.scheme)?);
+        let address = record.is_for(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         //    Over plain http some sites have nothing to say, not even at the gateway's own paths:
         //    a token that came in the open is not to be used in the open as well.
@@ -290,12 +290,12 @@ impl Gateway {
             return Ok(instead);
         }
         // 3. From here on the path is one that gateway and upstream read alike.
-        let survey = Survey::of(request.headers());
-        let visit = Visit::of(request.headers(), survey, address, (client, request_id), &target, now)?;
+        let fields = RequestFields::of(request.headers());
+        let visit = Visit::of(request.headers(), fields, address, (client, request_id), &target, now)?;
         // 4. The gateway's own paths are never forwarded, whatever the rules say.
         if let Some(endpoint) = Endpoint::of(&visit) {
             let answer = Box::pin(self.reserved(endpoint, request, &visit)).await;
-            course.note_redemption(&visit);
+            record.note_redemption(&visit);
             return answer;
         }
         if answers_at(site, visit.path.as_str()) {
@@ -305,21 +305,21 @@ impl Gateway {
         if let Some(token) = &visit.token
             && let Some(answer) = Box::pin(self.redeem_on_arrival(token, request, &visit)).await?
         {
-            course.note_redemption(&visit);
+            record.note_redemption(&visit);
             return Ok(answer);
         }
         // 6. Who is it, and
         // 7. what may they? Where a request has two targets, it asks what both of them ask. Nothing
         //    passes this line without a permit.
-        let destination = Destination::of(request.headers(), survey, &visit, &address.host)?;
-        let permit = match self.judge(&visit, request.method(), destination.as_ref(), course).await? {
+        let destination = Destination::of(request.headers(), fields, &visit, &address.host)?;
+        let permit = match self.judge(&visit, request.method(), destination.as_ref(), record).await? {
             Access::Allow(permit) => permit,
             Access::Challenge => {
-                course.decide(Decision::Challenged);
+                record.decide(Decision::Challenged);
                 return Box::pin(self.challenge(request, &visit)).await;
             }
             Access::Deny { visitor, alternatives } => {
-                course.decide(Decision::Denied);
+                record.decide(Decision::Denied);
                 let refusal =
                     Refusal { visitor: visitor.as_deref(), alternatives: &alternatives, paywall_url: None };
                 return Ok(refusal.into_response(request, &visit, request_id));
@@ -327,21 +327,21 @@ impl Gateway {
         };
         // 8. What a session pays for is not for other sites' pages: least of all a WebSocket, and nothing
         //    that changes anything where browsers would let them.
-        let websocket = upgrade::websocket_key(request, survey, request_id);
+        let websocket = upgrade::websocket_key(request, fields, request_id);
         if permit.visitor().is_some() {
             cross_site::check_any(request, websocket.is_some(), &visit)?;
         }
         //    What was to be signed and is not would be taken for a request without a session.
         let assertion = self.assertion(site, permit.visitor(), &address.origin, now)?;
         // 9. The upstream gets a head made anew, from which whatever is forged is missing.
-        let origin_header = survey.origin.then(|| cors::origin_of(request.headers())).flatten();
+        let origin_header = fields.origin.then(|| cors::origin_of(request.headers())).flatten();
         let with_session = permit.visitor().is_some();
         let introduction = if with_session { visit.presented.introduction() } else { None };
         let pin = site.connection_auth.then(|| self.pin(connection, client, request.version())).flatten();
         let forwarding = Forwarding {
             site,
             cookie_names: visit.cookie_names,
-            survey,
+            fields,
             pool: &address.pool,
             pin,
             client,
@@ -352,7 +352,7 @@ impl Gateway {
             chromeless: chromeless::is_on(&visit),
             request_id,
             introduction: introduction.as_deref(),
-            trace: course.trace.as_ref(),
+            trace: record.trace.as_ref(),
             assertion: assertion.as_ref(),
             target: &visit.forwarded_target(&target)?,
             destination: destination.as_ref().map(Destination::target),
@@ -365,15 +365,15 @@ impl Gateway {
             body_time: self.shared.body_time,
             watch: &self.watch,
             clock: &self.shared.clock,
-            stopwatch: &course.stopwatch,
+            stopwatch: &record.stopwatch,
         };
-        course.decide(Decision::Allowed);
+        record.decide(Decision::Allowed);
         let mut response = match forward(permit, request, forwarding).await? {
             Forwarded::Answer(response) => response,
             // 10. The upstream may find that its answer is not for this visitor.
             Forwarded::Withheld(withheld) => {
                 let is_known = withheld.permit.visitor().is_some();
-                course.decide(if is_known { Decision::Denied } else { Decision::Challenged });
+                record.decide(if is_known { Decision::Denied } else { Decision::Challenged });
                 return Box::pin(self.withheld(*withheld, request, &visit, request_id)).await;
             }
         };
@@ -390,7 +390,7 @@ impl Gateway {
         visit: &Visit<'a>,
         method: &Method,
         destination: Option<&Destination>,
-        course: &Course<'_>,
+        record: &RequestRecord<'_>,
     ) -> Result<Access<'a>, Fault> {
         let rules = &visit.front.site.rules;
         let demand = match destination {
@@ -406,7 +406,7 @@ impl Gateway {
             },
         };
         if let Some(visitor) = &visitor {
-            course.recognise(visitor);
+            record.recognise(visitor);
         }
         Ok(decide(&demand, visitor, visit.client.address))
     }

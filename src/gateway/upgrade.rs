@@ -13,8 +13,8 @@ use super::fault::Fault;
 use crate::domain::host::Origin;
 use crate::http::h2_head::asked_for_websocket;
 use crate::http::lines::only;
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::survey::Survey;
 use crate::http::{Request, websocket};
 
 /// A page of another site can open a WebSocket to this one, the browser adds the visitor's cookies,
@@ -32,10 +32,10 @@ pub(super) fn check_origin(headers: &HeaderMap, own: &Origin, trusted: &CorsOrig
 /// a request without a key, or with two, is no handshake (RFC 6455 §4.2.1), and must not become one here.
 pub(super) fn websocket_key(
     request: &Request,
-    survey: Survey,
+    fields: RequestFields,
     request_id: &RequestId,
 ) -> Option<HeaderValue> {
-    if !survey.upgrade {
+    if !fields.upgrade {
         return None;
     }
     let (method, version, headers) = (request.method(), request.version(), request.headers());

@@ -22,10 +22,11 @@ use crate::domain::return_to::ReturnTo;
 use crate::domain::state::BrowserKey;
 use crate::http::client::Client;
 use crate::http::cookies::{CookieNames, GatewayCookies, SessionCookie};
+use crate::http::initiator::began_here;
 use crate::http::lines::only;
-use crate::http::navigation::{Opening, began_here, is_navigation, opening};
+use crate::http::navigation::{Opening, is_navigation, opening};
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::survey::Survey;
 use crate::proxy::{ShownCookies, origin_form};
 use crate::sso::{Actor, Cause};
 
@@ -111,10 +112,10 @@ pub(super) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// Reads a request with `headers`, of which there is a `survey`, for `target` at `address`.
+    /// Reads a request with `headers`, of which `fields` says what there is, for `target` at `address`.
     pub(super) fn of(
         headers: &HeaderMap,
-        survey: Survey,
+        fields: RequestFields,
         address: &'a Address,
         (client, request_id): (&'a Client, &'a RequestId),
         target: &'a Target,
@@ -131,7 +132,7 @@ impl<'a> Visit<'a> {
             path: RequestPath::parse(target.uri.path(), site.allow_encoded_slash).map_err(Fault::Path)?,
             token: query.and_then(|query| extract_token(query, &site.token_param)),
             cookie_names: address.cookie_names(),
-            began_here: survey.sec_fetch_site && began_here(headers),
+            began_here: fields.sec_fetch_site && began_here(headers),
             framed: address.front.ancestors.is_some() && opening(headers) == Opening::Frame,
             query,
             presented: address.presented(headers),

@@ -9,7 +9,7 @@
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 
 use super::private_caching::PrivateCaching;
-use super::remarks::{Remarks, X_ACCESS_CLASS, is_targeted};
+use super::response_fields::{ResponseFields, X_ACCESS_CLASS, is_targeted};
 use crate::domain::access::Sharing;
 
 static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -17,28 +17,28 @@ static BY_COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
 /// What most compressed answers come to.
 static BY_ENCODING_AND_COOKIE: HeaderValue = HeaderValue::from_static("Accept-Encoding, Cookie");
 
-/// Makes sure that nobody is shown what was not for them. `remarks` are those of `headers`. What most answers
-/// are to say about it in the same words is returned, and is to be said by whoever writes them.
+/// Makes sure that nobody is shown what was not for them. `fields` says what there is in `headers`. What most
+/// answers are to say about it in the same words is returned, and is to be said by whoever writes them.
 #[must_use]
 pub fn restrict(
     headers: &mut HeaderMap,
-    remarks: Remarks,
+    fields: ResponseFields,
     sharing: Sharing,
 ) -> Option<&'static PrivateCaching> {
     match sharing {
         Sharing::AsSaid => return None,
         Sharing::WithStrangers => {}
         Sharing::Private => {
-            if remarks.targeted {
+            if fields.targeted {
                 remove_targeted(headers);
             }
-            if !remarks.cache_control && !remarks.vary {
-                return Some(PrivateCaching::of(remarks.expires));
+            if !fields.cache_control && !fields.vary {
+                return Some(PrivateCaching::of(fields.expires));
             }
-            keep_private(headers, remarks);
+            keep_private(headers, fields);
         }
     }
-    vary_by_cookie(headers, remarks.vary);
+    vary_by_cookie(headers, fields.vary);
     None
 }
 
@@ -48,15 +48,15 @@ pub fn depends_on_cookie(headers: &mut HeaderMap) {
     vary_by_cookie(headers, varies);
 }
 
-fn keep_private(headers: &mut HeaderMap, remarks: Remarks) {
-    if !remarks.cache_control {
-        headers.append(CACHE_CONTROL, PrivateCaching::of(remarks.expires).cache_control());
+fn keep_private(headers: &mut HeaderMap, fields: ResponseFields) {
+    if !fields.cache_control {
+        headers.append(CACHE_CONTROL, PrivateCaching::of(fields.expires).cache_control());
         return;
     }
     let private = match Directives::of(headers) {
         None => NO_STORE.clone(),
         Some(directives) if directives.keep_private() => return,
-        Some(directives) => directives.made_private(remarks.expires),
+        Some(directives) => directives.made_private(fields.expires),
     };
     headers.insert(CACHE_CONTROL, private);
 }
@@ -176,8 +176,8 @@ mod tests {
     fn restricted(name: HeaderName, lines: &[&'static str], sharing: Sharing) -> Vec<String> {
         let mut headers: HeaderMap =
             lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
-        let remarks = Remarks::of(&headers);
-        let caching = restrict(&mut headers, remarks, sharing);
+        let fields = ResponseFields::of(&headers);
+        let caching = restrict(&mut headers, fields, sharing);
         if let Some(caching) = caching {
             caching.put(&mut headers);
         }
@@ -258,14 +258,14 @@ mod tests {
             .collect()
         };
         let mut headers = head();
-        let remarks = Remarks::of(&headers);
-        let caching = restrict(&mut headers, remarks, Sharing::Private).unwrap();
+        let fields = ResponseFields::of(&headers);
+        let caching = restrict(&mut headers, fields, Sharing::Private).unwrap();
         caching.put(&mut headers);
         let left: Vec<String> = headers.keys().map(ToString::to_string).collect();
         assert_eq!(left.len(), 3, "{left:?}");
         assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "private");
         let mut headers = head();
-        assert!(restrict(&mut headers, remarks, Sharing::WithStrangers).is_none());
+        assert!(restrict(&mut headers, fields, Sharing::WithStrangers).is_none());
         assert_eq!(headers.len(), 5);
     }
 }

@@ -96,6 +96,11 @@ pub fn is_form(content_type: &str) -> bool {
     [URLENCODED, MULTIPART].iter().any(|own| media_type.eq_ignore_ascii_case(own.as_bytes()))
 }
 
+/// Whether `content_type` is that of an urlencoded form, parameters such as a charset aside.
+pub fn is_urlencoded(content_type: &[u8]) -> bool {
+    media_type(content_type).eq_ignore_ascii_case(URLENCODED.as_bytes())
+}
+
 fn read_urlencoded(body: &[u8]) -> Option<Vec<Raw>> {
     if body.is_empty() {
         return Some(Vec::new());
@@ -120,7 +125,9 @@ fn read_urlencoded(body: &[u8]) -> Option<Vec<Raw>> {
     (again.as_bytes() == body).then_some(fields)
 }
 
-fn decoded(text: &[u8]) -> Vec<u8> {
+/// What a name or a value in an urlencoded form stands for. A `%` that is not followed by two digits stands for
+/// itself, as browsers and form libraries have it.
+pub fn decoded(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced).collect()
 }
@@ -402,6 +409,22 @@ mod tests {
             let read = form(URLENCODED, body.as_bytes()).unwrap();
             let fields: Vec<Field> = pairs.iter().map(|(name, value)| text(name, value)).collect();
             prop_assert_eq!(read.fields, fields);
+        }
+    }
+
+    #[test]
+    fn an_urlencoded_form_is_known_by_its_media_type() {
+        for content_type in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+            " application/x-www-form-urlencoded ;",
+        ] {
+            assert!(is_urlencoded(content_type.as_bytes()), "{content_type}");
+        }
+        for content_type in
+            ["", "multipart/form-data; boundary=x", "application/json", "application/x-www-form"]
+        {
+            assert!(!is_urlencoded(content_type.as_bytes()), "{content_type}");
         }
     }
 }

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
 use super::h1::put;
-use super::remarks::is_label;
+use super::response_fields::is_label;
 use crate::domain::identity::begins_like;
 
 /// What may wait for a client that does not read. What comes beyond is not missed: an interim answer

@@ -7,8 +7,6 @@ use http::header::{ACCEPT, HeaderName, UPGRADE};
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-/// `Sec-Fetch-Site`.
-pub static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Media types that a browser asks for when a person goes to a page.
 const PAGE_TYPES: [&str; 3] = ["text/html", "application/xhtml+xml", "*/*"];
@@ -74,26 +72,6 @@ pub fn is_prefetch(headers: &HeaderMap) -> bool {
         };
         headers.get_all(*name).into_iter().any(|value| looks_ahead(value.as_bytes()))
     })
-}
-
-/// Whether a browser says that another origin made it send this request, other than by a person
-/// going to a page. A sibling host is another origin: it may be anybody's.
-pub fn is_foreign_subrequest(headers: &HeaderMap) -> bool {
-    headers.contains_key(&SEC_FETCH_SITE) && !began_here(headers) && !is_navigation(headers)
-}
-
-/// Whether a browser says that this site itself, or the person, made it send this request. Old
-/// browsers do not say, nor do others over plain HTTP.
-pub fn began_here(headers: &HeaderMap) -> bool {
-    let own = |value: &[u8]| is(value, "same-origin") || is(value, "none");
-    headers.get(&SEC_FETCH_SITE).is_some_and(|value| own(value.as_bytes()))
-}
-
-/// Whether a browser says that another site's page asks for this as a part of itself, such as a script
-/// or an image: what needs nobody's leave and is seen by nobody but that page.
-pub fn is_part_of_another_site(headers: &HeaderMap) -> bool {
-    let says = |name: &HeaderName, word| headers.get(name).is_some_and(|value| is(value.as_bytes(), word));
-    says(&SEC_FETCH_SITE, "cross-site") && says(&SEC_FETCH_MODE, "no-cors")
 }
 
 /// Whether an element of `Accept` offers a page: a weight of zero declines (RFC 9110 §12.4.2).

@@ -1,7 +1,7 @@
 //! Logs that are kept: lines in files of their own, or on stderr, written by threads of their own.
 //!
 //! Nobody who serves visitors waits for a disk, or for who reads on stderr. Lines go by a bounded queue
-//! to the one thread that writes to a place ([`Outlet`]); a worker gathers those of its requests on a
+//! to the one thread that writes to a sink ([`Outlet`]); a worker gathers those of its requests on a
 //! [`Sheet`] and hands it in whole, a few times a second, so that a request takes no lock and wakes
 //! nobody. What cannot be written is counted.
 

@@ -1,4 +1,4 @@
-//! The way to a place where lines are written.
+//! The way to a sink where lines are written.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread;
 use std::time::Duration;
 
-use super::writer::{Place, Writer};
+use super::writer::{Sink, Writer};
 use crate::metrics::Counter;
 
 /// Where lines go.
@@ -65,7 +65,7 @@ impl Counts {
 pub(super) enum Loss {
     /// More came than could be written.
     QueueFull,
-    /// The place took none.
+    /// The sink took none.
     Unwritable,
 }
 
@@ -90,7 +90,7 @@ pub(super) enum Job {
     Tell(SyncSender<()>),
 }
 
-/// The queue to the thread that writes to one place. The thread ends when nobody has the outlet any more.
+/// The queue to the thread that writes to one sink. The thread ends when nobody has the outlet any more.
 pub struct Outlet {
     destination: Destination,
     kept: Kept,
@@ -109,10 +109,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Outlet {
     /// Opens `destination`, with room for so many things that wait for the writer.
     pub(super) fn open(destination: Destination, kept: Kept, room: usize) -> io::Result<Self> {
-        let place = Place::open(&destination)?;
+        let sink = Sink::open(&destination)?;
         let (queue, jobs) = sync_channel(room);
         let (counts, is_to_reopen) = (Arc::<Counts>::default(), Arc::<AtomicBool>::default());
-        let writer = Writer::new(place, kept, Arc::clone(&counts), Arc::clone(&is_to_reopen));
+        let writer = Writer::new(sink, kept, Arc::clone(&counts), Arc::clone(&is_to_reopen));
         let run = move || work(writer, &jobs);
         thread::Builder::new().name(format!("{}-log", kept.as_str())).spawn(run)?;
         Ok(Self { destination, kept, queue, counts, is_to_reopen })
@@ -199,8 +199,8 @@ mod tests {
         assert!(outlet.put(b"two\n".to_vec(), 1).is_err());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
-        let place = Place::open(&Destination::File(path.clone())).unwrap();
-        let writer = Writer::new(place, Kept::Access, Arc::default(), Arc::default());
+        let sink = Sink::open(&Destination::File(path.clone())).unwrap();
+        let writer = Writer::new(sink, Kept::Access, Arc::default(), Arc::default());
         // Whoever writes was held up.
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! The one thread that writes to a place.
+//! The one thread that writes to a sink.
 //!
 //! Lines arrive whole or not at all. A disk that fills up cuts one in two; the writer keeps the other half
 //! and begins with it when there is room again.
@@ -12,12 +12,12 @@ use super::messages;
 use super::outlet::{Counts, Destination, Kept};
 
 /// An open destination.
-pub(super) enum Place {
+pub(super) enum Sink {
     Stderr,
     File(Followed),
 }
 
-impl Place {
+impl Sink {
     pub(super) fn open(destination: &Destination) -> io::Result<Self> {
         match destination {
             Destination::Stderr => Ok(Self::Stderr),
@@ -28,16 +28,16 @@ impl Place {
     }
 }
 
-/// A line of which the place has a part.
+/// A line of which the sink has a part.
 struct Cut {
     line: Vec<u8>,
     /// How much of it.
     there: usize,
 }
 
-/// Writes lines to a place.
+/// Writes lines to a sink.
 pub(super) struct Writer {
-    place: Place,
+    sink: Sink,
     kept: Kept,
     counts: Arc<Counts>,
     is_to_reopen: Arc<AtomicBool>,
@@ -52,16 +52,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(place: Place, kept: Kept, counts: Arc<Counts>, is_to_reopen: Arc<AtomicBool>) -> Self {
-        let is_torn = matches!(&place, Place::File(followed) if followed.is_torn());
+    pub(super) fn new(sink: Sink, kept: Kept, counts: Arc<Counts>, is_to_reopen: Arc<AtomicBool>) -> Self {
+        let is_torn = matches!(&sink, Sink::File(followed) if followed.is_torn());
         // Nothing is to be taken for the rest of a line whose rest is lost.
         let cut = is_torn.then(|| Cut { line: b"\n".to_vec(), there: 0 });
-        Self { place, kept, counts, is_to_reopen, cut, trouble: None, is_astray: false, missed: 0 }
+        Self { sink, kept, counts, is_to_reopen, cut, trouble: None, is_astray: false, missed: 0 }
     }
 
     /// Follows the file to its name.
     pub(super) fn look(&mut self) {
-        let Place::File(followed) = &mut self.place else { return };
+        let Sink::File(followed) = &mut self.sink else { return };
         match followed.follow(self.is_to_reopen.swap(false, Ordering::AcqRel)) {
             Ok(is_another) => {
                 self.is_astray = false;
@@ -123,10 +123,10 @@ impl Writer {
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut there = 0;
         while let Some(rest) = bytes.get(there..).filter(|rest| !rest.is_empty()) {
-            let written = match &mut self.place {
+            let written = match &mut self.sink {
                 // Whoever else writes to it writes whole lines too, and waits for this.
-                Place::Stderr => io::stderr().lock().write_all(rest).map(|()| rest.len()),
-                Place::File(followed) => followed.file.write(rest),
+                Sink::Stderr => io::stderr().lock().write_all(rest).map(|()| rest.len()),
+                Sink::File(followed) => followed.file.write(rest),
             };
             match written {
                 Ok(0) => return Err((there, io::ErrorKind::WriteZero.into())),
@@ -213,8 +213,8 @@ mod tests {
     use super::*;
 
     fn writer(path: &std::path::Path) -> Writer {
-        let place = Place::open(&Destination::File(path.to_owned())).unwrap();
-        Writer::new(place, Kept::Access, Arc::default(), Arc::default())
+        let sink = Sink::open(&Destination::File(path.to_owned())).unwrap();
+        Writer::new(sink, Kept::Access, Arc::default(), Arc::default())
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!((writer.counts.written.value(), writer.counts.unwritable.value()), (0, 3));
         assert_eq!(writer.trouble, Some(3));
         let folder = tempfile::tempdir().unwrap();
-        writer.place = Place::open(&Destination::File(folder.path().join("a.log"))).unwrap();
+        writer.sink = Sink::open(&Destination::File(folder.path().join("a.log"))).unwrap();
         writer.write(b"four\n", 1);
         assert_eq!((writer.trouble, writer.counts.written.value()), (None, 1));
     }
@@ -293,10 +293,10 @@ mod tests {
     #[test]
     fn a_folder_and_a_pipe_are_no_logs() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Place::open(&Destination::File(folder.path().to_owned())).is_err());
+        assert!(Sink::open(&Destination::File(folder.path().to_owned())).is_err());
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(Place::open(&Destination::File(pipe)).is_err());
-        assert!(Place::open(&Destination::File(folder.path().join("no/such/folder"))).is_err());
+        assert!(Sink::open(&Destination::File(pipe)).is_err());
+        assert!(Sink::open(&Destination::File(folder.path().join("no/such/folder"))).is_err());
     }
 }

@@ -187,6 +187,13 @@ impl Sheet<'_> {
         matches!(self.page, Page::ConfirmSignIn { .. } | Page::SignedIn { .. } | Page::Handover { .. })
     }
 
+    /// Whether the page's form is to come with its origin. Under the answer's own `no-referrer` browsers say
+    /// `null` (HTML standard, "append a request `Origin` header"), as any page can have them say. The
+    /// origin alone tells nobody the token in the page's address.
+    fn names_its_origin(&self) -> bool {
+        matches!(self.page, Page::ConfirmSignIn { .. })
+    }
+
     /// The page's script, if it has one.
     fn script(&self) -> &'static str {
         match self.page {

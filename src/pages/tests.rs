@@ -117,6 +117,8 @@ fn the_confirm_page_posts_what_it_was_given() {
         format!("<input type=\"hidden\" name=\"sso\" value=\"{}\">", token.expose()),
         "<input type=\"hidden\" name=\"return_url\" value=\"/a?b=1&#38;c=%22#d\">".to_owned(),
         ">Continue to intranet</button>".to_owned(),
+        // Else the form would be nobody's, as the answer says `no-referrer`.
+        "<meta name=\"referrer\" content=\"strict-origin\">".to_owned(),
     ] {
         assert!(html.contains(&part), "{part} in {html}");
     }

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 
 use super::body_channel::{BodyReceiver, BodySender, body_channel};
 use super::connect::connect;
-use super::figures::Tally;
+use super::figures::UpstreamCounters;
 use super::fleet::{Fleet, Member};
 use super::forward::Forwarding;
 use super::http2::{self, Http2Connection, Http2Connections, StreamSlot};
@@ -55,7 +55,7 @@ pub(super) struct Backend {
     fleet: Arc<Fleet>,
     pub(super) member: Arc<Member>,
     /// What this worker counts of it.
-    pub(super) tally: Arc<Tally>,
+    pub(super) counters: Arc<UpstreamCounters>,
     clock: Arc<dyn Clock>,
     names: Names,
     /// Requests whose answers are not complete yet.
@@ -111,7 +111,7 @@ impl Backend {
         Self {
             fleet: Arc::clone(fleet),
             member: Arc::clone(member),
-            tally: member.tallies.enlist(),
+            counters: member.counters.enlist(),
             clock: Arc::clone(clock),
             names: Names::default(),
             in_flight: Cell::new(0),
@@ -370,8 +370,8 @@ impl Backend {
     /// to.
     pub(super) fn publish(&self) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.tally.idle.set(count(self.idle.borrow().len() + self.http2.count()));
-        self.tally.in_flight.set(count(self.in_flight()));
+        self.counters.idle.set(count(self.idle.borrow().len() + self.http2.count()));
+        self.counters.in_flight.set(count(self.in_flight()));
     }
 
     async fn connect(&self, now: Timestamp) -> Result<Stream, ProxyError> {
@@ -409,8 +409,8 @@ impl Backend {
 impl Drop for Backend {
     /// What is counted here goes on with somebody else, and nothing waits or is under way any more.
     fn drop(&mut self) {
-        self.tally.idle.set(0);
-        self.tally.in_flight.set(0);
+        self.counters.idle.set(0);
+        self.counters.in_flight.set(0);
     }
 }
 
@@ -462,7 +462,7 @@ impl Busy {
 
     /// The upstream broke its answer off when the visitor had its head already.
     pub(super) fn broke_off(&self, error: &dyn std::fmt::Display) {
-        self.backend.tally.failed.add_alone(1);
+        self.backend.counters.failed.add_alone(1);
         let upstream = self.backend.name();
         tracing::warn!(target: "tollgate::proxy", upstream, %error, "an upstream broke an answer off");
     }

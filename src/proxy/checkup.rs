@@ -12,8 +12,8 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use rand::RngExt as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use super::connect::connect;
 use super::fleet::{Fleet, Member};
@@ -21,7 +21,7 @@ use super::http2::{OnThisThread, whole};
 use super::names::Names;
 use crate::config::HealthCheck;
 use crate::domain::clock::Clock;
-use crate::domain::entropy::Entropy;
+use crate::domain::entropy::{Entropy, dice};
 use crate::http::watch::TICK;
 
 /// Who asks.
@@ -53,18 +53,11 @@ struct Asked {
 impl Checkups {
     /// For the upstreams of `fleets` that want it.
     pub fn new(fleets: &[Arc<Fleet>], clock: Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
-        let mut seed = [0; 8];
-        entropy.fill(&mut seed);
         let fleets = fleets.iter().filter_map(|fleet| Some((fleet, fleet.health.as_ref()?)));
         let asked = fleets.flat_map(|(fleet, check)| {
             fleet.members.iter().map(move |member| Rc::new(Asked::new(fleet, member, check)))
         });
-        Self {
-            asked: asked.collect(),
-            clock,
-            dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
-            now: Cell::new(0),
-        }
+        Self { asked: asked.collect(), clock, dice: RefCell::new(dice(entropy)), now: Cell::new(0) }
     }
 
     /// Asks those whose time has come: to be called once for each [`TICK`], on a thread that runs

@@ -10,7 +10,7 @@ use crate::metrics::{Counter, Distribution, Histogram, Kind, Long, Page, Source}
 /// What one worker counts of an upstream. On cache lines of its own: others count meanwhile.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Tally {
+pub(super) struct UpstreamCounters {
     /// From when a request was ready to be sent to when there was the head of an answer.
     pub(super) answered: Histogram<Long>,
     pub(super) failed: Counter,
@@ -40,16 +40,16 @@ pub struct UpstreamStanding {
 impl Fleet {
     /// How each upstream does.
     pub fn standings(&self) -> Vec<UpstreamStanding> {
-        let sum = |member: &Member, of: fn(&Tally) -> &Counter| {
-            member.tallies.fold(0, |sum: u64, tally| sum.saturating_add(of(tally).value()))
+        let sum = |member: &Member, of: fn(&UpstreamCounters) -> &Counter| {
+            member.counters.fold(0, |sum: u64, counters| sum.saturating_add(of(counters).value()))
         };
         let standing = |member: &Arc<Member>| UpstreamStanding {
             state: member.standing.state(),
             is_up: member.standing.is_up(),
-            answered: member.tallies.fold(Distribution::default(), |all, own| all.with(&own.answered)),
-            failed: sum(member, |tally| &tally.failed),
-            idle: sum(member, |tally| &tally.idle),
-            in_flight: sum(member, |tally| &tally.in_flight),
+            answered: member.counters.fold(Distribution::default(), |all, own| all.with(&own.answered)),
+            failed: sum(member, |counters| &counters.failed),
+            idle: sum(member, |counters| &counters.idle),
+            in_flight: sum(member, |counters| &counters.in_flight),
         };
         self.members.iter().map(standing).collect()
     }
@@ -59,7 +59,7 @@ impl Fleet {
     pub fn answered(&self) -> Distribution<Long> {
         let members = self.members.iter();
         members.fold(Distribution::default(), |all, member| {
-            member.tallies.fold(all, |all, own| all.with(&own.answered))
+            member.counters.fold(all, |all, own| all.with(&own.answered))
         })
     }
 }
@@ -75,9 +75,9 @@ impl UpstreamFigures {
         }
     }
 
-    fn sums(&self, page: &mut Page, of: fn(&Tally) -> &Counter) {
+    fn sums(&self, page: &mut Page, of: fn(&UpstreamCounters) -> &Counter) {
         self.each(|labels, member| {
-            let sum = member.tallies.fold(0, |sum: u64, tally| sum.saturating_add(of(tally).value()));
+            let sum = member.counters.fold(0, |sum: u64, counters| sum.saturating_add(of(counters).value()));
             page.figure(labels, sum);
         });
     }
@@ -93,18 +93,18 @@ impl Source for UpstreamFigures {
             Kind::Counter,
             "Requests that an upstream did not answer.",
         );
-        self.sums(page, |tally| &tally.failed);
+        self.sums(page, |counters| &counters.failed);
         let help = "From when a request is ready to be sent to the head of the upstream's answer.";
         page.begin("tollgate_upstream_response_seconds", Kind::Histogram, help);
         self.each(|labels, member| {
-            let told = member.tallies.fold(Distribution::default(), |all, own| all.with(&own.answered));
+            let told = member.counters.fold(Distribution::default(), |all, own| all.with(&own.answered));
             page.distribution(labels, &told);
         });
         let help = "Connections to an upstream that wait to be used again; of those in HTTP/2, all.";
         page.begin("tollgate_upstream_connections_idle", Kind::Gauge, help);
-        self.sums(page, |tally| &tally.idle);
+        self.sums(page, |counters| &counters.idle);
         let help = "Requests whose answers are not complete yet.";
         page.begin("tollgate_upstream_requests_in_flight", Kind::Gauge, help);
-        self.sums(page, |tally| &tally.in_flight);
+        self.sums(page, |counters| &counters.in_flight);
     }
 }

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use rustls::ClientConfig;
 
-use super::figures::Tally;
+use super::figures::UpstreamCounters;
 use super::standing::{Standing, UpstreamState};
 use super::tls::{Tls, Trust};
 use crate::config::{HealthCheck, Site, Upstream, UpstreamAddress, UpstreamScheme, UpstreamTls};
@@ -42,7 +42,7 @@ pub(super) struct Member {
     pub(super) host: HeaderValue,
     pub(super) standing: Standing,
     /// What the workers count of it.
-    pub(super) tallies: Arc<Muster<Tally>>,
+    pub(super) counters: Arc<Muster<UpstreamCounters>>,
 }
 
 impl Fleet {
@@ -81,8 +81,8 @@ impl Fleet {
             match known {
                 Some(known) if is_reached_alike => Ok(Arc::clone(known)),
                 _ => {
-                    let tallies = known.map(|known| Arc::clone(&known.tallies)).unwrap_or_default();
-                    let member = Member::new(upstream, site, config.as_ref(), tallies);
+                    let counters = known.map(|known| Arc::clone(&known.counters)).unwrap_or_default();
+                    let member = Member::new(upstream, site, config.as_ref(), counters);
                     member.map(Arc::new).ok_or_else(unfit)
                 }
             }
@@ -127,7 +127,7 @@ impl Member {
         upstream: &Upstream,
         site: &Site,
         config: Option<&Arc<ClientConfig>>,
-        tallies: Arc<Muster<Tally>>,
+        counters: Arc<Muster<UpstreamCounters>>,
     ) -> Option<Self> {
         let (scheme, tls) = match upstream.scheme {
             UpstreamScheme::Http | UpstreamScheme::H2c => (Scheme::HTTP, None),
@@ -141,7 +141,7 @@ impl Member {
             authority: upstream.authority.parse().ok()?,
             host: HeaderValue::from_str(&upstream.authority).ok()?,
             standing: Standing::new(site.name.as_str(), &upstream.to_string()),
-            tallies,
+            counters,
         })
     }
 }

@@ -37,9 +37,9 @@ use crate::http::cookies::{self, CookieNames};
 use crate::http::forwarded::Whereabouts;
 use crate::http::h1::may_have_body;
 use crate::http::interim::Interim;
-use crate::http::remarks::{self, Remarks};
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::survey::Survey;
+use crate::http::response_fields::{self, ResponseFields};
 use crate::http::watch::Watch;
 use crate::http::websocket;
 use crate::http::{Request, Response};
@@ -91,7 +91,7 @@ pub struct Forwarding<'a> {
     /// The site.
     pub site: &'a Arc<Site>,
     /// What the request has.
-    pub survey: Survey,
+    pub fields: RequestFields,
     /// The names of its cookies.
     pub cookie_names: &'a CookieNames,
     /// The worker's connections to its upstream.
@@ -159,7 +159,7 @@ pub async fn forward(
     forwarding: Forwarding<'_>,
 ) -> Result<Forwarded, ProxyError> {
     let body = take(request.body_mut());
-    let (method, came, survey) = (request.method(), request.headers(), forwarding.survey);
+    let (method, came, fields) = (request.method(), request.headers(), forwarding.fields);
     let announced = body.size_hint().exact();
     if forwarding.site.max_body.zip(announced).is_some_and(|(limit, length)| length > limit) {
         return Err(ProxyError::BodyTooLong);
@@ -172,14 +172,14 @@ pub async fn forward(
         None => (forwarding.pool.choose(&[], forwarding.stopwatch.began.timestamp()), None),
     };
     let (first, backend) = chosen.ok_or(ProxyError::Nowhere)?;
-    let authenticates = survey.authorization && connection_auth::is_asked(came);
+    let authenticates = fields.authorization && connection_auth::is_asked(came);
     let manner = Manner { pinned, authenticates, interim: forwarding.interim };
     // Who streams questions may have none for a while.
-    let is_stream = survey.content_type && may_be_silent(came);
+    let is_stream = fields.content_type && may_be_silent(came);
     let silence = if is_stream { Duration::MAX } else { forwarding.body_time };
     let progress = Progress::begin(forwarding.watch, session, forwarding.site.upstream_timeout, silence);
     let body =
-        RequestBody::new(body, survey.content_length, Arc::clone(forwarding.site), Rc::clone(&progress));
+        RequestBody::new(body, fields.content_length, Arc::clone(forwarding.site), Rc::clone(&progress));
     let message = backend.message(method, came, body, &permit, &forwarding);
     let under_way = Cell::new(first);
     let sent = forwarding.clock.moment();
@@ -207,30 +207,30 @@ pub async fn forward(
     forwarding.stopwatch.answered.set(Some(answered));
     forwarding.pool.answered(under_way.get(), sent.micros_until(answered));
     progress.answered();
-    let remarks = Remarks::of(&headers);
-    if was_pinned || authenticates || remarks.authentication && connection_auth::is_spoken_of(&headers) {
+    let fields = ResponseFields::of(&headers);
+    if was_pinned || authenticates || fields.authentication && connection_auth::is_spoken_of(&headers) {
         let pin = forwarding.pin.as_ref();
         let holder = |pin| Holder::new(pin, forwarding.pool, under_way.get(), session, forwarding.watch);
         busy.reserve(pin.map(holder));
     }
-    if remarks.has_label {
-        let label = remarks::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
+    if fields.has_label {
+        let label = response_fields::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
         if !label.as_ref().is_some_and(|label| label.admits(&permit, forwarding.client.address)) {
             throw_away(status, source, &mut busy, answered.timestamp());
             return Ok(Forwarded::Withheld(Box::new(Withheld { permit, label })));
         }
-        remarks::remove_label(&mut headers);
+        response_fields::remove_label(&mut headers);
     }
-    let caching = caching::restrict(&mut headers, remarks, permit.sharing());
+    let caching = caching::restrict(&mut headers, fields, permit.sharing());
     // First: what comes of it is looked at as if the upstream had said it.
-    if remarks.set_cookie || remarks.address {
+    if fields.set_cookie || fields.address {
         relocate::relocate(&mut headers, &forwarding);
     }
     // What browsers would then ask people for does not get as far as the upstream.
-    if remarks.authentication && forwarding.site.identity.authorize() {
+    if fields.authentication && forwarding.site.identity.authorize() {
         headers.remove(WWW_AUTHENTICATE);
     }
-    if remarks.set_cookie {
+    if fields.set_cookie {
         cookies::refuse_foreign(&mut headers, forwarding.cookie_names);
     }
     let body = match source {

@@ -41,8 +41,8 @@ const MAX_HEAD: u32 = 256 * 1024;
 #[derive(Default)]
 pub(super) struct Http2Connections {
     open: RefCell<Vec<Rc<Http2Connection>>>,
-    /// Whoever makes a connection does so for all who wait behind this door.
-    door: Mutex<()>,
+    /// Whoever makes a connection holds this, and makes it for all who wait.
+    connecting: Mutex<()>,
     /// How often that failed.
     failures: Cell<u64>,
 }
@@ -64,7 +64,7 @@ impl Http2Connections {
         begin: impl AsyncFnOnce() -> Result<Http2Connection, ProxyError>,
     ) -> Result<StreamSlot, Option<ProxyError>> {
         let failures = self.failures.get();
-        let _door = self.door.lock().await;
+        let _turn = self.connecting.lock().await;
         if let Some(slot) = self.free_slot(clock) {
             return Ok(slot);
         }

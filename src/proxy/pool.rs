@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
+use rand::RngExt as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use super::backend::Backend;
 use super::fleet::Fleet;
 use super::standing::Trust;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::entropy::Entropy;
+use crate::domain::entropy::{Entropy, dice};
 
 /// The most upstreams that a request is offered to, one after another.
 const MAX_TRIES: usize = 3;
@@ -31,13 +31,8 @@ pub struct Pool {
 impl Pool {
     /// A worker's pool, without a connection as yet.
     pub fn new(fleet: &Arc<Fleet>, clock: &Arc<dyn Clock>, entropy: &dyn Entropy) -> Self {
-        let mut seed = [0; 8];
-        entropy.fill(&mut seed);
         let backend = |member| Rc::new(Backend::new(fleet, member, clock));
-        Self {
-            backends: fleet.members.iter().map(backend).collect(),
-            dice: RefCell::new(SmallRng::seed_from_u64(u64::from_le_bytes(seed))),
-        }
+        Self { backends: fleet.members.iter().map(backend).collect(), dice: RefCell::new(dice(entropy)) }
     }
 
     /// The upstream `index`.
@@ -95,7 +90,7 @@ impl Pool {
     /// The upstream `index` answered, after so many microseconds.
     pub(super) fn answered(&self, index: usize, micros: u64) {
         let Some(backend) = self.backends.get(index) else { return };
-        backend.tally.answered.observe_alone(micros);
+        backend.counters.answered.observe_alone(micros);
         // Where there is but one, it is used however it is doing.
         if self.backends.len() > 1 {
             backend.member.standing.answered();
@@ -105,7 +100,7 @@ impl Pool {
     /// The upstream `index` did not answer, and it was not the visitor's fault.
     pub(super) fn failed(&self, index: usize, now: Timestamp) {
         let Some(backend) = self.backends.get(index) else { return };
-        backend.tally.failed.add_alone(1);
+        backend.counters.failed.add_alone(1);
         if self.backends.len() > 1 {
             let spread = |most: Duration| most.mul_f64(self.dice.borrow_mut().random());
             backend.member.standing.failed(now, spread);

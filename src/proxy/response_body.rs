@@ -14,7 +14,7 @@ use super::backend::{Busy, Link};
 use super::h1::Fault;
 use crate::http::body::{BodyError, Polled};
 use crate::http::connection::remove_hop_by_hop;
-use crate::http::remarks::remove_label;
+use crate::http::response_fields::remove_label;
 
 /// Fields that mean something to the whole answer, and so have no place behind it (RFC 9110 §6.5.1).
 /// Some of them are looked at in the head, and whoever joins trailers to heads would take these for

@@ -18,8 +18,8 @@ use crate::http::connection::HopByHop;
 use crate::http::cookies;
 use crate::http::forged::is_forged;
 use crate::http::h1::{Fields, Lines};
-use crate::http::remarks::X_ACCESS_CLASS;
 use crate::http::request_id::X_REQUEST_ID;
+use crate::http::response_fields::X_ACCESS_CLASS;
 use crate::http::webdav::DESTINATION;
 use crate::http::websocket;
 
@@ -47,7 +47,7 @@ pub(super) fn to_upstream(
         fields.put(&UPGRADE, &websocket::WEBSOCKET);
         fields.put(&SEC_WEBSOCKET_KEY, key);
     }
-    let hop_by_hop = if forwarding.survey.connection { HopByHop::of(came) } else { HopByHop::default() };
+    let hop_by_hop = if forwarding.fields.connection { HopByHop::of(came) } else { HopByHop::default() };
     let mut takes_trailers = false;
     for (name, value) in came {
         // Host is set above, and the length is told of the body that is sent. "100 Continue" is

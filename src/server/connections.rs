@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::door::Door;
 use super::listen::BACKLOG;
-use super::orders::Doors;
+use super::listener::Listener;
+use super::orders::Listening;
 use super::reception::receive;
 use super::roster::{Handed, Roster, Seat};
 use super::shortage::{Shortage, is_about_one};
-use super::traffic::{Place, Traffic};
+use super::traffic::{Slot, Traffic};
 use crate::domain::clock::Timestamp;
 use crate::domain::host::Scheme;
 use crate::http::client::ProxiedSource;
@@ -76,13 +76,13 @@ pub struct Limits {
 pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// Its place among all connections.
-    pub(super) place: Place,
+    /// Its part of `max_connections`.
+    pub(super) slot: Slot,
     /// Its place among those of its worker.
     pub(super) seat: Seat,
 }
 
-/// A worker among the others of its crew, and what its connections need.
+/// A worker among the others, and what its connections need.
 pub(super) struct Acceptor<A> {
     pub(super) answer: Rc<A>,
     pub(super) limits: RefCell<Rc<Limits>>,
@@ -93,12 +93,12 @@ pub(super) struct Acceptor<A> {
 }
 
 impl<A: Answer + 'static> Acceptor<A> {
-    /// Accepts at a door until `shutdown` says so, or it is not `open` any more.
+    /// Accepts at a listener until `shutdown` says so, or it is not `open` any more.
     pub(super) async fn attend(
         self: Rc<Self>,
-        listener: TcpListener,
-        door: Arc<Door<()>>,
-        mut open: watch::Receiver<Doors>,
+        socket: TcpListener,
+        listener: Arc<Listener<()>>,
+        mut open: watch::Receiver<Listening>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         loop {
@@ -106,10 +106,10 @@ impl<A: Answer + 'static> Acceptor<A> {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 _ = open.changed() => break,
-                accepted = listener.accept() => accepted,
+                accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.let_in(stream, peer, &door, &mut shutdown).await,
+                Ok((stream, peer)) => self.let_in(stream, peer, &listener, &mut shutdown).await,
                 Err(error) if is_about_one(&error) => {}
                 Err(error) => {
                     self.make_room();
@@ -117,44 +117,44 @@ impl<A: Answer + 'static> Acceptor<A> {
                 }
             }
         }
-        // Who has come so far found the door open. Where it still is, others accept now.
-        let (Ok(address), Ok(listener)) = (listener.local_addr(), listener.into_std()) else { return };
-        if matches!(&*open.borrow(), Doors::Replaced { stay } if stay.contains(&address)) {
+        // Who has come so far came in time. Where the socket stays, others accept now.
+        let (Ok(address), Ok(socket)) = (socket.local_addr(), socket.into_std()) else { return };
+        if matches!(&*open.borrow(), Listening::Replaced { stay } if stay.contains(&address)) {
             return;
         }
-        for (stream, peer) in std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG) {
+        for (stream, peer) in std::iter::from_fn(|| socket.accept().ok()).take(BACKLOG) {
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = TcpStream::from_std(stream)
             {
-                self.let_in(stream, peer, &door, &mut shutdown).await;
+                self.let_in(stream, peer, &listener, &mut shutdown).await;
             }
         }
     }
 
-    /// Waits for a place for a connection: whoever has to wait further waits in the kernel's queue. A
-    /// listener on which nothing happens holds no place, and connections on which nothing happens give
+    /// Waits for a slot for a connection: whoever has to wait further waits in the kernel's queue. A
+    /// listener on which nothing happens holds no slot, and connections on which nothing happens give
     /// theirs up. Who has been accepted when the server is told to
-    /// stop is still let in, if there is a place: nobody else would ever hear of them.
+    /// stop is still let in, if there is a slot: nobody else would ever hear of them.
     async fn let_in(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        door: &Arc<Door<()>>,
+        listener: &Arc<Listener<()>>,
         shutdown: &mut watch::Receiver<bool>,
     ) {
-        let places = Arc::clone(&self.limits.borrow().connections);
-        let mut place = pin!(places.acquire_owned());
+        let slots = Arc::clone(&self.limits.borrow().connections);
+        let mut slot = pin!(slots.acquire_owned());
         let permit = loop {
             tokio::select! {
                 biased;
-                permit = &mut place => break permit,
+                permit = &mut slot => break permit,
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 () = self.ask_for_room() => {}
             }
         };
         if let Ok(permit) = permit {
-            let place = Place::taken(permit, &self.limits.borrow().traffic);
-            self.seat(stream, peer, place, Arc::clone(door));
+            let slot = Slot::taken(permit, &self.limits.borrow().traffic);
+            self.seat(stream, peer, slot, Arc::clone(listener));
         }
     }
 
@@ -173,15 +173,15 @@ impl<A: Answer + 'static> Acceptor<A> {
     /// Takes what other workers hand over, to the last.
     pub(super) async fn take_over(
         self: Rc<Self>,
-        mut desk: mpsc::UnboundedReceiver<Handed>,
+        mut queue: mpsc::UnboundedReceiver<Handed>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         loop {
             let handed = tokio::select! {
-                handed = desk.recv() => handed,
+                handed = queue.recv() => handed,
                 // Nothing is handed over any more, and what was is received below.
-                _ = shutdown.wait_for(|stop| *stop), if !desk.is_closed() => {
-                    desk.close();
+                _ = shutdown.wait_for(|stop| *stop), if !queue.is_closed() => {
+                    queue.close();
                     continue;
                 }
             };
@@ -190,28 +190,28 @@ impl<A: Answer + 'static> Acceptor<A> {
         }
     }
 
-    fn receive(&self, Handed { stream, peer, place, seat, door }: Handed) {
+    fn receive(&self, Handed { stream, peer, slot, seat, listener }: Handed) {
         if let Ok(stream) = TcpStream::from_std(stream) {
-            self.welcome(AcceptedConnection { stream, peer, place, seat }, door);
+            self.welcome(AcceptedConnection { stream, peer, slot, seat }, listener);
         }
     }
 
     /// Finds a worker for a connection.
-    fn seat(&self, stream: TcpStream, peer: SocketAddr, place: Place, door: Arc<Door<()>>) {
+    fn seat(&self, stream: TcpStream, peer: SocketAddr, slot: Slot, listener: Arc<Listener<()>>) {
         let seat = self.roster.seat(self.number);
         if seat.number() == self.number {
-            self.welcome(AcceptedConnection { stream, peer, place, seat }, door);
+            self.welcome(AcceptedConnection { stream, peer, slot, seat }, listener);
         } else if let Ok(stream) = stream.into_std()
-            && let Some(handed) = (Handed { stream, peer, place, seat, door }).over()
+            && let Some(handed) = (Handed { stream, peer, slot, seat, listener }).over()
         {
             self.receive(handed);
         }
     }
 
-    fn welcome(&self, accepted: AcceptedConnection, door: Arc<Door<()>>) {
+    fn welcome(&self, accepted: AcceptedConnection, listener: Arc<Listener<()>>) {
         // Failing to set an option is no reason to turn a visitor away.
         let _latency_only = accepted.stream.set_nodelay(true);
         let (answer, limits) = (Rc::clone(&self.answer), Rc::clone(&self.limits.borrow()));
-        tokio::task::spawn_local(receive(door, accepted, answer, limits));
+        tokio::task::spawn_local(receive(listener, accepted, answer, limits));
     }
 }

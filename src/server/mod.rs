@@ -5,13 +5,13 @@
 //! worker of its own, and answers however busy the others are.
 
 mod connections;
-mod door;
 mod exchange;
 mod frames;
 mod h1;
 mod h2;
 mod inherited;
 mod listen;
+mod listener;
 mod look_ahead;
 mod metered;
 mod orders;
@@ -26,10 +26,10 @@ mod traffic;
 mod worker;
 
 pub use connections::{Answer, Limits};
-pub use door::Door;
 pub use inherited::Inherited;
 pub use listen::bind;
+pub use listener::Listener;
 pub use orders::{Change, Readied};
 pub use tls::{CertificateWatch, Certificates, Tls};
 pub use traffic::{Entrance, Traffic, TrafficFigures};
-pub use worker::{Chore, Crew, Work};
+pub use worker::{Chore, Work, Workers};

@@ -10,22 +10,22 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connections::{Acceptor, Answer, Limits};
-use super::door::Door;
+use super::listener::Listener;
 
 /// What a worker is to do otherwise. Connections that there are go on under the limits with which they
 /// began, wherever they came in.
 pub struct Change<A> {
     /// Where it accepts; `None` for where it does.
-    pub doors: Option<Vec<Door<std::net::TcpListener>>>,
+    pub listeners: Option<Vec<Listener<std::net::TcpListener>>>,
     /// What new connections may take.
     pub limits: Limits,
     /// What is to be done on the worker's own thread.
     pub apply: Box<dyn FnOnce(&A) + Send>,
 }
 
-/// Whether a worker accepts at the doors that it was given.
-pub(super) enum Doors {
-    Open,
+/// Whether a worker accepts at the listeners that it was given.
+pub(super) enum Listening {
+    On,
     /// It accepts at others, of which those at these addresses are the same sockets.
     Replaced {
         stay: Vec<SocketAddr>,
@@ -89,14 +89,14 @@ impl Readied {
 }
 
 impl<A: Answer + 'static> Acceptor<A> {
-    /// Accepts at `doors`, and does otherwise when it is told to, until `shutdown` says that it is over.
+    /// Accepts at `listeners`, and does otherwise when it is told to, until `shutdown` says that it is over.
     pub(super) async fn work(
         self: Rc<Self>,
-        doors: Vec<(TcpListener, Arc<Door<()>>)>,
+        listeners: Vec<(TcpListener, Arc<Listener<()>>)>,
         mut orders: mpsc::UnboundedReceiver<Order<A>>,
         mut shutdown: watch::Receiver<bool>,
     ) {
-        let mut open = self.open_up(doors, &shutdown);
+        let mut open = self.listen(listeners, &shutdown);
         loop {
             let order = tokio::select! {
                 biased;
@@ -104,11 +104,12 @@ impl<A: Answer + 'static> Acceptor<A> {
                 order = orders.recv() => order,
             };
             let Some(Order { change, ready, go, done }) = order else { return };
-            let opened =
-                |doors: Vec<Door<_>>| doors.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>();
-            let doors = change.doors.map(opened).transpose();
-            let (doors, outcome) = match doors {
-                Ok(doors) => (doors, Ok(())),
+            let opened = |listeners: Vec<Listener<_>>| {
+                listeners.into_iter().map(Listener::open).collect::<io::Result<Vec<_>>>()
+            };
+            let listeners = change.listeners.map(opened).transpose();
+            let (listeners, outcome) = match listeners {
+                Ok(listeners) => (listeners, Ok(())),
                 Err(error) => (None, Err(error)),
             };
             let is_possible = outcome.is_ok();
@@ -118,24 +119,24 @@ impl<A: Answer + 'static> Acceptor<A> {
             }
             (change.apply)(&self.answer);
             self.limits.replace(Rc::new(change.limits));
-            if let Some(doors) = doors {
-                let stay = doors.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect();
-                let next = self.open_up(doors, &shutdown);
-                std::mem::replace(&mut open, next).send_replace(Doors::Replaced { stay });
+            if let Some(listeners) = listeners {
+                let stay = listeners.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
+                let next = self.listen(listeners, &shutdown);
+                std::mem::replace(&mut open, next).send_replace(Listening::Replaced { stay });
             }
             let _nobody_waits = done.send(());
         }
     }
 
-    /// Accepts at `doors` for as long as what this hands back is there.
-    fn open_up(
+    /// Accepts at `listeners` for as long as what this hands back is there.
+    fn listen(
         self: &Rc<Self>,
-        doors: Vec<(TcpListener, Arc<Door<()>>)>,
+        listeners: Vec<(TcpListener, Arc<Listener<()>>)>,
         shutdown: &watch::Receiver<bool>,
-    ) -> watch::Sender<Doors> {
-        let (open, is_open) = watch::channel(Doors::Open);
-        for (listener, door) in doors {
-            let attending = Rc::clone(self).attend(listener, door, is_open.clone(), shutdown.clone());
+    ) -> watch::Sender<Listening> {
+        let (open, is_open) = watch::channel(Listening::On);
+        for (socket, listener) in listeners {
+            let attending = Rc::clone(self).attend(socket, listener, is_open.clone(), shutdown.clone());
             tokio::task::spawn_local(attending);
         }
         open

@@ -10,36 +10,36 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::connections::{AcceptedConnection, Answer, Limits};
-use super::door::Door;
+use super::listener::Listener;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
 use super::traffic::Traffic;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
 
-/// Receives a connection that came through `door`, and talks until it ends.
+/// Receives a connection that came in at `listener`, and talks until it ends.
 pub(super) async fn receive<A: Answer + 'static>(
-    door: Arc<Door<()>>,
+    listener: Arc<Listener<()>>,
     accepted: AcceptedConnection,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) {
-    let AcceptedConnection { stream, peer, place, seat } = accepted;
-    if let Err(error) = welcome(&door, stream, peer, answer, limits).await {
+    let AcceptedConnection { stream, peer, slot, seat } = accepted;
+    if let Err(error) = welcome(&listener, stream, peer, answer, limits).await {
         tracing::debug!(target: "tollgate::server", %peer, %error, "a connection ended badly");
     }
-    drop((place, seat));
+    drop((slot, seat));
 }
 
 async fn welcome<A: Answer + 'static>(
-    door: &Door<()>,
+    listener: &Listener<()>,
     mut stream: TcpStream,
     peer: SocketAddr,
     answer: Rc<A>,
     limits: Rc<Limits>,
 ) -> Result<(), Box<dyn Error>> {
     let mut source = None;
-    if let Some(proxies) = &door.proxies {
+    if let Some(proxies) = &listener.proxies {
         // Nobody else's word would count, and without one it is not known who is there.
         if !proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical())) {
             return Err("the peer is not a trusted proxy".into());
@@ -47,8 +47,8 @@ async fn welcome<A: Answer + 'static>(
         source = Box::pin(in_time(limits.head_time, introduce(&mut stream))).await?;
     }
     // What most connections are not takes no room in those that are not.
-    let Some(tls) = &door.tls else {
-        let is_h2 = door.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
+    let Some(tls) = &listener.tls else {
+        let is_h2 = listener.h2c && Box::pin(in_time(limits.head_time, announces_h2(&stream))).await?;
         let known = answer.connect(peer, source, Scheme::Http);
         if is_h2 {
             Box::pin(h2::converse(stream, known, answer, limits)).await?;

@@ -1,6 +1,6 @@
 //! Which worker has how many connections.
 //!
-//! All workers of a crew accept from the same sockets, and the kernel wakes whichever it likes: of a
+//! All workers accept from the same sockets, and the kernel wakes whichever it likes: of a
 //! thousand connections, one of eight workers may get four hundred and another none. So whoever has
 //! accepted one while another worker has clearly fewer hands it over.
 
@@ -10,27 +10,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::door::Door;
-use super::traffic::Place;
+use super::listener::Listener;
+use super::traffic::Slot;
 
-/// The workers of a crew.
+/// The workers, and how many connections each has.
 #[derive(Debug)]
 pub(super) struct Roster(Vec<Member>);
 
 #[derive(Debug)]
 struct Member {
     connections: AtomicUsize,
-    desk: mpsc::UnboundedSender<Handed>,
+    queue: mpsc::UnboundedSender<Handed>,
 }
 
 /// A connection on its way to another worker.
 pub(super) struct Handed {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) place: Place,
+    pub(super) slot: Slot,
     pub(super) seat: Seat,
-    /// The door through which it came.
-    pub(super) door: Arc<Door<()>>,
+    /// The listener at which it came in.
+    pub(super) listener: Arc<Listener<()>>,
 }
 
 /// That a worker has a connection. It is counted until this is dropped.
@@ -43,13 +43,13 @@ pub(super) struct Seat {
 impl Roster {
     /// A roster for so many workers, and what is handed to each.
     pub(super) fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::UnboundedReceiver<Handed>>) {
-        let (members, desks) = (0..workers)
+        let (members, queues) = (0..workers)
             .map(|_| {
-                let (desk, handed) = mpsc::unbounded_channel();
-                (Member { connections: AtomicUsize::new(0), desk }, handed)
+                let (queue, handed) = mpsc::unbounded_channel();
+                (Member { connections: AtomicUsize::new(0), queue }, handed)
             })
             .unzip();
-        (Arc::new(Self(members)), desks)
+        (Arc::new(Self(members)), queues)
     }
 
     /// Seats a connection that worker `own` has accepted: there, or where there are clearly fewer.
@@ -82,7 +82,7 @@ impl Handed {
     pub(super) fn over(self) -> Option<Self> {
         let roster = Arc::clone(&self.seat.roster);
         match roster.0.get(self.seat.number) {
-            Some(member) => member.desk.send(self).err().map(|mpsc::error::SendError(handed)| handed),
+            Some(member) => member.queue.send(self).err().map(|mpsc::error::SendError(handed)| handed),
             None => Some(self),
         }
     }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn whoever_accepts_they_are_spread() {
-        let (roster, _desks) = Roster::new(4);
+        let (roster, _queues) = Roster::new(4);
         let mut seats: Vec<Seat> = (0..8).map(|_| roster.seat(2)).collect();
         assert_eq!(counts(&roster), [2, 2, 2, 2]);
         seats.extend((0..992).map(|_| roster.seat(2)));
@@ -118,30 +118,30 @@ mod tests {
 
     #[test]
     fn what_nobody_takes_any_more_comes_back() {
-        let (roster, mut desks) = Roster::new(2);
-        let places = Arc::new(tokio::sync::Semaphore::new(2));
+        let (roster, mut queues) = Roster::new(2);
+        let slots = Arc::new(tokio::sync::Semaphore::new(2));
         let hand = || {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let peer = listener.local_addr().unwrap();
-            let permit = Arc::clone(&places).try_acquire_owned().unwrap();
-            let place = Place::taken(permit, &Arc::default());
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = socket.local_addr().unwrap();
+            let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
+            let slot = Slot::taken(permit, &Arc::default());
             let stream = std::net::TcpStream::connect(peer).unwrap();
             let seat = Seat { roster: Arc::clone(&roster), number: 1 };
-            let door = Arc::new(Door { listener: (), tls: None, proxies: None, h2c: false });
-            Handed { stream, peer, place, seat, door }
+            let listener = Arc::new(Listener { socket: (), tls: None, proxies: None, h2c: false });
+            Handed { stream, peer, slot, seat, listener }
         };
         assert!(hand().over().is_none());
-        desks[1].close();
-        assert!(desks[1].try_recv().is_ok());
+        queues[1].close();
+        assert!(queues[1].try_recv().is_ok());
         assert!(hand().over().is_some());
     }
 
     #[test]
     fn who_has_no_more_than_others_keeps_what_comes() {
-        let (roster, _desks) = Roster::new(3);
+        let (roster, _queues) = Roster::new(3);
         let seats: Vec<Seat> = (0..300).map(|own| roster.seat(own % 3)).collect();
         assert!(seats.iter().enumerate().all(|(own, seat)| seat.number() == own % 3));
-        let (alone, _desk) = Roster::new(1);
+        let (alone, _queue) = Roster::new(1);
         assert_eq!(alone.seat(0).number(), 0);
     }
 }

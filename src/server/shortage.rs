@@ -1,5 +1,5 @@
-//! Running out of file descriptors, or of places: it is said once and not for each connection, and it
-//! passes.
+//! Running out of file descriptors, or of slots for connections: it is said once and not for each
+//! connection, and it passes.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Shortage {
     of_descriptors: Last,
-    of_places: Last,
+    of_slots: Last,
 }
 
 /// Whether accepting failed for a reason that has nothing to do with the next client: this one has gone, or
@@ -28,9 +28,9 @@ pub(super) fn is_about_one(error: &io::Error) -> bool {
 }
 
 impl Shortage {
-    /// All places are taken.
+    /// All slots are taken.
     pub(super) fn is_crowded(&self) {
-        if self.of_places.is_new(Instant::now()) {
+        if self.of_slots.is_new(Instant::now()) {
             tracing::warn!(
                 target: "tollgate::server",
                 "the connection limit is reached: idle connections are closed to make room"

@@ -9,7 +9,7 @@ use super::tls::Certificates;
 use crate::domain::clock::Timestamp;
 use crate::metrics::{Counter, Kind, Page, Source};
 
-/// What happens at the listeners of one crew. Connections are rare beside requests: all workers count in
+/// What happens at the listeners of one kind. Connections are rare beside requests: all workers count in
 /// the same place.
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -21,7 +21,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Connections that are open. Places that are free do not tell: of those, a change of settings may
+    /// Connections that are open. Slots that are free do not tell: of those, a change of settings may
     /// take away more than there are.
     fn open(&self) -> u64 {
         // In this order, as whatever is closed was accepted before.
@@ -30,27 +30,27 @@ impl Traffic {
     }
 }
 
-/// A connection's place among all others. It is counted until this is dropped.
-pub(super) struct Place {
+/// One of the connections that there may be at a time. It is counted until this is dropped.
+pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
     traffic: Arc<Traffic>,
 }
 
-impl Place {
-    /// The place that `permit` gives to a connection that was accepted.
+impl Slot {
+    /// The slot that `permit` gives to a connection that was accepted.
     pub(super) fn taken(permit: OwnedSemaphorePermit, traffic: &Arc<Traffic>) -> Self {
         traffic.accepted.increment();
         Self { _permit: permit, traffic: Arc::clone(traffic) }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.traffic.closed.increment();
     }
 }
 
-/// The listeners of one crew.
+/// The listeners of one kind.
 pub struct Entrance {
     /// What they are for, in a word.
     pub name: &'static str,

@@ -12,15 +12,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 use super::connections::{Acceptor, Answer, Limits};
-use super::door::Door;
+use super::listener::Listener;
 use super::orders::{Change, Order, Readied};
 use super::roster::{Handed, Roster};
 use super::shortage::Shortage;
+use crate::domain::clock::millis;
 
 /// What a worker has to do.
 pub struct Work<A> {
     /// The sockets it accepts from; workers may share them.
-    pub doors: Vec<Door<std::net::TcpListener>>,
+    pub listeners: Vec<Listener<std::net::TcpListener>>,
     /// What its connections may take.
     pub limits: Limits,
     /// Makes what answers, on the worker's own thread.
@@ -48,27 +49,27 @@ impl<A> Chore<A> {
 }
 
 /// The workers that are running.
-pub struct Crew<A> {
+pub struct Workers<A> {
     shutdown: watch::Sender<bool>,
     ended: Vec<oneshot::Receiver<()>>,
     /// How long they get to finish what runs, in milliseconds.
     drain: Arc<AtomicU64>,
     orders: Vec<mpsc::UnboundedSender<Order<A>>>,
     roster: Arc<Roster>,
-    /// What is handed to those who are still to be hired, the last first.
-    desks: Vec<mpsc::UnboundedReceiver<Handed>>,
+    /// What is handed to those that are still to be started, the last first.
+    queues: Vec<mpsc::UnboundedReceiver<Handed>>,
     shortage: Arc<Shortage>,
 }
 
-impl<A: Answer + 'static> Crew<A> {
-    /// A crew that is to have so many workers, who get `drain` to finish what runs when they are
+impl<A: Answer + 'static> Workers<A> {
+    /// So many workers to be started, which get `drain` to finish what runs when they are
     /// stopped.
     pub fn new(workers: usize, drain: Duration) -> Self {
-        let (roster, mut desks) = Roster::new(workers);
-        desks.reverse();
+        let (roster, mut queues) = Roster::new(workers);
+        queues.reverse();
         let (shutdown, ended, shortage) = (watch::Sender::new(false), Vec::new(), Arc::default());
         let (orders, drain) = (Vec::new(), Arc::new(AtomicU64::new(millis(drain))));
-        Self { shutdown, ended, drain, orders, roster, desks, shortage }
+        Self { shutdown, ended, drain, orders, roster, queues, shortage }
     }
 
     /// How many there are.
@@ -87,16 +88,16 @@ impl<A: Answer + 'static> Crew<A> {
     }
 
     /// Starts a worker, and waits until it accepts connections.
-    pub async fn hire(&mut self, name: String, work: Work<A>) -> io::Result<()> {
+    pub async fn start(&mut self, name: String, work: Work<A>) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let desk = self.desks.pop().ok_or_else(|| io::Error::other("the crew has all its workers"))?;
+        let queue = self.queues.pop().ok_or_else(|| io::Error::other("all workers are running"))?;
         let (started, has_started) = oneshot::channel();
         let (ended, has_ended) = oneshot::channel();
         let (order, orders) = mpsc::unbounded_channel();
-        let labour = Labour {
+        let worker = Worker {
             orders,
             number: self.ended.len(),
-            desk,
+            queue,
             roster: Arc::clone(&self.roster),
             shortage: Arc::clone(&self.shortage),
             shutdown: self.shutdown.subscribe(),
@@ -104,7 +105,7 @@ impl<A: Answer + 'static> Crew<A> {
         let drain = Arc::clone(&self.drain);
         std::thread::Builder::new().name(name).spawn(move || {
             let local = LocalSet::new();
-            let Some((answer, chore)) = local.block_on(&runtime, labour.work(work, started)) else { return };
+            let Some((answer, chore)) = local.block_on(&runtime, worker.run(work, started)) else { return };
             // What still runs gets its time; then it is dropped together with the set.
             let overtime = async {
                 tokio::select! {
@@ -131,31 +132,23 @@ impl<A: Answer + 'static> Crew<A> {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What a worker is told on its first day.
-struct Labour<A> {
+/// A worker before it runs.
+struct Worker<A> {
     orders: mpsc::UnboundedReceiver<Order<A>>,
     number: usize,
-    desk: mpsc::UnboundedReceiver<Handed>,
+    queue: mpsc::UnboundedReceiver<Handed>,
     roster: Arc<Roster>,
     shortage: Arc<Shortage>,
     shutdown: watch::Receiver<bool>,
 }
 
-impl<A: Answer + 'static> Labour<A> {
-    /// Accepts at all doors until told to stop. What is left to be looked after then.
-    async fn work(
-        self,
-        work: Work<A>,
-        started: oneshot::Sender<io::Result<()>>,
-    ) -> Option<(Rc<A>, Chore<A>)> {
-        let Self { orders, number, desk, roster, shortage, mut shutdown } = self;
-        let doors: io::Result<Vec<_>> = work.doors.into_iter().map(Door::open).collect();
-        let (doors, outcome) = match doors {
-            Ok(doors) => (doors, Ok(())),
+impl<A: Answer + 'static> Worker<A> {
+    /// Accepts at all listeners until told to stop. What is left to be looked after then.
+    async fn run(self, work: Work<A>, started: oneshot::Sender<io::Result<()>>) -> Option<(Rc<A>, Chore<A>)> {
+        let Self { orders, number, queue, roster, shortage, mut shutdown } = self;
+        let listeners: io::Result<Vec<_>> = work.listeners.into_iter().map(Listener::open).collect();
+        let (listeners, outcome) = match listeners {
+            Ok(listeners) => (listeners, Ok(())),
             Err(error) => (Vec::new(), Err(error)),
         };
         let failed = outcome.is_err();
@@ -166,8 +159,8 @@ impl<A: Answer + 'static> Labour<A> {
         let answer = (work.answer)();
         let limits = RefCell::new(Rc::new(work.limits));
         let acceptor = Rc::new(Acceptor { answer: Rc::clone(&answer), limits, roster, shortage, number });
-        tokio::task::spawn_local(Rc::clone(&acceptor).work(doors, orders, shutdown.clone()));
-        tokio::task::spawn_local(acceptor.take_over(desk, shutdown.clone()));
+        tokio::task::spawn_local(Rc::clone(&acceptor).work(listeners, orders, shutdown.clone()));
+        tokio::task::spawn_local(acceptor.take_over(queue, shutdown.clone()));
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => answer.watch().drain(),
             () = work.chore.go_on(&answer) => {}

@@ -19,7 +19,7 @@ use crate::metrics::{Kind, Page};
 
 /// An event as it is told to those who listen.
 #[derive(Debug)]
-pub struct Told {
+pub struct PublishedEvent {
     /// A stable word for it.
     pub event: &'static str,
     /// The site that it is about; `None` if it is about no single one.
@@ -37,7 +37,7 @@ const KEPT: usize = 1024;
 pub(super) struct Chronicle {
     /// What happened last.
     pub(super) recent: Recent,
-    listeners: Mutex<broadcast::Sender<Arc<Told>>>,
+    listeners: Mutex<broadcast::Sender<Arc<PublishedEvent>>>,
     figures: Mutex<Figures>,
     /// Where the audit log is kept, if not with everything else on stderr.
     kept_at: RwLock<Option<Arc<Outlet>>>,
@@ -107,10 +107,11 @@ impl Chronicle {
                 let details = event.of_one_site().details(cause, now);
                 Some((from.clone(), serde_json::to_string(&details).ok()?))
             });
-            let told = Told { event: event.name(), site: event.site().cloned(), json, of_one_site };
-            let told = Arc::new(told);
-            self.recent.keep(&told);
-            let _nobody_listens_any_more = self.listeners().send(told);
+            let published =
+                PublishedEvent { event: event.name(), site: event.site().cloned(), json, of_one_site };
+            let published = Arc::new(published);
+            self.recent.keep(&published);
+            let _nobody_listens_any_more = self.listeners().send(published);
         }
     }
 
@@ -120,7 +121,7 @@ impl Chronicle {
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.
-    pub(super) fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
+    pub(super) fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<PublishedEvent>>> {
         let listeners = self.listeners();
         (listeners.receiver_count() < most).then(|| listeners.subscribe())
     }
@@ -130,7 +131,7 @@ impl Chronicle {
         *self.listeners() = broadcast::Sender::new(KEPT);
     }
 
-    fn listeners(&self) -> MutexGuard<'_, broadcast::Sender<Arc<Told>>> {
+    fn listeners(&self) -> MutexGuard<'_, broadcast::Sender<Arc<PublishedEvent>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

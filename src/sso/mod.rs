@@ -23,7 +23,7 @@ mod users;
 mod withdrawals;
 
 pub use cause::{Actor, Cause, Circumstances};
-pub use chronicle::{EventSums, Told};
+pub use chronicle::{EventSums, PublishedEvent};
 pub use editions::Consequences;
 pub use event::Event;
 pub use issue::{Issued, Member, SignedOrder, TokenOrder};
@@ -122,7 +122,7 @@ impl Sso {
     }
 
     /// Everything that happens from now on, unless there are `most` already who listen.
-    pub fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<Told>>> {
+    pub fn listen(&self, most: usize) -> Option<broadcast::Receiver<Arc<PublishedEvent>>> {
         self.chronicle.listen(most)
     }
 
@@ -132,7 +132,7 @@ impl Sso {
     }
 
     /// The last events, the latest first, if they are [kept](Self::keep_events).
-    pub fn last_events(&self) -> Vec<Arc<Told>> {
+    pub fn last_events(&self) -> Vec<Arc<PublishedEvent>> {
         self.chronicle.recent.all()
     }
 

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{Cause, Event, Sso};
 use crate::domain::entropy::Entropy;
 use crate::domain::network::network_of;
-use crate::domain::paused::{Berth, Content, KEPT_FOR, Manner, Paused, Post, Sender};
+use crate::domain::paused::{Content, KEPT_FOR, Manner, ParkedId, Paused, Post, Sender};
 use crate::domain::site::SiteName;
 use crate::domain::state::BrowserKey;
-use crate::store::{Parcel, StoreResult, Unavailable};
+use crate::store::{SealedRequest, StoreResult, Unavailable};
 
 impl Sso {
     /// Keeps what `browser` sent to `site` from `address`, until its visitor has signed in and comes
@@ -27,10 +27,10 @@ impl Sso {
         address: IpAddr,
         cause: &Cause,
     ) -> StoreResult<()> {
-        let berth = browser.berth(site, page);
-        let sealed = seal(browser, &berth, paused, self.entropy()).ok_or(Unavailable)?;
+        let id = browser.parked_id(site, page);
+        let sealed = seal(browser, &id, paused, self.entropy()).ok_or(Unavailable)?;
         let until = self.now().after(KEPT_FOR);
-        self.stores.parked.park(berth, Parcel { network: network_of(address), until, sealed }).await?;
+        self.stores.parked.park(id, SealedRequest { network: network_of(address), until, sealed }).await?;
         let bytes = if let Content::Whole(post) = &paused.content { post.body.len() } else { 0 };
         self.note(Event::RequestParked { site, bytes }, cause);
         Ok(())
@@ -38,7 +38,7 @@ impl Sso {
 
     /// Whether something of `browser` waits for a visitor who comes back to `page`.
     pub async fn has_parked(&self, browser: &BrowserKey, site: &SiteName, page: &str) -> StoreResult<bool> {
-        self.stores.parked.holds(browser.berth(site, page)).await
+        self.stores.parked.holds(browser.parked_id(site, page)).await
     }
 
     /// Hands out what `browser` was about at `page`, and never again.
@@ -49,9 +49,9 @@ impl Sso {
         page: &str,
         cause: &Cause,
     ) -> StoreResult<Option<Paused>> {
-        let berth = browser.berth(site, page);
-        let Some(sealed) = self.stores.parked.take(berth, self.now()).await? else { return Ok(None) };
-        let paused = open(browser, &berth, sealed);
+        let id = browser.parked_id(site, page);
+        let Some(sealed) = self.stores.parked.take(id, self.now()).await? else { return Ok(None) };
+        let paused = open(browser, &id, sealed);
         if paused.is_some() {
             self.note(Event::RequestResumed { site }, cause);
         }
@@ -60,7 +60,7 @@ impl Sso {
 
     /// Forgets what `browser` was about on `site`.
     pub async fn forget_parked(&self, browser: &BrowserKey, site: &SiteName) -> StoreResult<()> {
-        self.stores.parked.clear(browser.berths(site)).await
+        self.stores.parked.clear(browser.browser_id(site)).await
     }
 }
 
@@ -127,23 +127,23 @@ const SALT: usize = 32;
 
 /// The salt, and the record under the key that `browser` has for it. Each salt makes another key, so
 /// that no nonce is used twice under one.
-fn seal(browser: &BrowserKey, berth: &Berth, paused: &Paused, entropy: &dyn Entropy) -> Option<Vec<u8>> {
+fn seal(browser: &BrowserKey, id: &ParkedId, paused: &Paused, entropy: &dyn Entropy) -> Option<Vec<u8>> {
     let mut salt = [0; SALT];
     entropy.fill(&mut salt);
     let mut record = write(paused)?;
-    let place = Aad::from(berth.page);
-    cipher(browser, berth, &salt)?.seal_in_place_append_tag(nonce(), place, &mut record).ok()?;
+    let place = Aad::from(id.page);
+    cipher(browser, id, &salt)?.seal_in_place_append_tag(nonce(), place, &mut record).ok()?;
     Some([salt.as_slice(), &record].concat())
 }
 
-fn open(browser: &BrowserKey, berth: &Berth, mut sealed: Vec<u8>) -> Option<Paused> {
+fn open(browser: &BrowserKey, id: &ParkedId, mut sealed: Vec<u8>) -> Option<Paused> {
     let (salt, record) = sealed.split_first_chunk_mut::<SALT>()?;
-    let record = cipher(browser, berth, salt)?.open_in_place(nonce(), Aad::from(berth.page), record).ok()?;
+    let record = cipher(browser, id, salt)?.open_in_place(nonce(), Aad::from(id.page), record).ok()?;
     read(record)
 }
 
-fn cipher(browser: &BrowserKey, berth: &Berth, salt: &[u8; SALT]) -> Option<LessSafeKey> {
-    let key = browser.parcel_key(berth, salt);
+fn cipher(browser: &BrowserKey, id: &ParkedId, salt: &[u8; SALT]) -> Option<LessSafeKey> {
+    let key = browser.sealing_key(id, salt);
     UnboundKey::new(&AES_256_GCM, key.as_slice()).ok().map(LessSafeKey::new)
 }
 
@@ -172,7 +172,8 @@ mod tests {
         let entropy = SeededEntropy::new(3);
         let (browser, other) = (BrowserKey::mint(&entropy), BrowserKey::mint(&entropy));
         let site = SiteName::parse("a").unwrap();
-        let (here, there) = (browser.berth(&site, "https://a/1"), browser.berth(&site, "https://a/2"));
+        let (here, there) =
+            (browser.parked_id(&site, "https://a/1"), browser.parked_id(&site, "https://a/2"));
         for paused in [
             paused(b"{\"secret\":\n\x00\xff}"),
             paused(b""),

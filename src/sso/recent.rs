@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::chronicle::Told;
+use super::chronicle::PublishedEvent;
 
 /// As many as are kept.
 const KEPT: usize = 200;
@@ -15,7 +15,7 @@ const KEPT: usize = 200;
 #[derive(Default)]
 pub(super) struct Recent {
     is_on: AtomicBool,
-    told: Mutex<VecDeque<Arc<Told>>>,
+    events: Mutex<VecDeque<Arc<PublishedEvent>>>,
 }
 
 impl Recent {
@@ -23,7 +23,7 @@ impl Recent {
     pub(super) fn switch(&self, on: bool) {
         self.is_on.store(on, Ordering::Relaxed);
         if !on {
-            self.told().clear();
+            self.events().clear();
         }
     }
 
@@ -33,24 +33,24 @@ impl Recent {
     }
 
     /// Keeps an event, and forgets the oldest for it.
-    pub(super) fn keep(&self, event: &Arc<Told>) {
+    pub(super) fn keep(&self, event: &Arc<PublishedEvent>) {
         if !self.is_on() {
             return;
         }
-        let mut told = self.told();
-        if told.len() == KEPT {
-            told.pop_front();
+        let mut events = self.events();
+        if events.len() == KEPT {
+            events.pop_front();
         }
-        told.push_back(Arc::clone(event));
+        events.push_back(Arc::clone(event));
     }
 
     /// Those that are kept, the latest first.
-    pub(super) fn all(&self) -> Vec<Arc<Told>> {
-        self.told().iter().rev().cloned().collect()
+    pub(super) fn all(&self) -> Vec<Arc<PublishedEvent>> {
+        self.events().iter().rev().cloned().collect()
     }
 
-    fn told(&self) -> MutexGuard<'_, VecDeque<Arc<Told>>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn events(&self) -> MutexGuard<'_, VecDeque<Arc<PublishedEvent>>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,14 +62,14 @@ mod tests {
     fn the_last_ones_are_kept_while_somebody_may_ask() {
         let recent = Recent::default();
         let keep = |n: usize| {
-            recent.keep(&Arc::new(Told {
+            recent.keep(&Arc::new(PublishedEvent {
                 event: "something",
                 site: None,
                 json: n.to_string(),
                 of_one_site: None,
             }));
         };
-        let kept = || recent.all().iter().map(|told| told.json.parse().unwrap()).collect::<Vec<usize>>();
+        let kept = || recent.all().iter().map(|event| event.json.parse().unwrap()).collect::<Vec<usize>>();
         keep(0);
         assert!(kept().is_empty());
         recent.switch(true);

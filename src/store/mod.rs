@@ -24,7 +24,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::identity::{AccessClass, Identity};
 use crate::domain::opaque::{SessionHash, TokenHash};
-use crate::domain::paused::Berth;
+use crate::domain::paused::ParkedId;
 use crate::domain::session::{End, LiveSession, Session, SessionCap, SessionId, Standing};
 use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Refusal, Taken, TokenGrant};
@@ -372,7 +372,7 @@ pub trait KeyStore: Send + Sync {
 }
 
 /// A paused request, to be kept.
-pub struct Parcel {
+pub struct SealedRequest {
     /// [Whose](crate::domain::network::network_of) address it came from.
     pub network: u128,
     /// When it is of no use any more.
@@ -384,17 +384,17 @@ pub struct Parcel {
 /// Keeps requests that wait for a login. There is no end to those who can bring some, so a store keeps
 /// only so many, and the oldest go first.
 pub trait ParkedStore: Send + Sync {
-    /// Keeps `parcel`, in the place of what was at `berth` before.
-    fn park(&self, berth: Berth, parcel: Parcel) -> StoreFuture<'_, ()>;
+    /// Keeps `request`, in the place of what was under `id` before.
+    fn park(&self, id: ParkedId, request: SealedRequest) -> StoreFuture<'_, ()>;
 
-    /// Whether there may be something at `berth`.
-    fn holds(&self, berth: Berth) -> StoreFuture<'_, bool>;
+    /// Whether there may be something under `id`.
+    fn holds(&self, id: ParkedId) -> StoreFuture<'_, bool>;
 
-    /// Hands out what is at `berth`, and never again: of any number of callers at the same time, one
+    /// Hands out what is under `id`, and never again: of any number of callers at the same time, one
     /// gets it.
-    fn take(&self, berth: Berth, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>>;
+    fn take(&self, id: ParkedId, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>>;
 
-    /// Forgets what the browser has there.
+    /// Forgets all that the browser has.
     fn clear(&self, browser: [u8; 32]) -> StoreFuture<'_, ()>;
 
     /// Forgets at most `limit` that are over, and says how many it looked at.

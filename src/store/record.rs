@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::domain::email::Email;
 use crate::domain::identity::{Identity, Particulars};
 use crate::domain::session::{Session, SessionId};
@@ -296,10 +296,6 @@ impl UserRecord {
 #[expect(clippy::option_option, reason = "absent and unreadable are two things")]
 fn all_or_nothing<W, T>(written: Option<W>, read: impl FnOnce(W) -> Option<T>) -> Option<Option<T>> {
     written.map_or(Some(None), |written| read(written).map(Some))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 
 use super::{
-    Admission, Beginning, Count, Directory, Glance, Health, KeyStore, NonceKey, NonceStore, Page, Parcel,
-    ParkedStore, Provisioned, SessionFilter, SessionStore, StoreFuture, Stores, TokenStore, UserChange,
-    UserFilter,
+    Admission, Beginning, Count, Directory, Glance, Health, KeyStore, NonceKey, NonceStore, Page,
+    ParkedStore, Provisioned, SealedRequest, SessionFilter, SessionStore, StoreFuture, Stores, TokenStore,
+    UserChange, UserFilter,
 };
 use crate::config::Site;
 use crate::domain::assertion::KeyRing;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::email::Email;
 use crate::domain::opaque::{SessionHash, TokenHash};
-use crate::domain::paused::Berth;
+use crate::domain::paused::ParkedId;
 use crate::domain::session::{End, LiveSession, SessionId, Standing};
 use crate::domain::site::SiteName;
 use crate::domain::token::{Claim, Refusal, Taken, TokenGrant};
@@ -313,16 +313,16 @@ impl KeyStore for Timed<dyn KeyStore> {
 }
 
 impl ParkedStore for Timed<dyn ParkedStore> {
-    fn park(&self, berth: Berth, parcel: Parcel) -> StoreFuture<'_, ()> {
-        self.1.time(Operation::Parked, self.0.park(berth, parcel))
+    fn park(&self, id: ParkedId, request: SealedRequest) -> StoreFuture<'_, ()> {
+        self.1.time(Operation::Parked, self.0.park(id, request))
     }
 
-    fn holds(&self, berth: Berth) -> StoreFuture<'_, bool> {
-        self.1.time(Operation::Parked, self.0.holds(berth))
+    fn holds(&self, id: ParkedId) -> StoreFuture<'_, bool> {
+        self.1.time(Operation::Parked, self.0.holds(id))
     }
 
-    fn take(&self, berth: Berth, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
-        self.1.time(Operation::Parked, self.0.take(berth, now))
+    fn take(&self, id: ParkedId, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
+        self.1.time(Operation::Parked, self.0.take(id, now))
     }
 
     fn clear(&self, browser: [u8; 32]) -> StoreFuture<'_, ()> {

@@ -2,6 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName};
 
+use crate::domain::secret::hex_digit;
 use crate::http::lines::only;
 
 /// Tells the trace, and the span within it that a request comes from.
@@ -57,9 +58,8 @@ impl Parent {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let digits = |part: &mut [u8], number: u128| {
             for (place, digit) in part.iter_mut().rev().enumerate() {
-                let nibble = (number >> (4 * place)) & 0xf;
-                *digit =
-                    b"0123456789abcdef".get(usize::try_from(nibble).unwrap_or(0)).copied().unwrap_or(b'0');
+                let [low, ..] = (number >> (4 * place)).to_le_bytes();
+                *digit = hex_digit(low);
             }
         };
         if let Some(part) = text.get_mut(3..35) {

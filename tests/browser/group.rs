@@ -1,5 +1,6 @@
-//! Two sites on domains of their own that share a login, in a real browser: whether its cookies, with
-//! their `SameSite`, come along is for the browser to say.
+//! Sites on domains of their own over plain http, in a real browser: some share a login, and whether its cookies,
+//! with their `SameSite`, come along is for the browser to say; one wants a button pressed, and where that form
+//! comes from is for the browser to say as well.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,7 +14,7 @@ use crate::webdriver::Browser;
 
 const KEY: &str = "the-key-of-the-house-0123456789-abcdefghijk";
 
-/// A gateway before two magazines.
+/// A gateway before three magazines of a house, and a journal by itself.
 struct House {
     process: Child,
     port: u16,
@@ -31,11 +32,14 @@ impl House {
              [store]\nkind = \"memory\"\n\
              [[api_key]]\nname = \"house\"\nsecret = {KEY:?}\nscopes = [\"admin\"]\n"
         );
-        for name in ["art", "books", "cars"] {
+        let shared = "sso_group = \"house\"";
+        for (name, more) in
+            [("art", shared), ("books", shared), ("cars", shared), ("journal", "redeem = \"confirm\"")]
+        {
             let upstream = serve(name);
             let _infallible = write!(
                 toml,
-                "[[site]]\nname = {name:?}\nhosts = [\"{name}.test\"]\nsso_group = \"house\"\n\
+                "[[site]]\nname = {name:?}\nhosts = [\"{name}.test\"]\n{more}\n\
                  public_url = \"http://{name}.test:{port}\"\nupstream = [\"http://127.0.0.1:{upstream}\"]\n\
                  login_url = \"http://login.test:{login}/\"\n"
             );
@@ -149,4 +153,26 @@ fn a_login_and_a_logout_at_one_site_count_at_all_of_the_group() {
         browser.open(&house.url(site, "/closed"));
         assert_eq!(browser.url().host_str(), Some("login.test"), "{site}");
     }
+}
+
+#[test]
+fn the_button_of_a_confirmation_works_over_plain_http() {
+    let house = House::start();
+    let browser =
+        Browser::start_with(&["--host-resolver-rules=MAP *.test 127.0.0.1"], &serde_json::json!({}));
+    let token = house.token("journal");
+
+    // Another site's page says `null`, as the gateway's own would if it told nobody where it is.
+    browser.open(&house.url("art", &format!("/?sso={}", house.token("art"))));
+    browser.evaluate(&format!(
+        "document.body.insertAdjacentHTML('beforeend', '<meta name=referrer content=no-referrer>\
+         <form method=post action=\"{}\"><input name=token value={token}><button>Win</button></form>')",
+        house.url("journal", "/.tollgate/redeem"),
+    ));
+    browser.click("button");
+    assert_eq!(browser.text("button"), "Continue to journal", "it is not pressed for the visitor");
+
+    browser.click("button");
+    assert_eq!(browser.url().as_str(), house.url("journal", "/"));
+    assert_eq!([browser.text("h1"), browser.text("#email")], ["journal", "jane@example.com"]);
 }

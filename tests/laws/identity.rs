@@ -62,8 +62,31 @@ proptest! {
         }
     }
 
+    /// Nothing that an operator writes around the fields is lost, and nothing within braces is taken for text.
     #[test]
-    fn any_template_is_read_or_refused(text: String) {
-        let _either_way = HeaderTemplate::parse(&text);
+    fn a_template_says_what_stands_outside_its_braces(
+        text in "[ab{}]{0,8}|([ -z]{0,3}\\{(email|groups:[;|]|attributes\\.[a-z{]{1,3})\\}){0,3}[a-z}]{0,2}|.{0,8}"
+    ) {
+        let (mut outside, mut is_field, mut is_paired) = (String::new(), false, true);
+        for c in text.chars() {
+            match c {
+                '{' if !is_field => is_field = true,
+                '}' if is_field => is_field = false,
+                _ if is_field => {}
+                c => {
+                    is_paired &= c != '}';
+                    outside.push(c);
+                }
+            }
+        }
+        if let Ok(template) = HeaderTemplate::parse(&text) {
+            prop_assert!(is_paired && !is_field, "braces pair up");
+            prop_assert!(!text.contains(char::is_control), "it would end the line");
+            for c in text.chars() {
+                prop_assert_eq!(template.says(c), outside.contains(c), "{:?}", c);
+            }
+        } else if outside == text {
+            prop_assert!(text.contains('}') || text.contains(char::is_control), "plain text is a template");
+        }
     }
 }

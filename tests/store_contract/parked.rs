@@ -1,37 +1,37 @@
 //! Paused requests: each is handed out once, to whoever knows where it is.
 
-use tollgate::domain::paused::Berth;
-use tollgate::store::{Parcel, Stores};
+use tollgate::domain::paused::ParkedId;
+use tollgate::store::{SealedRequest, Stores};
 
 use crate::{after, all};
 
-fn berth(browser: u8, page: u8) -> Berth {
-    Berth { browser: [browser; 32], page: [page; 32] }
+fn id(browser: u8, page: u8) -> ParkedId {
+    ParkedId { browser: [browser; 32], page: [page; 32] }
 }
 
-async fn park(stores: &Stores, berth: Berth, sealed: &[u8]) {
-    let parcel = Parcel { network: 7, until: after(900), sealed: sealed.to_vec() };
-    stores.parked.park(berth, parcel).await.unwrap();
+async fn park(stores: &Stores, id: ParkedId, sealed: &[u8]) {
+    let request = SealedRequest { network: 7, until: after(900), sealed: sealed.to_vec() };
+    stores.parked.park(id, request).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_parked_is_handed_out_once() {
     for kept in all() {
         let stores = &kept.stores;
-        assert!(!stores.parked.holds(berth(1, 1)).await.unwrap());
-        assert_eq!(stores.parked.take(berth(1, 1), after(0)).await.unwrap(), None);
-        park(stores, berth(1, 1), b"first").await;
-        park(stores, berth(1, 1), b"\x00second\r\n\xff").await;
-        park(stores, berth(1, 2), b"").await;
-        assert!(stores.parked.holds(berth(1, 1)).await.unwrap());
-        assert!(!stores.parked.holds(berth(2, 1)).await.unwrap());
-        assert_eq!(stores.parked.take(berth(2, 1), after(0)).await.unwrap(), None);
+        assert!(!stores.parked.holds(id(1, 1)).await.unwrap());
+        assert_eq!(stores.parked.take(id(1, 1), after(0)).await.unwrap(), None);
+        park(stores, id(1, 1), b"first").await;
+        park(stores, id(1, 1), b"\x00second\r\n\xff").await;
+        park(stores, id(1, 2), b"").await;
+        assert!(stores.parked.holds(id(1, 1)).await.unwrap());
+        assert!(!stores.parked.holds(id(2, 1)).await.unwrap());
+        assert_eq!(stores.parked.take(id(2, 1), after(0)).await.unwrap(), None);
         assert_eq!(
-            stores.parked.take(berth(1, 1), after(0)).await.unwrap().as_deref(),
+            stores.parked.take(id(1, 1), after(0)).await.unwrap().as_deref(),
             Some(&b"\x00second\r\n\xff"[..])
         );
-        assert_eq!(stores.parked.take(berth(1, 1), after(0)).await.unwrap(), None);
-        assert_eq!(stores.parked.take(berth(1, 2), after(0)).await.unwrap().as_deref(), Some(&b""[..]));
+        assert_eq!(stores.parked.take(id(1, 1), after(0)).await.unwrap(), None);
+        assert_eq!(stores.parked.take(id(1, 2), after(0)).await.unwrap().as_deref(), Some(&b""[..]));
     }
 }
 
@@ -39,11 +39,11 @@ async fn what_is_parked_is_handed_out_once() {
 async fn of_many_who_take_it_at_once_one_gets_it() {
     for kept in all() {
         for _ in 0..10 {
-            park(&kept.stores, berth(1, 1), b"x").await;
+            park(&kept.stores, id(1, 1), b"x").await;
             let takers: Vec<_> = (0..8)
                 .map(|_| {
                     let parked = kept.stores.parked.clone();
-                    tokio::spawn(async move { parked.take(berth(1, 1), after(0)).await.unwrap() })
+                    tokio::spawn(async move { parked.take(id(1, 1), after(0)).await.unwrap() })
                 })
                 .collect();
             let mut taken = 0;
@@ -60,18 +60,18 @@ async fn a_browser_is_forgotten_alone_and_time_ends_for_all() {
     for kept in all() {
         let stores = &kept.stores;
         for (browser, page) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
-            park(stores, berth(browser, page), b"x").await;
+            park(stores, id(browser, page), b"x").await;
         }
         stores.parked.clear([1; 32]).await.unwrap();
         for page in [1, 2] {
-            assert_eq!(stores.parked.take(berth(1, page), after(0)).await.unwrap(), None);
+            assert_eq!(stores.parked.take(id(1, page), after(0)).await.unwrap(), None);
         }
-        assert!(stores.parked.take(berth(2, 1), after(899)).await.unwrap().is_some());
-        assert_eq!(stores.parked.take(berth(3, 1), after(900)).await.unwrap(), None);
-        park(stores, berth(4, 1), b"x").await;
+        assert!(stores.parked.take(id(2, 1), after(899)).await.unwrap().is_some());
+        assert_eq!(stores.parked.take(id(3, 1), after(900)).await.unwrap(), None);
+        park(stores, id(4, 1), b"x").await;
         kept.wait_until(after(900));
         stores.sweep(after(900), 10);
-        assert_eq!(stores.parked.take(berth(4, 1), after(900)).await.unwrap(), None);
+        assert_eq!(stores.parked.take(id(4, 1), after(900)).await.unwrap(), None);
     }
 }
 
@@ -79,12 +79,12 @@ async fn a_browser_is_forgotten_alone_and_time_ends_for_all() {
 async fn a_browser_has_room_for_a_few_and_the_oldest_goes() {
     for kept in all() {
         let stores = &kept.stores;
-        park(stores, berth(2, 0), b"x").await;
+        park(stores, id(2, 0), b"x").await;
         for page in 0..20 {
-            park(stores, berth(1, page), b"x").await;
+            park(stores, id(1, page), b"x").await;
         }
-        assert!(!stores.parked.holds(berth(1, 11)).await.unwrap());
-        assert!(stores.parked.holds(berth(1, 12)).await.unwrap());
-        assert!(stores.parked.holds(berth(2, 0)).await.unwrap());
+        assert!(!stores.parked.holds(id(1, 11)).await.unwrap());
+        assert!(stores.parked.holds(id(1, 12)).await.unwrap());
+        assert!(stores.parked.holds(id(2, 0)).await.unwrap());
     }
 }

@@ -17,7 +17,7 @@ use crate::{START, after, over};
 
 /// What somebody was told who wanted a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Outcome {
     Won,
     Used,
     /// Nothing: perhaps it was taken, perhaps it still will be.
@@ -29,42 +29,44 @@ enum Told {
 struct Attempt {
     began: u64,
     ended: u64,
-    told: Told,
+    outcome: Outcome,
 }
 
 /// Whether there is an order of the attempts, in which each takes effect between its beginning and its
 /// end (one that was told nothing: at any time after its beginning, or never), and in which the first
 /// wins and all others come too late.
 fn could_be(history: &[Attempt]) -> bool {
-    let told = |what| history.iter().filter(move |attempt| attempt.told == what);
-    let mut winners = told(Told::Won);
+    let those = |what| history.iter().filter(move |attempt| attempt.outcome == what);
+    let mut winners = those(Outcome::Won);
     match (winners.next(), winners.next()) {
         (Some(_), Some(_)) => false,
         // Nobody may have come too late before the winner even began.
-        (Some(winner), None) => told(Told::Used).all(|late| winner.began < late.ended),
+        (Some(winner), None) => those(Outcome::Used).all(|late| winner.began < late.ended),
         // Somebody who was told nothing has it.
-        (None, _) => told(Told::Used).all(|late| told(Told::Nothing).any(|lost| lost.began < late.ended)),
+        (None, _) => {
+            those(Outcome::Used).all(|late| those(Outcome::Nothing).any(|lost| lost.began < late.ended))
+        }
     }
 }
 
 #[test]
 fn the_specification_can_be_violated() {
-    let attempt = |began, ended, told| Attempt { began, ended, told };
+    let attempt = |began, ended, outcome| Attempt { began, ended, outcome };
     let fine: [&[Attempt]; 5] = [
-        &[attempt(0, 1, Told::Won), attempt(2, 3, Told::Used)],
-        &[attempt(0, 3, Told::Used), attempt(1, 2, Told::Won)],
-        &[attempt(0, 1, Told::Nothing), attempt(2, 3, Told::Used)],
-        &[attempt(0, 1, Told::Nothing), attempt(2, 3, Told::Won), attempt(4, 5, Told::Used)],
-        &[attempt(0, 1, Told::Nothing)],
+        &[attempt(0, 1, Outcome::Won), attempt(2, 3, Outcome::Used)],
+        &[attempt(0, 3, Outcome::Used), attempt(1, 2, Outcome::Won)],
+        &[attempt(0, 1, Outcome::Nothing), attempt(2, 3, Outcome::Used)],
+        &[attempt(0, 1, Outcome::Nothing), attempt(2, 3, Outcome::Won), attempt(4, 5, Outcome::Used)],
+        &[attempt(0, 1, Outcome::Nothing)],
     ];
     for history in fine {
         assert!(could_be(history), "{history:?}");
     }
     let wrong: [&[Attempt]; 4] = [
-        &[attempt(0, 1, Told::Won), attempt(0, 1, Told::Won)],
-        &[attempt(0, 1, Told::Used), attempt(2, 3, Told::Won)],
-        &[attempt(0, 1, Told::Used)],
-        &[attempt(0, 1, Told::Used), attempt(2, 3, Told::Nothing)],
+        &[attempt(0, 1, Outcome::Won), attempt(0, 1, Outcome::Won)],
+        &[attempt(0, 1, Outcome::Used), attempt(2, 3, Outcome::Won)],
+        &[attempt(0, 1, Outcome::Used)],
+        &[attempt(0, 1, Outcome::Used), attempt(2, 3, Outcome::Nothing)],
     ];
     for history in wrong {
         assert!(!could_be(history), "{history:?}");
@@ -85,15 +87,15 @@ fn tick() -> u64 {
 
 async fn attempt(node: Stores, hash: tollgate::domain::opaque::TokenHash, claim: Claim) -> Attempt {
     let began = tick();
-    let told = match node.tokens.take(hash, claim, START).await {
-        Ok(Ok(_)) => Told::Won,
+    let outcome = match node.tokens.take(hash, claim, START).await {
+        Ok(Ok(_)) => Outcome::Won,
         Ok(Err(refusal)) => {
             assert_eq!(refusal, Refusal::Used);
-            Told::Used
+            Outcome::Used
         }
-        Err(_) => Told::Nothing,
+        Err(_) => Outcome::Nothing,
     };
-    Attempt { began, ended: tick(), told }
+    Attempt { began, ended: tick(), outcome }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +162,7 @@ async fn no_token_is_won_twice_whatever_happens_to_the_connections() {
         for race in racing {
             let history = race.await.unwrap();
             assert!(could_be(&history), "{history:?}");
-            won += history.iter().filter(|attempt| attempt.told == Told::Won).count();
+            won += history.iter().filter(|attempt| attempt.outcome == Outcome::Won).count();
         }
     }
     over.store(true, Ordering::Relaxed);

@@ -189,6 +189,12 @@ async fn what_is_missing_or_wrong_is_named() {
         (with(jane(), "site", json!("nowhere")), "parameter_invalid", "site"),
         (with(jane(), "site", json!(7)), "parameter_invalid", "site"),
         (with(jane(), "return_url", json!(7)), "parameter_invalid", "return_url"),
+        // Bytes count, since it is in bytes that it has to fit into a request line again.
+        (
+            with(jane(), "return_url", json!(format!("/{}", "ü".repeat(4096)))),
+            "parameter_invalid",
+            "return_url",
+        ),
         (with(jane(), "external_id", json!(7)), "parameter_invalid", "external_id"),
         (with(jane(), "groups", json!("staff")), "parameter_invalid", "groups"),
         (with(jane(), "groups", json!([1])), "parameter_invalid", "groups"),

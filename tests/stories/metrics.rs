@@ -290,7 +290,7 @@ async fn other_settings_leave_what_was_counted_as_it_is() {
         ("1", "1")
     );
 
-    // What changed and what did not: tallies are the site's, not the settings'.
+    // What changed and what did not: counters are the site's, not the settings'.
     let with_wiki = || SitePlan::new("wiki", "wiki.test", upstream.address());
     for plan in [Plan::new(&upstream).and_site(with_wiki()), Plan::new(&other).and_site(with_wiki())] {
         gateway.reload(&plan).await.unwrap();

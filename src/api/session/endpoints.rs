@@ -20,10 +20,11 @@ use crate::api::{Api, SiteFault, Via};
 use crate::config::{ApiKey, PermissionLevel, Site};
 use crate::domain::email::Email;
 use crate::domain::opaque::LoginToken;
+use crate::domain::return_to::ReturnTo;
 use crate::domain::state::LoginState;
 use crate::domain::user::{Account, PersonName, User, UserId, turns_text};
 use crate::http::body::read_up_to;
-use crate::http::form::media_type;
+use crate::http::form::{is_urlencoded, media_type};
 use crate::http::{Request, Response, reply};
 use crate::sso::TokenOrder;
 use crate::store::Unavailable;
@@ -31,9 +32,6 @@ use crate::store::Unavailable;
 const GET_TOKEN: &str = "/api/session/get-token";
 const GET_LOGIN_TOKEN: &str = "/api/user/get-login-token";
 const ECHO: &str = "/api/echo";
-
-const MAX_NAME_CHARS: usize = 200;
-const MAX_URL_BYTES: usize = 8 * 1024;
 
 /// Whether a call of this API is made at `path`. The browser's steps are not calls.
 pub fn is_endpoint(path: &str) -> bool {
@@ -58,7 +56,7 @@ impl Call {
             return Ok(Self { head, form: None, json: None });
         }
         let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-        let is_form = form::is_form(content_type);
+        let is_form = is_urlencoded(content_type);
         let is_json = takes_json && media_type(content_type).eq_ignore_ascii_case(b"application/json");
         if !is_form && !is_json {
             return Err(Refused::input("Send the parameters as application/x-www-form-urlencoded."));
@@ -246,7 +244,7 @@ impl Api {
             .map(|text| Email::parse(text).ok_or_else(|| Refused::input("email is not a valid address")));
         let name = given("full_name").map(|text| {
             let is_odd = |c: char| c.is_control() || turns_text(c);
-            let fine = text.chars().count() <= MAX_NAME_CHARS && !text.contains(is_odd);
+            let fine = text.chars().count() <= PersonName::MAX_CHARS && !text.contains(is_odd);
             fine.then(|| PersonName::from_full(text))
                 .ok_or_else(|| Refused::input("full_name is not a valid name"))
         });
@@ -254,7 +252,7 @@ impl Api {
         // An empty one was lost on the way: the token would be good in any browser.
         let state = parameters.first("state").map(|text| {
             LoginState::parse(text.trim())
-                .ok_or_else(|| Refused::input("state is not 1 to 512 visible characters"))
+                .ok_or_else(|| Refused::input(format!("state is not {}", LoginState::EXPECTED)))
         });
         let state = state.transpose()?;
         let order = TokenOrder { return_url: Some(return_url.clone()), state, ..TokenOrder::default() };
@@ -330,8 +328,8 @@ impl Api {
 /// Where the visitor goes afterwards: kept as it was given, and proven when it is used.
 fn return_url(parameters: &Parameters) -> Result<String, Refused> {
     let url = parameters.first("return_url").unwrap_or_default();
-    if url.len() > MAX_URL_BYTES {
-        return Err(Refused::input(format!("return_url is longer than {MAX_URL_BYTES} bytes")));
+    if url.len() > ReturnTo::MAX_BYTES {
+        return Err(Refused::input(format!("return_url is longer than {} bytes", ReturnTo::MAX_BYTES)));
     }
     Ok(if url.is_empty() { "/".to_owned() } else { url.to_owned() })
 }

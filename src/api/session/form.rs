@@ -2,9 +2,8 @@
 //! text or not.
 
 use http::Method;
-use percent_encoding::percent_decode;
 
-use crate::http::form::media_type;
+use crate::http::form::decoded;
 
 /// The longest query or form that is read, still encoded.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -49,8 +48,7 @@ pub fn read(method: &Method, query: Option<&str>, form: Option<&[u8]>) -> Result
     encoded.map_or(Ok(Vec::new()), decode)
 }
 
-/// Decodes `application/x-www-form-urlencoded`. Where a `%` is not followed by two digits it
-/// stands for itself, as browsers and form libraries have it.
+/// Decodes `application/x-www-form-urlencoded`.
 pub fn decode(encoded: &[u8]) -> Result<Vec<Pair>, FormFault> {
     if encoded.len() > MAX_BYTES {
         return Err(FormFault::TooLong);
@@ -61,26 +59,15 @@ pub fn decode(encoded: &[u8]) -> Result<Vec<Pair>, FormFault> {
 }
 
 fn pair(segment: &[u8]) -> Pair {
-    let mut halves = segment.splitn(2, |byte| *byte == b'=').map(unescape);
+    let mut halves = segment.splitn(2, |byte| *byte == b'=').map(decoded);
     Pair { name: halves.next().unwrap_or_default(), value: halves.next().unwrap_or_default() }
-}
-
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&spaced).collect()
-}
-
-/// Whether a `Content-Type` says that the body is a form. Its parameters, such as a charset, do
-/// not matter.
-pub fn is_form(content_type: &[u8]) -> bool {
-    media_type(content_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn decoded(encoded: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn pairs_of(encoded: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let pairs = decode(encoded).expect("short enough");
         pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
     }
@@ -101,7 +88,7 @@ mod tests {
             ("ü=ü".as_bytes(), &[("ü".as_bytes(), "ü".as_bytes())]),
         ] {
             let expected: Vec<_> = expected.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
-            assert_eq!(decoded(encoded), expected, "{:?}", String::from_utf8_lossy(encoded));
+            assert_eq!(pairs_of(encoded), expected, "{:?}", String::from_utf8_lossy(encoded));
         }
     }
 
@@ -123,21 +110,5 @@ mod tests {
         assert_eq!(names(&Method::POST), [b"form"]);
         assert_eq!(read(&Method::POST, Some("query=1"), None).map(|pairs| pairs.len()), Ok(0));
         assert_eq!(read(&Method::GET, None, Some(b"form=1")).map(|pairs| pairs.len()), Ok(0));
-    }
-
-    #[test]
-    fn a_form_is_known_by_its_media_type() {
-        for content_type in [
-            "application/x-www-form-urlencoded",
-            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
-            " application/x-www-form-urlencoded ;",
-        ] {
-            assert!(is_form(content_type.as_bytes()), "{content_type}");
-        }
-        for content_type in
-            ["", "multipart/form-data; boundary=x", "application/json", "application/x-www-form"]
-        {
-            assert!(!is_form(content_type.as_bytes()), "{content_type}");
-        }
     }
 }

@@ -23,7 +23,7 @@ use crate::config::{ApiKey, Scope};
 use crate::domain::site::SiteName;
 use crate::http::body::{Body, BodyError};
 use crate::http::{Request, Response, reply};
-use crate::sso::Told;
+use crate::sso::PublishedEvent;
 
 /// Those who may listen at one time: their connections are places that others need.
 const MOST_LISTENERS: usize = 64;
@@ -79,7 +79,7 @@ impl Ears {
 
 /// Somebody who listens.
 struct Listener {
-    heard: broadcast::Receiver<Arc<Told>>,
+    heard: broadcast::Receiver<Arc<PublishedEvent>>,
     /// Events on these sites alone; `None` for all, and those that are about no single site.
     sites: Option<Vec<SiteName>>,
     key: Arc<ApiKey>,
@@ -99,7 +99,7 @@ enum Phase {
 
 impl Listener {
     fn new(
-        heard: broadcast::Receiver<Arc<Told>>,
+        heard: broadcast::Receiver<Arc<PublishedEvent>>,
         sites: Option<Vec<SiteName>>,
         key: Arc<ApiKey>,
         term: Duration,
@@ -123,12 +123,12 @@ impl Listener {
         loop {
             tokio::select! {
                 heard = self.heard.recv() => match heard {
-                    Ok(told) if self.is_for(&told) => {
-                        let json = match &told.of_one_site {
+                    Ok(event) if self.is_for(&event) => {
+                        let json = match &event.of_one_site {
                             Some((from, json)) if !self.key.covers(from) => json,
-                            _ => &told.json,
+                            _ => &event.json,
                         };
-                        let text = format!("event: {}\ndata: {json}\n\n", told.event);
+                        let text = format!("event: {}\ndata: {json}\n\n", event.event);
                         return Some(self.saying(text));
                     }
                     Ok(_) => {}
@@ -151,8 +151,8 @@ impl Listener {
         }
     }
 
-    fn is_for(&self, told: &Told) -> bool {
-        match (&self.sites, &told.site) {
+    fn is_for(&self, event: &PublishedEvent) -> bool {
+        match (&self.sites, &event.site) {
             (None, _) => true,
             (Some(sites), Some(site)) => sites.contains(site),
             (Some(_), None) => false,
@@ -191,8 +191,8 @@ mod tests {
         Some((text, listener))
     }
 
-    fn told(site: Option<&str>, json: &str) -> Arc<Told> {
-        Arc::new(Told {
+    fn published(site: Option<&str>, json: &str) -> Arc<PublishedEvent> {
+        Arc::new(PublishedEvent {
             event: "something",
             site: site.and_then(SiteName::parse),
             json: json.to_owned(),
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_now_and_then_and_everybody_leaves_in_the_end() {
-        let ring = broadcast::Sender::<Arc<Told>>::new(4);
+        let ring = broadcast::Sender::<Arc<PublishedEvent>>::new(4);
         let (mut text, mut listener) =
             said(Listener::new(ring.subscribe(), None, key(None), TERM)).await.unwrap();
         assert!(text.starts_with(": "), "{text}");
@@ -225,7 +225,7 @@ mod tests {
     async fn who_falls_behind_is_told_so_and_shown_out() {
         let ring = broadcast::Sender::new(4);
         let (_, listener) = said(Listener::new(ring.subscribe(), None, key(None), TERM)).await.unwrap();
-        (0..9).for_each(|_| drop(ring.send(told(None, "{}"))));
+        (0..9).for_each(|_| drop(ring.send(published(None, "{}"))));
         let (text, listener) = said(listener).await.unwrap();
         assert!(text.starts_with("event: end\n") && text.contains("\"too_slow\""), "{text}");
         assert!(said(listener).await.is_none());
@@ -238,7 +238,7 @@ mod tests {
         let (_, listener) =
             said(Listener::new(ring.subscribe(), sites.clone(), key(sites), TERM)).await.unwrap();
         for (site, json) in [(None, "1"), (Some("paper"), "2"), (Some("wiki"), "3")] {
-            drop(ring.send(told(site, json)));
+            drop(ring.send(published(site, json)));
         }
         let (text, listener) = said(listener).await.unwrap();
         assert_eq!(text, "event: something\ndata: 3\n\n");

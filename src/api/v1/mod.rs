@@ -100,7 +100,7 @@ impl ListQuery {
         }
         let limit = limit.map_or(Ok(DEFAULT_PAGE), |limit| {
             let read = limit.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-            read.ok_or_else(|| ApiError::parameter_invalid("limit", "expected 1 to 200"))
+            read.ok_or_else(|| ApiError::parameter_invalid("limit", format_args!("expected 1 to {MAX_PAGE}")))
         })?;
         Ok(Self {
             email: email.map(|email| email.trim().to_owned()),

@@ -90,7 +90,7 @@ impl Api {
         let email = list.email.as_deref().filter(|email| !email.is_empty());
         let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
         // Whoever mistypes an address must not be told that all is done.
-        let invalid = || ApiError::parameter_invalid("email", "expected an address like jane@example.com");
+        let invalid = || ApiError::parameter_invalid("email", format_args!("expected {}", Email::EXPECTED));
         let email = Email::parse(email).ok_or_else(invalid)?;
         let sites = self.listed_sites(&list, &key)?;
         let filter = SessionFilter { email_key: Some(email.key().into()), sites };

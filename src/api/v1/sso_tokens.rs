@@ -10,13 +10,14 @@ use super::MAX_SESSION_SECONDS;
 use crate::config::Scope;
 use crate::domain::email::Email;
 use crate::domain::identity::Particulars;
+use crate::domain::return_to::ReturnTo;
 use crate::domain::state::LoginState;
 use crate::domain::user::PersonName;
 use crate::http::{Request, Response, reply};
 use crate::sso::{Member, TokenOrder};
 
-const MAX_NAME_CHARS: usize = 200;
-const MAX_URL_CHARS: usize = 8 * 1024;
+/// Names of sites, and of persons with their login page.
+const MAX_ID_CHARS: usize = 200;
 
 /// A token that is good for longer than an hour is a password.
 const MAX_TOKEN_SECONDS: u64 = 3600;
@@ -25,7 +26,7 @@ impl Api {
     pub(super) async fn create_sso_token(&self, request: Request, via: &Via) -> Result<Response, ApiError> {
         let (key, fields) = self.authorize_with_fields(request, via, Scope::WriteSso).await?;
         let member = member(&fields)?;
-        let named = fields.text("site", MAX_NAME_CHARS)?;
+        let named = fields.text("site", MAX_ID_CHARS)?;
         let site = self.site_for(&key, named, via).map_err(|fault| {
             let here = via.site.as_ref().map_or("", |site| site.name.as_str());
             fault.into_error("site", named.unwrap_or(here))
@@ -66,7 +67,7 @@ pub fn signed_order(mut claims: Map<String, Value>) -> Result<(Member, TokenOrde
 
 fn order(fields: &Fields) -> Result<TokenOrder, ApiError> {
     Ok(TokenOrder {
-        return_url: fields.text("return_url", MAX_URL_CHARS)?.map(ToOwned::to_owned),
+        return_url: return_url(fields)?,
         state: state(fields)?,
         expires_in: fields.seconds("expires_in", 1..=MAX_TOKEN_SECONDS)?,
         session_idle: fields.seconds("session_idle", 1..=MAX_SESSION_SECONDS)?,
@@ -76,20 +77,29 @@ fn order(fields: &Fields) -> Result<TokenOrder, ApiError> {
 
 /// The browser to which the token is bound. An empty text is refused: a login page that lost the
 /// state would otherwise make tokens that anybody can redeem, and nobody would notice.
-fn state(fields: &Fields) -> Result<Option<LoginState>, ApiError> {
-    let expected = "1 to 512 visible characters";
-    if fields.is_empty_text("state") {
-        return Err(ApiError::parameter_invalid("state", format_args!("expected {expected}")));
+/// Where the visitor goes afterwards: proven when it is used, when a longer one would be lost.
+fn return_url(fields: &Fields) -> Result<Option<String>, ApiError> {
+    let url = fields.text("return_url", ReturnTo::MAX_BYTES)?;
+    if url.is_some_and(|url| url.len() > ReturnTo::MAX_BYTES) {
+        let why = format_args!("it is longer than {} bytes", ReturnTo::MAX_BYTES);
+        return Err(ApiError::parameter_invalid("return_url", why));
     }
-    fields.parsed("state", expected, LoginState::parse)
+    Ok(url.map(ToOwned::to_owned))
+}
+
+fn state(fields: &Fields) -> Result<Option<LoginState>, ApiError> {
+    if fields.is_empty_text("state") {
+        return Err(ApiError::parameter_invalid("state", format_args!("expected {}", LoginState::EXPECTED)));
+    }
+    fields.parsed("state", LoginState::EXPECTED, LoginState::parse)
 }
 
 fn member(fields: &Fields) -> Result<Member, ApiError> {
-    fields.required_text("email", MAX_NAME_CHARS * 2)?;
-    let email = fields.parsed("email", "an address like jane@example.com", Email::parse)?;
+    fields.required_text("email", PersonName::MAX_CHARS * 2)?;
+    let email = fields.parsed("email", Email::EXPECTED, Email::parse)?;
     let email = email.ok_or_else(|| ApiError::parameter_missing("email"))?;
     let [first, last, full] =
-        ["first_name", "last_name", "full_name"].map(|field| fields.text(field, MAX_NAME_CHARS));
+        ["first_name", "last_name", "full_name"].map(|field| fields.text(field, PersonName::MAX_CHARS));
     let name = match (first?, last?, full?) {
         (Some(first), Some(last), _) => PersonName::from_parts(first, last),
         (_, _, Some(full)) => PersonName::from_full(full),
@@ -97,7 +107,7 @@ fn member(fields: &Fields) -> Result<Member, ApiError> {
         (_, None, _) => return Err(ApiError::parameter_missing("last_name")),
     };
     let details = Particulars {
-        external_id: fields.text("external_id", MAX_NAME_CHARS)?.map(ToOwned::to_owned),
+        external_id: fields.text("external_id", MAX_ID_CHARS)?.map(ToOwned::to_owned),
         groups: fields.list("groups")?.unwrap_or_default(),
         plans: fields.list("plans")?.unwrap_or_default(),
         attributes: fields.map("attributes")?.unwrap_or_default(),

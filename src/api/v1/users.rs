@@ -15,8 +15,6 @@ use crate::domain::user::{Account, PersonName, Role, User, UserId};
 use crate::http::{Request, Response, reply};
 use crate::store::{UserChange, UserFilter};
 
-const MAX_NAME_CHARS: usize = 200;
-
 impl Api {
     pub(super) async fn list_users(&self, request: &Request, via: &Via) -> Result<Response, ApiError> {
         let key = self.authorize(request.headers(), via, Scope::ReadUsers)?;
@@ -124,9 +122,9 @@ fn changed_name(fields: &Fields, now: &PersonName) -> Result<Option<PersonName>,
             return Err(ApiError::parameter_invalid(field, "it is empty"));
         }
     }
-    let first = fields.text("first_name", MAX_NAME_CHARS)?;
-    let last = fields.text("last_name", MAX_NAME_CHARS)?;
-    if let Some(full) = fields.text("full_name", MAX_NAME_CHARS)? {
+    let first = fields.text("first_name", PersonName::MAX_CHARS)?;
+    let last = fields.text("last_name", PersonName::MAX_CHARS)?;
+    if let Some(full) = fields.text("full_name", PersonName::MAX_CHARS)? {
         return Ok(Some(PersonName::from_full(full)));
     }
     let changed = first.is_some() || last.is_some();

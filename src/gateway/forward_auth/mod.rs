@@ -16,11 +16,11 @@ use http::header::{COOKIE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::address::Connection;
-use super::course::{Course, Decision};
 use super::destination::Destination;
 use super::fault::Fault;
 use super::forbidden::Refusal;
 use super::redeem::refuse_prefetch;
+use super::request_record::{Decision, RequestRecord};
 use super::reserved::Endpoint;
 use super::visit::{Target, Visit};
 use super::{Gateway, cors, cross_site};
@@ -31,8 +31,8 @@ use crate::domain::path::lies_under;
 use crate::http::client::Client;
 use crate::http::connection::forwards;
 use crate::http::navigation::is_prefetch;
+use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::survey::Survey;
 use crate::http::{Request, Response, cookies, reply};
 use crate::proxy::{ShownCookies, X_TOLLGATE_ASSERTION};
 use inquiry::{Inquiry, Manner};
@@ -131,7 +131,7 @@ impl Gateway {
         question: &'a Request,
         connection: &'a Connection,
         about: (&'a Client, &'a RequestId),
-        course: &'a Course<'_>,
+        record: &'a RequestRecord<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, Fault>> + 'a>> {
         Box::pin(async move {
             if !about.0.by_trusted_proxy {
@@ -140,7 +140,7 @@ impl Gateway {
             let at = Target::of(question)?.host;
             let inquiry = Inquiry::of(question)?;
             let manner = inquiry.manner;
-            let judged = self.judge_meant(inquiry, &at, connection, about, course).await;
+            let judged = self.judge_meant(inquiry, &at, connection, about, record).await;
             match (manner, judged) {
                 (Manner::Status, Ok(answer)) => Ok(answer.into_status()),
                 (Manner::Status, Err(fault)) if !fault.is_ours() => {
@@ -158,14 +158,14 @@ impl Gateway {
         at: &HeaderValue,
         connection: &Connection,
         (client, request_id): (&Client, &RequestId),
-        course: &Course<'_>,
+        record: &RequestRecord<'_>,
     ) -> Result<Answer, Fault> {
         if !forwards(inquiry.meant.method()) {
             return Err(Fault::MethodRefused);
         }
         let target = Target::of(&inquiry.meant)?;
-        let now = course.began();
-        let address = course.leads_to(self.address(connection, &target, client.scheme)?);
+        let now = record.began();
+        let address = record.is_for(self.address(connection, &target, client.scheme)?);
         let site = &address.front.site;
         // A client may have added the host of a site that is more open. Proxies that keep the Host tell
         // the truth there; with others it is the gateway's own name.
@@ -180,17 +180,17 @@ impl Gateway {
         inquiry.inspect(site)?;
         let wants_websocket = inquiry.wants_websocket();
         let Inquiry { meant, manner } = inquiry;
-        let survey = Survey::of(meant.headers());
-        let visit = Visit::of(meant.headers(), survey, address, (client, request_id), &target, now)?;
+        let fields = RequestFields::of(meant.headers());
+        let visit = Visit::of(meant.headers(), fields, address, (client, request_id), &target, now)?;
         if Endpoint::of(&visit).is_some() || answers_at(site, visit.path.as_str()) {
             return Err(Unanswerable::OwnPath.into());
         }
         if visit.token.is_some() {
             return to_redemption(&meant, &visit);
         }
-        let destination = Destination::of(meant.headers(), survey, &visit, &address.host)?;
-        let access = self.judge(&visit, meant.method(), destination.as_ref(), course).await?;
-        course.decide(match access {
+        let destination = Destination::of(meant.headers(), fields, &visit, &address.host)?;
+        let access = self.judge(&visit, meant.method(), destination.as_ref(), record).await?;
+        record.decide(match access {
             Access::Allow(_) => Decision::Allowed,
             Access::Challenge => Decision::Challenged,
             Access::Deny { .. } => Decision::Denied,

@@ -17,15 +17,15 @@ const MOST_OF_ADDRESS: usize = 16;
 #[derive(Default)]
 pub(in super::super) struct Arrivals(RefCell<BTreeMap<u128, usize>>);
 
-/// A place for one body, until it is dropped.
-pub(super) struct Place<'a> {
+/// A slot for one body, until it is dropped.
+pub(super) struct Slot<'a> {
     arrivals: &'a Arrivals,
     network: u128,
 }
 
 impl Arrivals {
-    /// A place for a body from `address`, if there is one.
-    pub(super) fn begin(&self, address: IpAddr) -> Option<Place<'_>> {
+    /// A slot for a body from `address`, if there is one.
+    pub(super) fn begin(&self, address: IpAddr) -> Option<Slot<'_>> {
         let network = network_of(address);
         let mut counts = self.0.borrow_mut();
         let all: usize = counts.values().sum();
@@ -34,11 +34,11 @@ impl Arrivals {
             return None;
         }
         counts.insert(network, own + 1);
-        Some(Place { arrivals: self, network })
+        Some(Slot { arrivals: self, network })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut counts = self.arrivals.0.borrow_mut();
         match counts.get_mut(&self.network) {

@@ -4,20 +4,18 @@
 //! made a browser send would otherwise be done in the name of whoever signs in next.
 
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, ORIGIN};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use http_body::Body as _;
 
 use super::super::Gateway;
 use super::super::visit::Visit;
-use crate::domain::host::Origin;
 use crate::domain::paused::{Content, MAX_BODY, Manner, Paused, Post, Sender};
 use crate::domain::return_to::ReturnTo;
 use crate::http::Request;
 use crate::http::body::{Incoming, read_up_to};
 use crate::http::form::{is_form, media_type};
+use crate::http::initiator::is_own_page;
 use crate::http::lines::only;
-
-static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// By this a script says that it wants its request to be kept, and will not send it again itself.
 pub(in super::super) static X_TOLLGATE_PARK: HeaderName = HeaderName::from_static("x-tollgate-park");
@@ -39,14 +37,14 @@ impl Gateway {
         }
         let headers = request.headers();
         let Some(manner) = manner(headers, visit) else { return };
-        if !is_from(headers, visit.origin) {
+        if !is_own_page(headers, visit.origin) {
             return;
         }
         let Some(page) = page.own_page(visit.origin).filter(|page| page.len() <= LONGEST_URL) else { return };
-        let place = self.arrivals.begin(visit.client.address);
-        let post = if place.is_some() { post(request, manner, visit).await } else { None };
+        let slot = self.arrivals.begin(visit.client.address);
+        let post = if slot.is_some() { post(request, manner, visit).await } else { None };
         let content = post.map_or(Content::Lost, Content::Whole);
-        drop(place);
+        drop(slot);
         if content == Content::Lost && manner == Manner::Script {
             // A script is told by its answer.
             return;
@@ -67,17 +65,6 @@ fn manner(headers: &HeaderMap, visit: &Visit<'_>) -> Option<Manner> {
     }
     let asks = only(headers, &X_TOLLGATE_PARK).is_ok_and(|value| value.is_some_and(|value| value == "1"));
     asks.then_some(Manner::Script)
-}
-
-/// Whether a browser says that a page of `origin` itself sent this. What cannot be told is a no: `null`,
-/// two answers, none.
-fn is_from(headers: &HeaderMap, origin: &Origin) -> bool {
-    let (Ok(named), Ok(said)) = (only(headers, ORIGIN), only(headers, &SEC_FETCH_SITE)) else {
-        return false;
-    };
-    (named.is_some() || said.is_some())
-        && named.is_none_or(|named| named.as_bytes() == origin.to_string().as_bytes())
-        && said.is_none_or(|said| said == "same-origin")
 }
 
 /// Who may have sent what comes without a session.
@@ -121,52 +108,4 @@ async fn post(request: &mut Request, manner: Manner, visit: &Visit<'_>) -> Optio
         body: read_up_to(body, most).await.ok()?,
         manner,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn only_the_sites_own_pages_are_its_own_pages() {
-        let origin = Origin::parse("https://site.example").unwrap();
-        let says = |fields: &[(&'static str, &str)]| {
-            let parse = |(name, value): &(&'static str, &str)| {
-                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-            };
-            is_from(&fields.iter().map(parse).collect(), &origin)
-        };
-        let own = ("origin", "https://site.example");
-        for yes in [
-            &[own] as &[(&'static str, &str)],
-            &[own, ("sec-fetch-site", "same-origin")],
-            &[("sec-fetch-site", "same-origin")],
-        ] {
-            assert!(says(yes), "{yes:?}");
-        }
-        for no in [
-            &[] as &[(&'static str, &str)],
-            &[("origin", "null")],
-            &[("origin", "null"), ("sec-fetch-site", "same-origin")],
-            &[("origin", "http://site.example")],
-            &[("origin", "https://site.example:444")],
-            &[("origin", "https://site.example.evil")],
-            &[("origin", "https://a.site.example"), ("sec-fetch-site", "same-site")],
-            &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
-            &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
-            &[own, ("sec-fetch-site", "cross-site")],
-            &[own, ("sec-fetch-site", "same-site")],
-            &[own, ("sec-fetch-site", "none")],
-            &[own, own],
-            &[own, ("origin", "https://evil.example")],
-            &[own, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
-            &[("sec-fetch-site", "none")],
-            &[("sec-fetch-site", "cross-site")],
-            &[("referer", "https://site.example/")],
-        ] {
-            assert!(!says(no), "{no:?}");
-        }
-    }
 }

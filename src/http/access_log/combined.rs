@@ -7,7 +7,8 @@ use std::io::Write as _;
 use http::HeaderValue;
 
 use super::discreet::hide;
-use super::{Head, Outcome, digits};
+use super::{Head, Outcome};
+use crate::http::digits;
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, head: &Head, outcome: &Outcome<'_>) {
     digits::address(to, head.client);

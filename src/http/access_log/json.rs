@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
-use super::{Head, Outcome, digits, discreet};
+use super::{Head, Outcome, discreet};
 use crate::domain::site::SiteName;
+use crate::http::digits;
 
 pub(super) fn write(to: &mut Vec<u8>, second: &str, millis: u64, head: &Head, outcome: &Outcome<'_>) {
     to.extend_from_slice(b"{\"timestamp\":\"");

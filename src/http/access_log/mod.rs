@@ -5,7 +5,6 @@
 //! [`discreet()`] says what is left out.
 
 mod combined;
-mod digits;
 mod discreet;
 mod json;
 mod text;

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use super::digits;
 use crate::config::AccessLines;
+use crate::http::digits;
 use crate::http::h1::FramingFault;
 
 /// A head that could not be read.

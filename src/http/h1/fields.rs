@@ -5,6 +5,8 @@ use std::fmt;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
+use crate::http::digits;
+
 /// A head that is being made.
 pub trait Fields {
     /// Adds a field.
@@ -105,18 +107,9 @@ impl Framing {
         match self {
             Self::None | Self::Closing => {}
             Self::Length(length) => {
-                let (mut digits, mut at, mut rest) = ([0; 20], 20, length);
-                loop {
-                    at -= 1;
-                    if let Some(digit) = digits.get_mut(at) {
-                        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-                    }
-                    rest /= 10;
-                    if rest == 0 {
-                        break;
-                    }
-                }
-                put(out, b"content-length", digits.get(at..).unwrap_or_default());
+                out.extend_from_slice(b"content-length: ");
+                digits::number(out, length);
+                out.extend_from_slice(b"\r\n");
             }
             Self::Chunked => put(out, b"transfer-encoding", b"chunked"),
         }

@@ -9,7 +9,7 @@ use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
 use crate::http::h1::{
     FieldCache, FramingFault, end_of_head, fields_in, first_line, has_bare_line_end, may_have_body,
 };
-use crate::http::remarks::is_label;
+use crate::http::response_fields::is_label;
 
 /// The longest head that an upstream may send.
 const MAX_BYTES: usize = 256 * 1024;

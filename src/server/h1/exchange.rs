@@ -20,7 +20,7 @@ use crate::http::{Request, Response};
 use crate::server::connections::Answer;
 use crate::server::sever::Sever;
 
-/// How long a client that is shown the door may go on sending. What it sends is thrown away, so
+/// How long a client whose connection is about to be closed may go on sending. What it sends is thrown away, so
 /// that it can read the answer before the connection breaks.
 const LINGER: Duration = Duration::from_secs(2);
 

@@ -89,8 +89,8 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(in_folder)?;
     }
     // Of several processes that find no file, or an old one, one makes it what it has to be.
-    let door = File::open(folder).map_err(in_folder)?;
-    door.lock().map_err(in_folder)?;
+    let lock = File::open(folder).map_err(in_folder)?;
+    lock.lock().map_err(in_folder)?;
     let path = file_in(folder);
     keep_private(&path).map_err(|error| unusable(&path, &error))?;
     let mut db = inspected(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;

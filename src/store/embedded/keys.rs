@@ -1,14 +1,14 @@
 //! Keys that sign, in the file, which nobody else may read. They are asked for once a minute and at a
 //! start.
 
-use super::desk::Desk;
+use super::handle::WriterHandle;
 use super::ledger::number;
 use crate::domain::assertion::KeyRing;
 use crate::domain::site::SiteName;
 use crate::store::{KeyStore, StoreFuture, Unavailable, key_record};
 
 /// Keys that outlive the process.
-pub(super) struct Keys(pub(super) Desk);
+pub(super) struct Keys(pub(super) WriterHandle);
 
 impl KeyStore for Keys {
     fn load(&self, site: SiteName) -> StoreFuture<'_, Option<KeyRing>> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::chores::Agenda;
 use crate::config::Site;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::domain::email::Email;
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{LiveSession, Session};
@@ -108,7 +108,7 @@ impl Mirror {
 
     /// Takes note of how long a session may go unused.
     pub(super) fn note_idle(&self, session: &Session) {
-        let idle = u64::try_from(Duration::from(session.idle).as_millis()).unwrap_or(u64::MAX);
+        let idle = millis(session.idle.into());
         self.shortest_idle.fetch_min(idle, Ordering::Relaxed);
     }
 

@@ -8,13 +8,13 @@
 //! 2. A decision is shown and answered when it is on the disk, and not before.
 //! 3. A transaction begins by catching up with what other processes have changed.
 //!
-//! One thread has the file to itself (`writer`). The stores are its counter (`desk`); they read what
+//! One thread has the file to itself (`writer`). The stores hand it their orders (`handle`); they read what
 //! it shows (`mirror`).
 
 mod chores;
-mod desk;
 mod file;
 mod follow;
+mod handle;
 mod inspect;
 mod keys;
 mod ledger;
@@ -36,8 +36,8 @@ use std::sync::{Arc, mpsc};
 use super::{Stores, memory};
 use crate::config::Site;
 use crate::domain::clock::Timestamp;
-use desk::Desk;
 use follow::Bookmark;
+use handle::WriterHandle;
 use ledger::Ledger;
 use mirror::Mirror;
 
@@ -47,18 +47,18 @@ pub(super) fn open(folder: &Path, sites: &[Arc<Site>], now: Timestamp) -> Result
     let mirror = Arc::new(Mirror::new(path.clone(), sites, now));
     let bookmark = read_all(&db, &mirror).map_err(|error| file::fault(&path, &error))?;
     db.busy_timeout(writer::ATTEMPT).map_err(|error| file::fault(&path, &error))?;
-    let (commands, orders) = mpsc::sync_channel(desk::QUEUE);
+    let (commands, orders) = mpsc::sync_channel(handle::QUEUE);
     let shown = Arc::clone(&mirror);
     let work = move || writer::work(db, &shown, &orders, bookmark);
     let thread = std::thread::Builder::new().name("store".to_owned()).spawn(work);
     thread.map_err(|error| OpenError::Unusable { path, what: error.to_string() })?;
-    let desk = Desk { mirror, commands };
+    let handle = WriterHandle { mirror, commands };
     Ok(Stores {
-        tokens: Arc::new(tokens::Tokens(desk.clone())),
-        sessions: Arc::new(sessions::Sessions(desk.clone())),
-        directory: Arc::new(users::Users(desk.clone())),
-        nonces: Arc::new(nonces::Nonces(desk.clone())),
-        keys: Arc::new(keys::Keys(desk)),
+        tokens: Arc::new(tokens::Tokens(handle.clone())),
+        sessions: Arc::new(sessions::Sessions(handle.clone())),
+        directory: Arc::new(users::Users(handle.clone())),
+        nonces: Arc::new(nonces::Nonces(handle.clone())),
+        keys: Arc::new(keys::Keys(handle)),
         // In memory: they are large, many of them are strangers', and none outlives a quarter of an hour.
         parked: Arc::new(memory::Parked::default()),
     })

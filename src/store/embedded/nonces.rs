@@ -1,12 +1,12 @@
 //! Nonces of signed requests, in the file alone: a restart must not make an old request new.
 
-use super::desk::Desk;
+use super::handle::WriterHandle;
 use super::ledger::millis;
 use crate::domain::clock::Timestamp;
 use crate::store::{NonceKey, NonceStore, StoreFuture};
 
 /// Nonces that outlive the process.
-pub(super) struct Nonces(pub(super) Desk);
+pub(super) struct Nonces(pub(super) WriterHandle);
 
 impl NonceStore for Nonces {
     fn remember(&self, key: NonceKey, until: Timestamp) -> StoreFuture<'_, bool> {

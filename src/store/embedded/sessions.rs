@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::desk::Desk;
 use super::follow::look_at_session;
+use super::handle::WriterHandle;
 use super::ledger::{Change, Ledger, millis, number, time};
 use super::{load, tokens};
 use crate::config::Site;
@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 /// Sessions that outlive the process.
-pub(super) struct Sessions(pub(super) Desk);
+pub(super) struct Sessions(pub(super) WriterHandle);
 
 impl Sessions {
     /// Whether `live` has gone unused for too long, as far as this process knows: another one may have

@@ -1,6 +1,6 @@
 //! One-time tokens, in the file alone: they are few, and no request but a login asks for them.
 
-use super::desk::Desk;
+use super::handle::WriterHandle;
 use super::ledger::{Ledger, millis};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -12,7 +12,7 @@ use crate::store::record::Recorded as _;
 use crate::store::{SessionFilter, StoreFuture, TokenStore};
 
 /// Tokens that outlive the process.
-pub(super) struct Tokens(pub(super) Desk);
+pub(super) struct Tokens(pub(super) WriterHandle);
 
 impl TokenStore for Tokens {
     fn insert(&self, hash: TokenHash, grant: TokenGrant) -> StoreFuture<'_, ()> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::desk::Desk;
+use super::handle::WriterHandle;
 use super::ledger::{Change, Ledger, number};
 use crate::domain::clock::Timestamp;
 use crate::domain::email::Email;
@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// Users who outlive the process.
-pub(super) struct Users(pub(super) Desk);
+pub(super) struct Users(pub(super) WriterHandle);
 
 impl Directory for Users {
     fn provision(

@@ -9,9 +9,9 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::chores::Chores;
-use super::desk::{Command, Look, Order, moment};
 use super::file::Presence;
 use super::follow::Bookmark;
+use super::handle::{Command, Look, Order, moment};
 use super::ledger::{Ledger, millis, number};
 use super::mirror::Mirror;
 use crate::domain::session::LiveSession;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::clock::Timestamp;
-use crate::domain::paused::Berth;
+use crate::domain::paused::ParkedId;
 
 /// Requests of one browser on one site.
 const MOST_OF_BROWSER: usize = 8;
@@ -16,7 +16,7 @@ const MOST_OF_ADDRESS: usize = 8 << 20;
 /// Bytes of all.
 const MOST: usize = 64 << 20;
 
-/// What an entry takes besides its parcel, or more.
+/// What an entry takes besides its content, or more.
 const OVERHEAD: usize = 1024;
 
 /// What waits, and who is in whose way.
@@ -25,7 +25,7 @@ pub(in crate::store) struct Lot<T> {
     next: u64,
     /// In the order in which they came, which is that in which their time is over.
     entries: BTreeMap<u64, Entry<T>>,
-    numbers: BTreeMap<Berth, u64>,
+    numbers: BTreeMap<ParkedId, u64>,
     by_browser: BTreeMap<[u8; 32], BTreeSet<u64>>,
     by_address: BTreeMap<u128, Tenant>,
     bytes: usize,
@@ -33,11 +33,11 @@ pub(in crate::store) struct Lot<T> {
 
 #[derive(Debug)]
 struct Entry<T> {
-    berth: Berth,
+    id: ParkedId,
     network: u128,
     bytes: usize,
     until: Timestamp,
-    parcel: T,
+    content: T,
 }
 
 #[derive(Debug, Default)]
@@ -47,30 +47,30 @@ struct Tenant {
 }
 
 impl<T> Lot<T> {
-    /// Keeps `parcel` of `bytes` bytes until `until`, in the place of what was at `berth` before. Returns
+    /// Keeps `content` of `bytes` bytes until `until`, in the place of what was under `id` before. Returns
     /// where something had to go for it.
     pub(in crate::store) fn add(
         &mut self,
-        berth: Berth,
+        id: ParkedId,
         network: u128,
         bytes: usize,
-        parcel: T,
+        content: T,
         until: Timestamp,
-    ) -> Vec<Berth> {
-        self.remove(&berth);
+    ) -> Vec<ParkedId> {
+        self.remove(&id);
         let (number, bytes) = (self.next, bytes + OVERHEAD);
         self.next += 1;
-        self.entries.insert(number, Entry { berth, network, bytes, until, parcel });
-        self.numbers.insert(berth, number);
-        self.by_browser.entry(berth.browser).or_default().insert(number);
+        self.entries.insert(number, Entry { id, network, bytes, until, content });
+        self.numbers.insert(id, number);
+        self.by_browser.entry(id.browser).or_default().insert(number);
         let tenant = self.by_address.entry(network).or_default();
         tenant.numbers.insert(number);
         tenant.bytes += bytes;
         self.bytes += bytes;
         let mut gone = Vec::new();
-        while let Some(oldest) = self.one_too_many(&berth.browser, network) {
+        while let Some(oldest) = self.one_too_many(&id.browser, network) {
             let Some(entry) = self.remove_number(oldest) else { break };
-            gone.push(entry.berth);
+            gone.push(entry.id);
         }
         gone
     }
@@ -87,14 +87,14 @@ impl<T> Lot<T> {
         (self.bytes > MOST).then(|| self.entries.keys().next().copied()).flatten()
     }
 
-    /// Whether something is kept at `berth`, be its time over or not.
-    pub(in crate::store) fn holds(&self, berth: &Berth) -> bool {
-        self.numbers.contains_key(berth)
+    /// Whether something is kept under `id`, be its time over or not.
+    pub(in crate::store) fn holds(&self, id: &ParkedId) -> bool {
+        self.numbers.contains_key(id)
     }
 
-    /// Takes out what is at `berth`; `None` if its time is over at `now`.
-    pub(in crate::store) fn take(&mut self, berth: &Berth, now: Timestamp) -> Option<T> {
-        self.remove(berth).filter(|entry| now < entry.until).map(|entry| entry.parcel)
+    /// Takes out what is under `id`; `None` if its time is over at `now`.
+    pub(in crate::store) fn take(&mut self, id: &ParkedId, now: Timestamp) -> Option<T> {
+        self.remove(id).filter(|entry| now < entry.until).map(|entry| entry.content)
     }
 
     /// Forgets what a browser has here.
@@ -114,18 +114,18 @@ impl<T> Lot<T> {
         over.take(limit).count()
     }
 
-    fn remove(&mut self, berth: &Berth) -> Option<Entry<T>> {
-        let number = self.numbers.get(berth).copied()?;
+    fn remove(&mut self, id: &ParkedId) -> Option<Entry<T>> {
+        let number = self.numbers.get(id).copied()?;
         self.remove_number(number)
     }
 
     fn remove_number(&mut self, number: u64) -> Option<Entry<T>> {
         let entry = self.entries.remove(&number)?;
-        self.numbers.remove(&entry.berth);
-        if let Some(own) = self.by_browser.get_mut(&entry.berth.browser) {
+        self.numbers.remove(&entry.id);
+        if let Some(own) = self.by_browser.get_mut(&entry.id.browser) {
             own.remove(&number);
             if own.is_empty() {
-                self.by_browser.remove(&entry.berth.browser);
+                self.by_browser.remove(&entry.id.browser);
             }
         }
         if let Some(tenant) = self.by_address.get_mut(&entry.network) {
@@ -161,13 +161,13 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_millis(1_000_000);
 
-    fn berth(browser: u32, page: u32) -> Berth {
+    fn id(browser: u32, page: u32) -> ParkedId {
         let spread = |number: u32| {
             let mut bytes = [0; 32];
             bytes[..4].copy_from_slice(&number.to_be_bytes());
             bytes
         };
-        Berth { browser: spread(browser), page: spread(page) }
+        ParkedId { browser: spread(browser), page: spread(page) }
     }
 
     /// Whatever was done, the indexes tell of what is there and of nothing else.
@@ -187,42 +187,42 @@ mod tests {
     #[test]
     fn who_brings_too_much_loses_what_came_first_and_nobody_else_does() {
         let mut lot = Lot::default();
-        lot.add(berth(0, 0), 7, 10, (), START);
+        lot.add(id(0, 0), 7, 10, (), START);
         for page in 0..20 {
-            lot.add(berth(1, page), 8, 10, (), START);
+            lot.add(id(1, page), 8, 10, (), START);
             assert_in_order(&lot);
         }
-        assert!(!lot.holds(&berth(1, 11)) && lot.holds(&berth(1, 12)) && lot.holds(&berth(0, 0)));
+        assert!(!lot.holds(&id(1, 11)) && lot.holds(&id(1, 12)) && lot.holds(&id(0, 0)));
         // Browsers cost nothing to whoever makes them up.
         for browser in 2..2000 {
-            lot.add(berth(browser, 0), 8, 256 << 10, (), START);
+            lot.add(id(browser, 0), 8, 256 << 10, (), START);
         }
         assert_in_order(&lot);
-        assert!(lot.holds(&berth(1999, 0)) && !lot.holds(&berth(2, 0)) && lot.holds(&berth(0, 0)));
+        assert!(lot.holds(&id(1999, 0)) && !lot.holds(&id(2, 0)) && lot.holds(&id(0, 0)));
         // Neither do addresses, to some: then it is memory that counts.
         for network in 100..400 {
-            lot.add(berth(5000, 0), network, 256 << 10, (), START);
-            lot.add(berth(5000 + u32::try_from(network).unwrap(), 0), network, 256 << 10, (), START);
+            lot.add(id(5000, 0), network, 256 << 10, (), START);
+            lot.add(id(5000 + u32::try_from(network).unwrap(), 0), network, 256 << 10, (), START);
         }
         assert_in_order(&lot);
-        assert!(!lot.holds(&berth(0, 0)));
+        assert!(!lot.holds(&id(0, 0)));
     }
 
     #[test]
     fn what_is_there_is_taken_once_in_its_time() {
         let mut lot = Lot::default();
         let until = START.after(Duration::from_mins(15));
-        lot.add(berth(1, 1), 7, 1, 'a', until);
-        lot.add(berth(1, 1), 7, 1, 'b', until);
-        lot.add(berth(1, 2), 7, 1, 'c', until);
-        lot.add(berth(2, 1), 7, 1, 'd', until);
-        assert_eq!(lot.take(&berth(1, 1), START), Some('b'));
-        assert_eq!(lot.take(&berth(1, 1), START), None);
-        lot.clear(&berth(1, 0).browser);
-        assert_eq!(lot.take(&berth(1, 2), START), None);
-        assert_eq!(lot.take(&berth(2, 1), until), None);
+        lot.add(id(1, 1), 7, 1, 'a', until);
+        lot.add(id(1, 1), 7, 1, 'b', until);
+        lot.add(id(1, 2), 7, 1, 'c', until);
+        lot.add(id(2, 1), 7, 1, 'd', until);
+        assert_eq!(lot.take(&id(1, 1), START), Some('b'));
+        assert_eq!(lot.take(&id(1, 1), START), None);
+        lot.clear(&id(1, 0).browser);
+        assert_eq!(lot.take(&id(1, 2), START), None);
+        assert_eq!(lot.take(&id(2, 1), until), None);
         assert_in_order(&lot);
-        lot.add(berth(2, 1), 7, 1, 'e', until);
+        lot.add(id(2, 1), 7, 1, 'e', until);
         assert_eq!((lot.forget(START, 10), lot.forget(until, 10)), (0, 1));
         assert_in_order(&lot);
     }

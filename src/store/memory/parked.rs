@@ -6,26 +6,26 @@ use std::sync::Mutex;
 use super::lot::Lot;
 use super::{lock, ready};
 use crate::domain::clock::Timestamp;
-use crate::domain::paused::Berth;
-use crate::store::{Parcel, ParkedStore, StoreFuture};
+use crate::domain::paused::ParkedId;
+use crate::store::{ParkedStore, SealedRequest, StoreFuture};
 
 /// Paused requests in memory, which is bounded whoever brings them.
 #[derive(Debug, Default)]
 pub struct Parked(Mutex<Lot<Vec<u8>>>);
 
 impl ParkedStore for Parked {
-    fn park(&self, berth: Berth, parcel: Parcel) -> StoreFuture<'_, ()> {
-        let Parcel { network, until, sealed } = parcel;
-        lock(&self.0).add(berth, network, sealed.len(), sealed, until);
+    fn park(&self, id: ParkedId, request: SealedRequest) -> StoreFuture<'_, ()> {
+        let SealedRequest { network, until, sealed } = request;
+        lock(&self.0).add(id, network, sealed.len(), sealed, until);
         ready(())
     }
 
-    fn holds(&self, berth: Berth) -> StoreFuture<'_, bool> {
-        ready(lock(&self.0).holds(&berth))
+    fn holds(&self, id: ParkedId) -> StoreFuture<'_, bool> {
+        ready(lock(&self.0).holds(&id))
     }
 
-    fn take(&self, berth: Berth, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
-        ready(lock(&self.0).take(&berth, now))
+    fn take(&self, id: ParkedId, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
+        ready(lock(&self.0).take(&id, now))
     }
 
     fn clear(&self, browser: [u8; 32]) -> StoreFuture<'_, ()> {

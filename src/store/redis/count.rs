@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::trouble::Trouble;
 use super::{Inner, SLACK, keys, list, number, scripts};
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::domain::session::LiveSession;
 use crate::domain::site::SiteName;
 
@@ -27,9 +27,9 @@ const GOOD_FOR: Duration = Duration::from_secs(15);
 
 /// What was counted last, and when.
 #[derive(Default)]
-pub(super) struct Tally(Mutex<Option<(Instant, BTreeMap<SiteName, usize>)>>);
+pub(super) struct SessionCounts(Mutex<Option<(Instant, BTreeMap<SiteName, usize>)>>);
 
-impl Tally {
+impl SessionCounts {
     /// How many there are on each site, if that was heard of late.
     pub(super) fn counts(&self) -> Option<BTreeMap<SiteName, usize>> {
         let last = self.last();
@@ -49,7 +49,7 @@ pub(super) async fn keep_counting(inner: Arc<Inner>) {
     while links.wait_for(Option::is_some).await.is_ok() {
         let began = Instant::now();
         match inner.count_sessions().await {
-            Ok(counts) => *inner.tally.last() = Some((began, counts)),
+            Ok(counts) => *inner.session_counts.last() = Some((began, counts)),
             Err(trouble) => drop(inner.exchange.complain(trouble)),
         }
         sleep(EVERY).await;
@@ -61,7 +61,7 @@ impl Inner {
         let sites = self.site_names();
         let now = self.clock.now();
         // A use that another node has yet to write down moves what looks as if it were over.
-        let long_over = Timestamp::from_millis(now.as_millis().saturating_sub(as_millis(SLACK)));
+        let long_over = Timestamp::from_millis(now.as_millis().saturating_sub(millis(SLACK)));
         let times = [now, long_over].map(|time| time.as_millis().to_string());
         let asking = (0..keys::SHARDS).map(async |shard| {
             let lists: Vec<_> = sites.iter().map(|site| keys::shard_of_site(shard, site)).collect();
@@ -92,8 +92,4 @@ impl Inner {
         // If that fails a figure is wrong until the session is used again, and nothing else.
         let _ = self.exchange.ask(&add).await;
     }
-}
-
-fn as_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

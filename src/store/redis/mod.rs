@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use self::count::Tally;
+use self::count::SessionCounts;
 use self::driver::{Driver, Exchange};
 use self::link::Way;
 use self::near::Near;
@@ -69,7 +69,7 @@ pub(super) fn open(
         vault: settings.secret.as_ref().and_then(Vault::new),
         sites: RwLock::new(by_name(sites)),
         clock,
-        tally: Tally::default(),
+        session_counts: SessionCounts::default(),
         brought: Mutex::default(),
     });
     let node = random_name();
@@ -105,7 +105,7 @@ struct Inner {
     vault: Option<Vault>,
     sites: RwLock<HashMap<SiteName, Arc<Site>>>,
     clock: Arc<dyn Clock>,
-    tally: Tally,
+    session_counts: SessionCounts,
     /// Which paused requests this node has brought, and how much that is.
     brought: Mutex<Lot<()>>,
 }

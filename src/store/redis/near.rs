@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dashmap::{DashMap, Entry};
 
 use super::seal::Mark;
-use crate::domain::clock::Timestamp;
+use crate::domain::clock::{Timestamp, millis};
 use crate::domain::opaque::SessionHash;
 use crate::domain::session::{End, LiveSession};
 use crate::store::memory::Hashed;
@@ -312,8 +312,4 @@ impl Near {
             stays
         });
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,8 +9,8 @@ use ::redis::cmd;
 
 use super::{Redis, keys, number, random_name, scripts, text};
 use crate::domain::clock::Timestamp;
-use crate::domain::paused::Berth;
-use crate::store::{Parcel, ParkedStore, StoreFuture};
+use crate::domain::paused::ParkedId;
+use crate::store::{ParkedStore, SealedRequest, StoreFuture};
 
 /// How long whoever took something may ask for it again: its connection may have been lost.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -19,46 +19,46 @@ const AGAIN: Duration = Duration::from_secs(2);
 const HEAD: usize = 8;
 
 impl ParkedStore for Redis {
-    fn park(&self, berth: Berth, parcel: Parcel) -> StoreFuture<'_, ()> {
+    fn park(&self, id: ParkedId, request: SealedRequest) -> StoreFuture<'_, ()> {
         let inner = Arc::clone(&self.inner);
         self.driver.run(async move {
-            let Parcel { network, until, sealed } = parcel;
+            let SealedRequest { network, until, sealed } = request;
             let gone = {
                 let mut brought = inner.brought.lock().unwrap_or_else(PoisonError::into_inner);
-                brought.add(berth, network, sealed.len(), (), until)
+                brought.add(id, network, sealed.len(), (), until)
             };
             let value = [until.as_millis().to_be_bytes().as_slice(), &sealed].concat();
             let keep = inner.keep_until(until).to_string();
-            let arguments = [keys::encode(&berth.page).into_bytes(), value, keep.into_bytes()];
-            let place = keys::parked(&berth.browser);
+            let arguments = [keys::encode(&id.page).into_bytes(), value, keep.into_bytes()];
+            let place = keys::parked(&id.browser);
             scripts::PARK.run(&inner.exchange, &[&place], &arguments).await?;
-            for berth in gone {
+            for id in gone {
                 let mut forget = cmd("HDEL");
-                forget.arg(keys::parked(&berth.browser)).arg(keys::encode(&berth.page));
+                forget.arg(keys::parked(&id.browser)).arg(keys::encode(&id.page));
                 inner.exchange.ask(&forget).await?;
             }
             Ok(())
         })
     }
 
-    fn holds(&self, berth: Berth) -> StoreFuture<'_, bool> {
+    fn holds(&self, id: ParkedId) -> StoreFuture<'_, bool> {
         let inner = Arc::clone(&self.inner);
         self.driver.run(async move {
             let mut look = cmd("HEXISTS");
-            look.arg(keys::parked(&berth.browser)).arg(keys::encode(&berth.page));
+            look.arg(keys::parked(&id.browser)).arg(keys::encode(&id.page));
             Ok(number(&inner.exchange.ask(&look).await?)? == 1)
         })
     }
 
-    fn take(&self, berth: Berth, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
+    fn take(&self, id: ParkedId, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
         let inner = Arc::clone(&self.inner);
         self.driver.run(async move {
             let attempt = random_name();
-            let places = [keys::parked(&berth.browser), keys::unparked(&berth.browser, &attempt)];
-            let arguments = [keys::encode(&berth.page), AGAIN.as_millis().to_string()];
+            let places = [keys::parked(&id.browser), keys::unparked(&id.browser, &attempt)];
+            let arguments = [keys::encode(&id.page), AGAIN.as_millis().to_string()];
             let [place, again] = &places;
             let answer = scripts::UNPARK.run(&inner.exchange, &[place, again], &arguments).await?;
-            inner.brought.lock().unwrap_or_else(PoisonError::into_inner).take(&berth, now);
+            inner.brought.lock().unwrap_or_else(PoisonError::into_inner).take(&id, now);
             let Some(value) = text(answer)? else { return Ok(None) };
             let Some((until, sealed)) = value.split_first_chunk::<HEAD>() else { return Ok(None) };
             let until = Timestamp::from_millis(u64::from_be_bytes(*until));

@@ -4,7 +4,6 @@
 //! answers as the first did, as far as anything depends on that: an answer that was lost is asked for
 //! again. All keys of one script lie in one slot.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use ::redis::{Cmd, Pipeline, ToRedisArgs, Value, cmd};
@@ -12,6 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::driver::Exchange;
 use super::trouble::Trouble;
+use crate::domain::secret::hex;
 
 /// A script, known to the server by its hash.
 pub(super) struct Script {
@@ -45,11 +45,7 @@ scripts! {
 
 impl Script {
     fn new(code: &'static str) -> Self {
-        let mut hash = String::new();
-        for byte in Sha1::digest(code) {
-            let _infallible = write!(hash, "{byte:02x}");
-        }
-        Self { code, hash }
+        Self { code, hash: hex(&Sha1::digest(code)) }
     }
 
     fn command(name: &str, script: &str, keys: &[&str], arguments: &[impl ToRedisArgs]) -> Cmd {

@@ -306,7 +306,7 @@ impl SessionStore for Redis {
     }
 
     fn count(&self) -> Option<Count> {
-        self.inner.tally.counts().map(|by_site| Count { by_site, is_shared: true })
+        self.inner.session_counts.counts().map(|by_site| Count { by_site, is_shared: true })
     }
 
     fn health(&self) -> Health {

@@ -118,11 +118,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Counts what goes wrong, and says so, each kind at most once in a while.
 #[derive(Default)]
-pub(super) struct Complaints(Mutex<BTreeMap<&'static str, Told>>);
+pub(super) struct Complaints(Mutex<BTreeMap<&'static str, Occurrences>>);
 
-/// What was told of one kind of trouble.
+/// How often there was one kind of trouble, and when it was last complained of.
 #[derive(Default)]
-struct Told {
+struct Occurrences {
     times: u64,
     last: Option<Instant>,
 }
@@ -131,11 +131,11 @@ impl Complaints {
     /// Notes `trouble` with one request.
     pub(super) fn note(&self, trouble: Trouble) -> Unavailable {
         let now = Instant::now();
-        let mut all = self.told();
-        let told = all.entry(trouble.word()).or_default();
-        told.times += 1;
-        if told.last.is_none_or(|at| now >= at + PATIENCE) {
-            told.last = Some(now);
+        let mut all = self.all();
+        let own = all.entry(trouble.word()).or_default();
+        own.times += 1;
+        if own.last.is_none_or(|at| now >= at + PATIENCE) {
+            own.last = Some(now);
             tracing::error!(
                 target: "tollgate::store", reason = trouble.word(),
                 "{}; this is said at most once a minute", trouble.explanation()
@@ -146,16 +146,16 @@ impl Complaints {
 
     /// The same where it is said elsewhere, or is not worth a word.
     pub(super) fn count(&self, trouble: Trouble) -> Unavailable {
-        self.told().entry(trouble.word()).or_default().times += 1;
+        self.all().entry(trouble.word()).or_default().times += 1;
         Unavailable
     }
 
     /// How often each kind of trouble was noted.
     pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
-        self.told().iter().map(|(word, told)| (*word, told.times)).collect()
+        self.all().iter().map(|(word, own)| (*word, own.times)).collect()
     }
 
-    fn told(&self) -> MutexGuard<'_, BTreeMap<&'static str, Told>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<&'static str, Occurrences>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@
 //! one set of parameters, so that no text stands for two requests.
 
 use super::super::form::Pair;
+use crate::domain::secret::hex_digit;
 
 /// A way to escape what is to be signed.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Escapes {
                 }
                 b' ' => text.push_str(self.space),
                 b'~' => text.push_str(self.tilde),
-                _ => text.extend(['%', digit(byte >> 4), digit(byte & 15)]),
+                _ => text.extend(['%', digit(byte >> 4), digit(*byte)]),
             }
         }
     }
@@ -51,8 +52,8 @@ impl Escapes {
     }
 }
 
-fn digit(nibble: u8) -> char {
-    char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase()
+fn digit(byte: u8) -> char {
+    char::from(hex_digit(byte)).to_ascii_uppercase()
 }
 
 /// What a signature covers.

@@ -1,4 +1,4 @@
-//! What becomes of a request, for the figures.
+//! What becomes of a request: taken down while it is answered, and counted when it is over.
 //!
 //! Each worker counts for itself, site by site: a request takes a handful of additions to numbers that
 //! nobody else writes, and the clock is read no oftener than without.
@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::address::Address;
 use super::front::Front;
-use super::told::Told;
+use super::telemetry::RequestReport;
 use super::visit::Visit;
 use crate::domain::clock::{Moment, Timestamp};
 use crate::domain::session::LiveSession;
@@ -82,13 +82,13 @@ const ABANDONED: usize = 3;
 /// What one worker counts of a site. On cache lines of its own: others count meanwhile.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Tally {
+pub(super) struct RequestCounters {
     requests: [[Counter; CLASSES.len()]; Decision::ALL.len()],
     delay: Histogram<Short>,
     overhead: Histogram<Short>,
 }
 
-impl Tally {
+impl RequestCounters {
     fn count(&self, decision: Decision, class: usize) {
         if let Some(counter) = self.requests.get(decision as usize).and_then(|row| row.get(class)) {
             counter.add_alone(1);
@@ -96,26 +96,27 @@ impl Tally {
     }
 }
 
-/// A request on its way through the gateway. It is counted in any case, even if the client leaves.
-pub(super) struct Course<'a> {
+/// What is known of a request on its way through the gateway, and what was made of it. It is counted in any case,
+/// even if the client leaves.
+pub(super) struct RequestRecord<'a> {
     pub(super) stopwatch: Stopwatch,
     /// The site that was asked for, if there is one.
     address: OnceCell<Rc<Address>>,
     decision: Cell<Decision>,
     is_over: Cell<bool>,
-    /// What there is to say of it elsewhere, if anybody wants to hear it.
-    told: Option<Box<Told<'a>>>,
+    /// What goes into the access log and into traces, if there are any.
+    report: Option<Box<RequestReport<'a>>>,
     /// The trace that it belongs to.
     pub(super) trace: Option<Traced>,
     /// Where requests are counted that are for no site.
-    homeless: &'a Tally,
+    siteless: &'a RequestCounters,
 }
 
-impl<'a> Course<'a> {
+impl<'a> RequestRecord<'a> {
     pub(super) fn begin(
         now: Moment,
-        homeless: &'a Tally,
-        told: Option<Box<Told<'a>>>,
+        siteless: &'a RequestCounters,
+        report: Option<Box<RequestReport<'a>>>,
         trace: Option<Traced>,
     ) -> Self {
         Self {
@@ -123,9 +124,9 @@ impl<'a> Course<'a> {
             address: OnceCell::new(),
             decision: Cell::new(Decision::Own),
             is_over: Cell::new(false),
-            told,
+            report,
             trace,
-            homeless,
+            siteless,
         }
     }
 
@@ -135,11 +136,11 @@ impl<'a> Course<'a> {
     }
 
     /// It is for the site at `address`.
-    pub(super) fn leads_to(&self, address: Rc<Address>) -> &Address {
+    pub(super) fn is_for(&self, address: Rc<Address>) -> &Address {
         self.address.get_or_init(|| address)
     }
 
-    /// Where it leads to, as far as is known.
+    /// The site that it is for, as far as is known.
     pub(super) fn address(&self) -> Option<&Address> {
         self.address.get().map(Rc::as_ref)
     }
@@ -168,60 +169,60 @@ impl<'a> Course<'a> {
 
     /// Who made it.
     pub(super) fn recognise(&self, visitor: &LiveSession) {
-        if let Some(told) = &self.told {
-            told.session.set(Some((visitor.session.id, visitor.session.identity.user)));
+        if let Some(report) = &self.report {
+            report.session.set(Some((visitor.session.id, visitor.session.identity.user)));
         }
     }
 
     /// There is an answer.
     pub(super) fn finish(&mut self, response: &Response, now: Moment) {
         self.is_over.set(true);
-        if let Some(told) = self.told.take() {
-            told.tell(self, Outcome::answered(response, self.stopwatch.began, now));
+        if let Some(report) = self.report.take() {
+            report.send(self, Outcome::answered(response, self.stopwatch.began, now));
         }
-        let tally = self.tally();
-        tally.count(self.decision.get(), class_of(response.status()));
+        let counters = self.counters();
+        counters.count(self.decision.get(), class_of(response.status()));
         if let Some((sent, answered)) = self.stopwatch.laps() {
             let delay = self.stopwatch.began.micros_until(sent);
-            tally.delay.observe_alone(delay);
-            tally.overhead.observe_alone(delay.saturating_add(answered.micros_until(now)));
+            counters.delay.observe_alone(delay);
+            counters.overhead.observe_alone(delay.saturating_add(answered.micros_until(now)));
         }
     }
 
-    fn tally(&self) -> &Tally {
-        self.address().map_or(self.homeless, |address| &address.tally)
+    fn counters(&self) -> &RequestCounters {
+        self.address().map_or(self.siteless, |address| &address.counters)
     }
 }
 
-impl Drop for Course<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         if !self.is_over.get() {
             self.decide(Decision::Abandoned);
-            if let Some(told) = self.told.take() {
-                let now = told.clock.moment();
-                told.tell(self, Outcome::abandoned(self.stopwatch.began, now));
+            if let Some(report) = self.report.take() {
+                let now = report.clock.moment();
+                report.send(self, Outcome::abandoned(self.stopwatch.began, now));
             }
-            self.tally().count(Decision::Abandoned, ABANDONED);
+            self.counters().count(Decision::Abandoned, ABANDONED);
         }
     }
 }
 
 /// Requests that are for no site, as all workers count them.
 #[derive(Clone, Debug, Default)]
-pub struct Homeless(pub(super) Arc<Muster<Tally>>);
+pub struct SitelessRequests(pub(super) Arc<Muster<RequestCounters>>);
 
 /// What becomes of requests.
 pub struct RequestFigures {
     /// The sites.
     pub fronts: Vec<Arc<Front>>,
     /// What is for none of them.
-    pub homeless: Homeless,
+    pub siteless: SitelessRequests,
 }
 
 impl RequestFigures {
-    fn each(&self, mut tell: impl FnMut(&str, &Muster<Tally>)) {
-        self.fronts.iter().for_each(|front| tell(front.site.name.as_str(), &front.tallies));
-        tell("", &self.homeless.0);
+    fn each(&self, mut tell: impl FnMut(&str, &Muster<RequestCounters>)) {
+        self.fronts.iter().for_each(|front| tell(front.site.name.as_str(), &front.counters));
+        tell("", &self.siteless.0);
     }
 }
 
@@ -242,9 +243,9 @@ impl RequestFigures {
     /// What became of all of them so far.
     pub fn sums(&self) -> RequestSums {
         let mut sums = RequestSums::default();
-        self.each(|_, tallies| {
-            tallies.fold((), |(), tally| {
-                for (decision, row) in Decision::ALL.into_iter().zip(&tally.requests) {
+        self.each(|_, workers| {
+            workers.fold((), |(), counters| {
+                for (decision, row) in Decision::ALL.into_iter().zip(&counters.requests) {
                     let own = row.iter().map(Counter::value).sum::<u64>();
                     sums.all += own;
                     match decision {
@@ -257,7 +258,7 @@ impl RequestFigures {
                         | Decision::Abandoned => {}
                     }
                 }
-                sums.overhead = std::mem::take(&mut sums.overhead).with(&tally.overhead);
+                sums.overhead = std::mem::take(&mut sums.overhead).with(&counters.overhead);
             });
         });
         sums
@@ -268,11 +269,13 @@ impl Source for RequestFigures {
     fn write(&self, page: &mut Page, _now: Timestamp) {
         let help = "Requests to the public listeners, by site (none: for no site that there is), by class of the status, and by what the gateway made of them.";
         page.begin("tollgate_requests_total", Kind::Counter, help);
-        self.each(|site, tallies| {
+        self.each(|site, workers| {
             for (row, decision) in Decision::ALL.into_iter().enumerate() {
                 for (column, class) in CLASSES.into_iter().enumerate() {
-                    let own = |tally: &Tally| tally.requests.get(row)?.get(column).map(Counter::value);
-                    let sum = tallies.fold(0, |sum: u64, tally| sum + own(tally).unwrap_or_default());
+                    let own = |counters: &RequestCounters| {
+                        counters.requests.get(row)?.get(column).map(Counter::value)
+                    };
+                    let sum = workers.fold(0, |sum: u64, counters| sum + own(counters).unwrap_or_default());
                     // Most of these never happen.
                     if sum > 0 || (decision, class) == (Decision::Allowed, "2xx") {
                         let labels = [("site", site), ("code", class), ("decision", decision.as_str())];
@@ -282,17 +285,23 @@ impl Source for RequestFigures {
             }
         });
         let help = "From when the gateway had the head of a request to when it was ready to be sent to the upstream.";
-        self.times(page, "tollgate_request_delay_seconds", help, |tally| &tally.delay);
+        self.times(page, "tollgate_request_delay_seconds", help, |counters| &counters.delay);
         let help = "What the gateway added to the time to the head of an answer: the delay, and what it did with the upstream's head.";
-        self.times(page, "tollgate_request_overhead_seconds", help, |tally| &tally.overhead);
+        self.times(page, "tollgate_request_overhead_seconds", help, |counters| &counters.overhead);
     }
 }
 
 impl RequestFigures {
-    fn times(&self, page: &mut Page, name: &'static str, help: &str, of: fn(&Tally) -> &Histogram<Short>) {
+    fn times(
+        &self,
+        page: &mut Page,
+        name: &'static str,
+        help: &str,
+        of: fn(&RequestCounters) -> &Histogram<Short>,
+    ) {
         page.begin(name, Kind::Histogram, help);
         for front in &self.fronts {
-            let told = front.tallies.fold(Distribution::default(), |all, tally| all.with(of(tally)));
+            let told = front.counters.fold(Distribution::default(), |all, counters| all.with(of(counters)));
             page.distribution(&[("site", front.site.name.as_str())], &told);
         }
     }

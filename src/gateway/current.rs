@@ -1,5 +1,5 @@
-//! Who is in charge on a worker: the gateway of the settings that are in force. When others are, another
-//! one takes over. A request that is under way is finished by the one that began it.
+//! The gateway of the settings that are in force, as a worker has it. When others are, another one takes its
+//! place. A request that is under way is finished by the one that began it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,27 +10,27 @@ use crate::domain::clock::Timestamp;
 use crate::http::watch::Watch;
 
 /// A worker's gateway, whichever it is.
-pub struct Office {
-    incumbent: RefCell<Rc<Gateway>>,
+pub struct CurrentGateway {
+    current: RefCell<Rc<Gateway>>,
     watch: Rc<Watch>,
 }
 
-impl Office {
-    /// The office of a worker, with a gateway that has connections of its own.
+impl CurrentGateway {
+    /// That of a worker, with connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         let gateway = Gateway::new(shared);
-        Self { watch: Rc::clone(gateway.watch()), incumbent: RefCell::new(Rc::new(gateway)) }
+        Self { watch: Rc::clone(gateway.watch()), current: RefCell::new(Rc::new(gateway)) }
     }
 
     /// The gateway that takes what comes now.
-    pub fn incumbent(&self) -> Rc<Gateway> {
-        Rc::clone(&self.incumbent.borrow())
+    pub fn current(&self) -> Rc<Gateway> {
+        Rc::clone(&self.current.borrow())
     }
 
     /// From now on requests are answered by what is `shared`.
-    pub fn hand_over(&self, shared: Arc<Shared>) {
-        let next = self.incumbent.borrow().succeeded_by(shared);
-        self.incumbent.replace(Rc::new(next));
+    pub fn replace(&self, shared: Arc<Shared>) {
+        let next = self.current.borrow().succeeded_by(shared);
+        self.current.replace(Rc::new(next));
     }
 
     /// The worker's deadlines, which stay.
@@ -40,12 +40,12 @@ impl Office {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        self.incumbent.borrow().now()
+        self.current.borrow().now()
     }
 
     /// See [`Gateway::tick`].
     pub fn tick(&self) {
-        self.incumbent().tick();
+        self.current().tick();
     }
 }
 
@@ -59,12 +59,12 @@ impl Gateway {
             let kept = self.shared.fronts.get(name).filter(is_same).and(own);
             let pool = kept.map_or_else(|| Rc::new(shared.pool(front)), |(pool, _)| Rc::clone(pool));
             // What the one before still has to finish is counted by the same worker, in the same place.
-            let tally = own.map_or_else(|| front.tallies.enlist(), |(_, tally)| Arc::clone(tally));
-            (name.clone(), (pool, tally))
+            let counters = own.map_or_else(|| front.counters.enlist(), |(_, counters)| Arc::clone(counters));
+            (name.clone(), (pool, counters))
         });
         Self {
-            homeless: Arc::clone(&self.homeless),
-            heralds: shared.heralds(),
+            siteless: Arc::clone(&self.siteless),
+            telemetry: shared.telemetry(),
             pools: pools.collect(),
             request_ids: Rc::clone(&self.request_ids),
             watch: Rc::clone(&self.watch),

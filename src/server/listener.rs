@@ -1,4 +1,4 @@
-//! A listener with what is spoken on it.
+//! A listening socket with what is spoken on it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::tls::Tls;
 use crate::domain::host::Scheme;
 
 /// A listening socket, and what has to happen before requests can be read from its connections.
-pub struct Door<L> {
+pub struct Listener<S> {
     /// The socket.
-    pub listener: L,
+    pub socket: S,
     /// How TLS is spoken, if it is.
     pub tls: Option<Tls>,
     /// Who has to say whose connection it passes on, by the PROXY protocol; nobody else may
@@ -22,24 +22,24 @@ pub struct Door<L> {
     pub h2c: bool,
 }
 
-impl<L> Door<L> {
+impl<S> Listener<S> {
     /// What visitors speak here.
     pub fn scheme(&self) -> Scheme {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 }
 
-impl Door<std::net::TcpListener> {
-    /// The same door for another worker.
+impl Listener<std::net::TcpListener> {
+    /// The same listener for another worker.
     pub fn try_clone(&self) -> io::Result<Self> {
-        let Self { listener, proxies, tls, h2c } = self;
-        Ok(Self { listener: listener.try_clone()?, proxies: proxies.clone(), tls: tls.clone(), h2c: *h2c })
+        let Self { socket, proxies, tls, h2c } = self;
+        Ok(Self { socket: socket.try_clone()?, proxies: proxies.clone(), tls: tls.clone(), h2c: *h2c })
     }
 
     /// Lets the current thread's runtime accept at it. The socket comes by itself: it is closed
-    /// when nobody accepts any more, while those who came in may stay.
-    pub(super) fn open(self) -> io::Result<(TcpListener, Arc<Door<()>>)> {
-        let Self { listener, proxies, tls, h2c } = self;
-        Ok((TcpListener::from_std(listener)?, Arc::new(Door { listener: (), proxies, tls, h2c })))
+    /// when nobody accepts any more, while connections that were accepted go on.
+    pub(super) fn open(self) -> io::Result<(TcpListener, Arc<Listener<()>>)> {
+        let Self { socket, proxies, tls, h2c } = self;
+        Ok((TcpListener::from_std(socket)?, Arc::new(Listener { socket: (), proxies, tls, h2c })))
     }
 }

@@ -5,13 +5,13 @@ use crate::metrics::{Counter, Kind, Page, Source};
 
 /// How attempts to get certificates went, and how often the keeper had to be started again.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct AcmeCounters {
     pub(super) got: Counter,
     pub(super) failed: Counter,
     pub(super) restarts: Counter,
 }
 
-impl Source for Tally {
+impl Source for AcmeCounters {
     fn write(&self, page: &mut Page, _now: Timestamp) {
         let help = "Attempts to get a certificate from the authority, by what came of them.";
         page.begin("tollgate_acme_attempts_total", Kind::Counter, help);

@@ -3,14 +3,14 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, ORIGIN, UPGRADE};
 
-use super::navigation::SEC_FETCH_SITE;
+use super::initiator::SEC_FETCH_SITE;
 use super::webdav::DESTINATION;
 
 /// What there is in a request's head, found in one pass: a look-up in a map costs as much as to compare
 /// some twenty names, and most requests have few of these fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
-pub struct Survey {
+pub struct RequestFields {
     /// `Authorization`.
     pub authorization: bool,
     /// `Connection`.
@@ -29,19 +29,19 @@ pub struct Survey {
     pub upgrade: bool,
 }
 
-impl Survey {
+impl RequestFields {
     /// Looks for them in `headers`.
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut survey = Self::default();
+        let mut fields = Self::default();
         for name in headers.keys() {
-            if let Some(place) = survey.place_of(name) {
-                *place = true;
+            if let Some(flag) = fields.flag(name) {
+                *flag = true;
             }
         }
-        survey
+        fields
     }
 
-    fn place_of(&mut self, name: &HeaderName) -> Option<&mut bool> {
+    fn flag(&mut self, name: &HeaderName) -> Option<&mut bool> {
         Some(if *name == AUTHORIZATION {
             &mut self.authorization
         } else if *name == CONNECTION {
@@ -74,21 +74,21 @@ mod tests {
     fn each_field_is_found_in_its_own_place() {
         let of = |name: &str| {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            Survey::of(&HeaderMap::from_iter([
+            RequestFields::of(&HeaderMap::from_iter([
                 (http::header::HOST, HeaderValue::from_static("x")),
                 (name, HeaderValue::from_static("x")),
             ]))
         };
-        let none = Survey::default();
+        let none = RequestFields::default();
         for (name, expected) in [
-            ("Authorization", Survey { authorization: true, ..none }),
-            ("Connection", Survey { connection: true, ..none }),
-            ("Content-Length", Survey { content_length: true, ..none }),
-            ("Content-Type", Survey { content_type: true, ..none }),
-            ("Destination", Survey { destination: true, ..none }),
-            ("Origin", Survey { origin: true, ..none }),
-            ("Sec-Fetch-Site", Survey { sec_fetch_site: true, ..none }),
-            ("Upgrade", Survey { upgrade: true, ..none }),
+            ("Authorization", RequestFields { authorization: true, ..none }),
+            ("Connection", RequestFields { connection: true, ..none }),
+            ("Content-Length", RequestFields { content_length: true, ..none }),
+            ("Content-Type", RequestFields { content_type: true, ..none }),
+            ("Destination", RequestFields { destination: true, ..none }),
+            ("Origin", RequestFields { origin: true, ..none }),
+            ("Sec-Fetch-Site", RequestFields { sec_fetch_site: true, ..none }),
+            ("Upgrade", RequestFields { upgrade: true, ..none }),
             ("Cookie", none),
             ("X-Origin", none),
         ] {

@@ -19,10 +19,10 @@ pub const X_ACCESS_REQUIRED: &[u8] = b"x-access-required";
 /// RFC 9213, the surrogates of CDNs, nginx's own. Whatever ends in `-cache-control` is one too.
 const TARGETED: [&[u8]; 3] = [b"surrogate-control", b"x-accel-expires", b"edge-control"];
 
-/// What there is in a head, found in one pass.
+/// What there is in an answer's head, found in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
-pub struct Remarks {
+pub struct ResponseFields {
     /// `X-Access-Required`, in whatever spelling.
     pub has_label: bool,
     /// `Cache-Control`.
@@ -41,30 +41,30 @@ pub struct Remarks {
     pub authentication: bool,
 }
 
-impl Remarks {
+impl ResponseFields {
     /// Looks for them in `headers`.
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut remarks = Self::default();
+        let mut fields = Self::default();
         for name in headers.keys() {
             if *name == CACHE_CONTROL {
-                remarks.cache_control = true;
+                fields.cache_control = true;
             } else if *name == VARY {
-                remarks.vary = true;
+                fields.vary = true;
             } else if *name == EXPIRES {
-                remarks.expires = true;
+                fields.expires = true;
             } else if *name == SET_COOKIE {
-                remarks.set_cookie = true;
+                fields.set_cookie = true;
             } else if *name == LOCATION || *name == CONTENT_LOCATION || *name == REFRESH {
-                remarks.address = true;
+                fields.address = true;
             } else if *name == WWW_AUTHENTICATE || *name == PERSISTENT_AUTH {
-                remarks.authentication = true;
+                fields.authentication = true;
             } else if is_label(name) {
-                remarks.has_label = true;
+                fields.has_label = true;
             } else if is_targeted(name) {
-                remarks.targeted = true;
+                fields.targeted = true;
             }
         }
-        remarks
+        fields
     }
 }
 
@@ -110,19 +110,21 @@ mod tests {
     fn a_label_is_found_in_whatever_spelling_and_taken_away() {
         for name in ["x-access-required", "x_access_required", "x.access-required"] {
             let mut headers = head(&[("content-type", "text/html"), (name, "gold"), ("x-access", "1")]);
-            assert!(Remarks::of(&headers).has_label, "{name}");
+            assert!(ResponseFields::of(&headers).has_label, "{name}");
             assert_eq!(label(&headers).unwrap(), "gold");
             remove_label(&mut headers);
             assert_eq!(headers.len(), 2, "{name}");
         }
-        assert!(!Remarks::of(&head(&[("x-access-requires", "a"), ("access-required", "b")])).has_label);
+        assert!(
+            !ResponseFields::of(&head(&[("x-access-requires", "a"), ("access-required", "b")])).has_label
+        );
     }
 
     #[test]
     fn of_several_labels_none_counts() {
         for second in ["x-access-required", "x_access_required"] {
             let headers = head(&[("x-access-required", "gold"), (second, "gold")]);
-            assert!(Remarks::of(&headers).has_label && label(&headers).is_none());
+            assert!(ResponseFields::of(&headers).has_label && label(&headers).is_none());
         }
     }
 
@@ -131,10 +133,10 @@ mod tests {
         for name in
             ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "x-accel-expires"]
         {
-            assert!(Remarks::of(&head(&[(name, "max-age=60")])).targeted, "{name}");
+            assert!(ResponseFields::of(&head(&[(name, "max-age=60")])).targeted, "{name}");
         }
         for name in ["cache-control", "x-accel-buffering", "cache-status", "age"] {
-            assert!(!Remarks::of(&head(&[(name, "60")])).targeted, "{name}");
+            assert!(!ResponseFields::of(&head(&[(name, "60")])).targeted, "{name}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What is said of a request that is over, to whoever wants to hear it: a line in the access log, and spans.
+//! What is reported of a request that is over: a line in the access log, and spans.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::course::Course;
+use super::request_record::RequestRecord;
 use crate::domain::clock::Clock;
 use crate::domain::host::Scheme;
 use crate::domain::session::SessionId;
@@ -14,12 +14,12 @@ use crate::http::client::Client;
 use crate::trace::{Asked, Finished, Gist, Traced, Tracer};
 
 /// One worker's access log and part in traces.
-pub(super) struct Heralds {
+pub(super) struct Telemetry {
     pub(super) log: Option<AccessLog>,
     pub(super) tracer: Tracer,
 }
 
-impl Heralds {
+impl Telemetry {
     /// Has what was noted written and sent.
     pub(super) fn hand_in(&self) {
         if let Some(log) = &self.log {
@@ -29,9 +29,9 @@ impl Heralds {
     }
 }
 
-/// What is known of a request from its beginning. It is made only if somebody is to hear it.
-pub(super) struct Told<'a> {
-    heralds: &'a Rc<Heralds>,
+/// What is known of a request from its beginning. It is taken down only if it is to be reported.
+pub(super) struct RequestReport<'a> {
+    telemetry: &'a Rc<Telemetry>,
     head: Box<Head>,
     scheme: Scheme,
     /// The session that it came with, once that is known.
@@ -39,34 +39,34 @@ pub(super) struct Told<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> RequestReport<'a> {
     pub(super) fn new(
-        heralds: &'a Rc<Heralds>,
+        telemetry: &'a Rc<Telemetry>,
         head: Head,
         client: &Client,
         clock: &'a Arc<dyn Clock>,
     ) -> Self {
         let scheme = client.scheme;
-        Self { heralds, head: Box::new(head), scheme, session: Cell::new(None), clock }
+        Self { telemetry, head: Box::new(head), scheme, session: Cell::new(None), clock }
     }
 
-    /// Says what became of it.
-    pub(super) fn tell(self, course: &Course<'_>, outcome: Outcome<'_>) {
-        let address = course.address();
+    /// Sends it, with what became of the request.
+    pub(super) fn send(self, record: &RequestRecord<'_>, outcome: Outcome<'_>) {
+        let address = record.address();
         let site = address.map(|address| &address.front.site.name);
-        let decision = course.decision().as_str();
-        if let Some(log) = &self.heralds.log {
-            let trace = course.trace.as_ref().map(Traced::id);
+        let decision = record.decision().as_str();
+        if let Some(log) = &self.telemetry.log {
+            let trace = record.trace.as_ref().map(Traced::id);
             let (session, decision) = (self.session.get(), Some(decision));
             log.note(&self.head, &Outcome { site, decision, session, trace, ..outcome });
         }
-        let Some(traced) = course.trace.filter(Traced::is_recorded) else { return };
-        let asked = course.stopwatch.asked().zip(address);
+        let Some(traced) = record.trace.filter(Traced::is_recorded) else { return };
+        let asked = record.stopwatch.asked().zip(address);
         let upstream = asked.and_then(|((index, sent, answered), address)| {
             let (authority, default_port) = address.pool.whereabouts(index)?;
             Some(Asked { authority, default_port, sent, answered })
         });
-        self.heralds.tracer.finish(Finished {
+        self.telemetry.tracer.finish(Finished {
             traced,
             scheme: self.scheme,
             gist: Gist::of(&self.head, site),

@@ -80,7 +80,7 @@ where
 
 /// Takes orders for the writer, which ends when all of these are gone.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct WriterHandle {
     pub(super) mirror: Arc<Mirror>,
     pub(super) commands: SyncSender<Command>,
 }
@@ -91,7 +91,7 @@ pub(super) fn moment() -> Instant {
     Instant::now()
 }
 
-impl Desk {
+impl WriterHandle {
     /// Has `write` carried out in a transaction. Once that is durable `conclude` shows it, and the answer
     /// is what that makes of it.
     pub(super) fn write<D, T>(

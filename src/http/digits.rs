@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 /// A number in decimal digits.
-pub(super) fn number(to: &mut Vec<u8>, mut value: u64) {
+pub fn number(to: &mut Vec<u8>, mut value: u64) {
     // As many as 2^64 has.
     let mut digits = [b'0'; 20];
     let mut length = 0;
@@ -20,13 +20,13 @@ pub(super) fn number(to: &mut Vec<u8>, mut value: u64) {
 }
 
 /// A fraction of a second with its three digits.
-pub(super) fn millis(to: &mut Vec<u8>, value: u64) {
+pub fn millis(to: &mut Vec<u8>, value: u64) {
     let digit = |place: u64| b'0' + u8::try_from(value / place % 10).unwrap_or(0);
     to.extend_from_slice(&[digit(100), digit(10), digit(1)]);
 }
 
 /// An address as everybody writes it.
-pub(super) fn address(to: &mut Vec<u8>, address: IpAddr) {
+pub fn address(to: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(address) = address else {
         // Writing to memory does not fail.
         let _infallible = write!(to, "{address}");
