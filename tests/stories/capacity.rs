@@ -141,7 +141,7 @@ async fn a_crowd_that_has_come_to_rest_leaves_its_memory_to_others() {
     let mut crowd = Vec::new();
     // All of them are in the middle of a large head at the same time.
     let (begun, rest) =
-        (format!("GET /public/a HTTP/1.1\r\nX-Large: {}", "x".repeat(12_000)), "\r\nHost: site.test\r\n\r\n");
+        (format!("GET /public/a HTTP/1.1\r\nX-Large: {}", "x".repeat(30_000)), "\r\nHost: site.test\r\n\r\n");
     for _ in 0..CROWD {
         let mut connection = open(&program).await;
         connection.send(begun.as_bytes()).await;
