@@ -17,6 +17,8 @@ use super::watch::Deadline;
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+const BROKEN_OFF: &str = "the request was reset before its end";
+
 /// What there is for who asks a body for its next piece; `None` is its end.
 pub type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
@@ -39,10 +41,13 @@ impl http_body::Body for Incoming {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match self.get_mut() {
             Self::None => Poll::Ready(None),
-            Self::Http2(body) => {
-                let polled = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(polled.map(|frame| well_formed(frame?)))
-            }
+            Self::Http2(body) => Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(frame) => Some(frame.map_err(Into::into).and_then(well_formed)),
+                // hyper takes what was reset with NO_ERROR for complete, as an answer may be. Of a request
+                // only END_STREAM is the end (RFC 9113 §8.1), and this is true if that has come.
+                None if !body.is_end_stream() => Some(Err(BROKEN_OFF.into())),
+                None => None,
+            }),
             Self::Http1(body) => body.as_mut().poll_frame(cx),
         }
     }
