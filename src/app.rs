@@ -5,9 +5,11 @@ mod figures;
 mod generation;
 mod keeping;
 mod listeners;
+mod open_files;
 mod reload;
 mod spare_memory;
 
+pub use open_files::raise_limit_of_open_files;
 pub use reload::{ReloadError, fixed};
 
 use std::io;
@@ -148,6 +150,15 @@ async fn run(
     for warning in settings.warnings(ambient.clock.now()) {
         tracing::warn!(target: "tollgate::server", "{warning}");
     }
+    let visitors = open_files::for_visitors(settings.server.max_connections);
+    if visitors < settings.server.max_connections {
+        tracing::info!(
+            target: "tollgate::server",
+            max_connections = settings.server.max_connections,
+            "visitors get at most {visitors} connections, as the process may not have more files open \
+             (LimitNOFILE, ulimit -n)"
+        );
+    }
     let at =
         Addresses { http: listeners.addresses(Scheme::Http)?, https: listeners.addresses(Scheme::Https)? };
     let control = listeners.control.socket.local_addr()?;
@@ -158,7 +169,7 @@ async fn run(
         store,
         acme: Arc::default(),
         siteless: SitelessRequests::default(),
-        public: Crowd::of(settings.server.max_connections),
+        public: Crowd::of(visitors),
         control: Crowd::of(CONTROL_CONNECTIONS),
     };
     let keys = Arc::new(Keys::new(&settings.api_keys, ambient.clock.now()));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::CONTROL_CONNECTIONS;
 use super::listeners::Listeners;
+use super::{CONTROL_CONNECTIONS, open_files};
 use crate::acme::AcmeCounters;
 use crate::api::Figures;
 use crate::config::Server;
@@ -64,7 +64,11 @@ impl Counted {
     ) -> Figures {
         let fleets = fronts.iter().map(|front| Arc::clone(front.fleet())).collect();
         let entrances = vec![
-            self.public.entrance("public", server.max_connections, listeners.shown_to_visitors()),
+            self.public.entrance(
+                "public",
+                open_files::for_visitors(server.max_connections),
+                listeners.shown_to_visitors(),
+            ),
             self.control.entrance("control", CONTROL_CONNECTIONS, listeners.shown_to_operators()),
         ];
         Figures::new(

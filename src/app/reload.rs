@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::generation::{Addresses, Premises, READY_WITHIN, limits};
 use super::listeners::Listeners;
-use super::{Running, control};
+use super::{Running, control, open_files};
 use crate::config::Settings;
 use crate::domain::host::Scheme;
 use crate::server::{Change, Listener};
@@ -84,8 +84,8 @@ impl Running {
         next.sso.supersede_others();
         // Those who listened until now may not be among those who may hear of it.
         next.sso.note(Event::SettingsChanged, &Cause::GATEWAY);
-        let before = self.generation.settings.server.max_connections;
-        resize(&self.counted.public.places, before, server.max_connections);
+        let before = open_files::for_visitors(self.generation.settings.server.max_connections);
+        resize(&self.counted.public.places, before, open_files::for_visitors(server.max_connections));
         self.public_workers.drain_within(server.drain_timeout);
         tokio::spawn(Arc::clone(&next.sso).follow_up(consequences));
         (self.http, self.https) = (at.http, at.https);

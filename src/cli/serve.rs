@@ -27,6 +27,7 @@ pub(super) fn run(file: &Path, environment: Environment, log: Manner) -> anyhow:
     // Before there is a second thread, as that of the log.
     let inherited = service::inherited(&source.environment)?;
     source.log.start(settings.log.format)?;
+    app::raise_limit_of_open_files();
     super::runtime()?.block_on(async {
         let mut signals = StopSignals::new().context("cannot wait for signals")?;
         let mut reload = signal(SignalKind::hangup()).context("cannot wait for signals")?;

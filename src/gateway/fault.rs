@@ -91,6 +91,7 @@ impl Fault {
             Self::Proxy(ProxyError::BodyBroken) => Code::BadRequest,
             Self::Proxy(ProxyError::Timeout) => Code::UpstreamTimeout,
             Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => Code::UpstreamUnreachable,
+            Self::Proxy(ProxyError::OutOfFiles { .. }) => Code::OutOfFiles,
             Self::Proxy(ProxyError::Tls { .. }) => Code::UpstreamTls,
             Self::Proxy(ProxyError::Broken { .. }) => Code::UpstreamBrokeOff,
             Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
@@ -172,6 +173,7 @@ impl Fault {
             Self::Proxy(ProxyError::SessionEnded) => Problem::SessionEnded,
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
+            Self::Proxy(ProxyError::OutOfFiles { .. }) => Problem::TooBusy,
             Self::Proxy(
                 ProxyError::Nowhere
                 | ProxyError::Connect { .. }

@@ -48,6 +48,7 @@ codes! {
     MissingToken = "missing_token", UNAUTHORIZED;
     NavigationRequired = "navigation_required", FORBIDDEN;
     NotFound = "not_found", NOT_FOUND;
+    OutOfFiles = "out_of_files", SERVICE_UNAVAILABLE;
     OwnPath = "own_path", NOT_FOUND;
     ParameterInvalid = "parameter_invalid", UNPROCESSABLE_ENTITY;
     ParameterMissing = "parameter_missing", UNPROCESSABLE_ENTITY;

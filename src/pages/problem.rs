@@ -25,6 +25,8 @@ pub enum Problem {
     UpstreamUnreachable,
     /// The store that knows the sessions does not answer.
     SessionsUnavailable,
+    /// The gateway can open no more connections for now.
+    TooBusy,
     /// The session ended before the upstream had answered.
     SessionEnded,
     /// The upstream took too long.
@@ -74,7 +76,7 @@ impl Problem {
     pub const fn failed_side(self) -> Option<Side> {
         match self {
             Self::UpstreamUnreachable | Self::UpstreamTooSlow | Self::UpstreamUnclear => Some(Side::Upstream),
-            Self::SessionsUnavailable => Some(Side::Gateway),
+            Self::SessionsUnavailable | Self::TooBusy => Some(Side::Gateway),
             Self::Malformed
             | Self::AmbiguousPath
             | Self::DoubledCookie
@@ -168,6 +170,13 @@ impl Problem {
                 explanation: "You did nothing wrong. This page is for those who are signed in, and just now we cannot \
                               look that up, so it stays closed.",
                 remedy: "Try again in a moment. You need not sign in again.",
+            },
+            Self::TooBusy => Text {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "Too many visitors at once",
+                explanation: "You did nothing wrong. So many people are here just now that your request could not be \
+                              passed on.",
+                remedy: "Try again in a moment.",
             },
             Self::SessionEnded => Text {
                 status: StatusCode::UNAUTHORIZED,

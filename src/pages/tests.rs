@@ -19,7 +19,7 @@ const FAILURES: [SignInFailure; 8] = [
     SignInFailure::Evicted,
 ];
 
-const PROBLEMS: [Problem; 13] = [
+const PROBLEMS: [Problem; 14] = [
     Problem::Malformed,
     Problem::AmbiguousPath,
     Problem::DoubledCookie,
@@ -30,6 +30,7 @@ const PROBLEMS: [Problem; 13] = [
     Problem::UnknownHost,
     Problem::UpstreamUnreachable,
     Problem::SessionsUnavailable,
+    Problem::TooBusy,
     Problem::SessionEnded,
     Problem::UpstreamTooSlow,
     Problem::UpstreamUnclear,

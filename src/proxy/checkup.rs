@@ -15,10 +15,12 @@ use hyper_util::rt::TokioIo;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
+use super::ProxyError;
 use super::connect::connect;
 use super::fleet::{Fleet, Member};
 use super::http2::{OnThisThread, whole};
 use super::names::Names;
+use super::stream::Stream;
 use crate::config::HealthCheck;
 use crate::domain::clock::Clock;
 use crate::domain::entropy::{Entropy, dice};
@@ -73,8 +75,10 @@ impl Checkups {
             if !asked.is_busy.replace(true) {
                 let (asked, clock) = (Rc::clone(asked), Arc::clone(&self.clock));
                 tokio::task::spawn_local(async move {
-                    let said = tokio::time::timeout(asked.check.timeout, asked.ask(&*clock)).await;
-                    asked.conclude(said.ok().flatten());
+                    let found = tokio::time::timeout(asked.check.timeout, asked.find_out(&*clock)).await;
+                    if let Some(is_good) = found.unwrap_or(Some(false)) {
+                        asked.conclude(is_good);
+                    }
                     asked.is_busy.set(false);
                 });
             }
@@ -100,9 +104,20 @@ impl Asked {
         }
     }
 
+    /// Whether it is well; `None` if it could not even be asked, which says nothing about it.
+    async fn find_out(&self, clock: &dyn Clock) -> Option<bool> {
+        match connect(&self.member, &self.names, clock.now(), self.check.timeout).await {
+            Ok(stream) => {
+                let status = self.ask(stream).await;
+                Some(status.is_some_and(|status| status.is_success() || status.is_redirection()))
+            }
+            Err(ProxyError::OutOfFiles { .. }) => None,
+            Err(_) => Some(false),
+        }
+    }
+
     /// What it says; `None` if it says nothing.
-    async fn ask(&self, clock: &dyn Clock) -> Option<StatusCode> {
-        let stream = connect(&self.member, &self.names, clock.now(), self.check.timeout).await.ok()?;
+    async fn ask(&self, stream: Stream) -> Option<StatusCode> {
         let target = self.check.path.clone().into();
         let mut request = Request::new(Empty::<Bytes>::new());
         request.headers_mut().insert(USER_AGENT, ASKING);
@@ -124,8 +139,7 @@ impl Asked {
         Some(answer.status())
     }
 
-    fn conclude(&self, status: Option<StatusCode>) {
-        let is_good = status.is_some_and(|status| status.is_success() || status.is_redirection());
+    fn conclude(&self, is_good: bool) {
         let (right, wrong) = if is_good { (&self.good, &self.bad) } else { (&self.bad, &self.good) };
         right.set(right.get().saturating_add(1));
         wrong.set(0);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -32,7 +33,13 @@ pub(super) async fn connect(
     limit: Duration,
 ) -> Result<Stream, ProxyError> {
     let deadline = Instant::now() + limit;
-    let failed = |error| ProxyError::Connect { upstream: member.upstream.to_string(), error };
+    let failed = |error| {
+        let upstream = member.upstream.to_string();
+        match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE) => ProxyError::OutOfFiles { upstream, error },
+            _ => ProxyError::Connect { upstream, error },
+        }
+    };
     let late = || io::Error::from(io::ErrorKind::TimedOut);
     let tcp = match (&member.upstream.address, member.fixed) {
         (UpstreamAddress::Unix(path), _) => {

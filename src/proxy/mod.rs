@@ -58,6 +58,14 @@ pub enum ProxyError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The gateway has no file left for a connection (`EMFILE`, `ENFILE`).
+    #[error("no connection to {upstream}: {error}")]
+    OutOfFiles {
+        /// Where to.
+        upstream: String,
+        /// In the system's words.
+        error: std::io::Error,
+    },
     /// There was a connection, but no TLS on it that can be trusted.
     #[error("TLS handshake with {upstream} failed: {error}")]
     Tls {
@@ -112,9 +120,12 @@ impl ProxyError {
             | Self::Unreadable { .. }
             | Self::UnaskedUpgrade
             | Self::Timeout => true,
-            Self::Nowhere | Self::BodyBroken | Self::BodyTooSlow | Self::BodyTooLong | Self::SessionEnded => {
-                false
-            }
+            Self::Nowhere
+            | Self::OutOfFiles { .. }
+            | Self::BodyBroken
+            | Self::BodyTooSlow
+            | Self::BodyTooLong
+            | Self::SessionEnded => false,
         }
     }
 }

@@ -166,8 +166,7 @@ impl<A: Answer + 'static> Acceptor<A> {
     }
 
     fn make_room(&self) {
-        let evicted = self.answer.watch().make_room();
-        self.limits.borrow().traffic.evicted.add(u64::try_from(evicted).unwrap_or(u64::MAX));
+        self.answer.watch().make_room();
     }
 
     /// Takes what other workers hand over, to the last.

@@ -191,6 +191,7 @@ impl Watchman {
     /// connection is to end.
     fn look(&self) -> Result<Duration, End> {
         if self.deadline.is_evicted() {
+            self.limits.traffic.evicted.add(1);
             return Err(End::Idle);
         }
         let now = Instant::now();

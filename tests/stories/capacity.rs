@@ -23,18 +23,19 @@ async fn is_served(program: &Program) {
     tokio::time::timeout(HANG, served).await.expect("is served");
 }
 
+/// As if there were only so many files that the program may have open.
+fn limit_files(program: &Program, most: usize) {
+    let limit = ["--pid", &program.id().to_string(), &format!("--nofile={most}:")].map(str::to_owned);
+    assert!(Command::new("prlimit").args(limit).status().expect("prlimit runs").success());
+}
+
 #[tokio::test]
 async fn out_of_file_descriptors_it_says_so_once_and_goes_on() {
     let upstream = FakeUpstream::start().await;
     let plan = Plan::new(&upstream).server("keep_alive_timeout", "\"1h\"").server("workers", "2");
-    let program = Program::start_by(&plan, |program| {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n 60; exec \"$@\"", "sh"]);
-        shell.arg(program.get_program()).args(program.get_args());
-        shell
-    })
-    .await;
+    let program = Program::start(&plan).await;
     is_served(&program).await;
+    limit_files(&program, 60);
     for _burst in 0..2 {
         let mut crowd = Vec::new();
         for _ in 0..120 {
@@ -48,6 +49,29 @@ async fn out_of_file_descriptors_it_says_so_once_and_goes_on() {
         is_served(&program).await;
     }
     assert!(program.lines_with("panicked").is_empty());
+}
+
+#[tokio::test]
+async fn visitors_do_not_get_all_files_that_may_be_open() {
+    let upstream = FakeUpstream::start().await;
+    let plan = Plan::new(&upstream).server("workers", "1").server("header_timeout", "\"1m\"");
+    let program = Program::start_by(&plan, |program| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 200; exec \"$@\"", "sh"]);
+        shell.arg(program.get_program()).args(program.get_args());
+        shell
+    })
+    .await;
+    let mut first = open(&program).await;
+    let mut silent = Vec::new();
+    for _ in 0..250 {
+        silent.push(open(&program).await);
+    }
+    program.line_with("the connection limit is reached").await;
+    // Who was let in is served as ever, on a connection to the upstream that has to be made first.
+    let answer = first.exchange(GET, "GET").await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(program.lines_with("cannot accept").is_empty());
 }
 
 #[tokio::test]
