@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, Method};
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// The fields of one message that concern one connection only.
@@ -37,6 +38,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == PROXY_AUTHORIZATION
         || *name == KEEP_ALIVE
         || *name == PROXY_CONNECTION
+        || *name == HTTP2_SETTINGS
 }
 
 /// Removes what concerns one connection only: the fields that `Connection` names, and those that

@@ -24,12 +24,16 @@ const TRACING: [&[u8]; 2] = [b"traceparent", b"tracestate"];
 /// What some upstreams may take for the framing of a request, if it is not quite spelled so.
 const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 
+/// What a CGI program takes for the proxy that its own requests are to go through: it finds the field in the
+/// variable `HTTP_PROXY` (CVE-2016-5385).
+const PROXY: &[u8] = b"proxy";
+
 /// Whether `name` is for the gateway alone to send to the upstream: a site's identity headers on
 /// whatever path, and forwarding headers, which are told anew from what is known and from what a trusted
 /// proxy said; and so are the words for a visitor's rights. Spellings that an application may take for
 /// them count as well. So does what would make the upstream serve another path than the one that was
 /// judged, or another method on a site whose rules know methods, or read another length than was read
-/// here.
+/// here, or have its own requests go where the client likes.
 pub fn is_forged(name: &HeaderName, site: &Site) -> bool {
     let bytes = name.as_str().as_bytes();
     site.identity.reserves(bytes)
@@ -51,8 +55,13 @@ pub fn is_attempt(name: &HeaderName, site: &Site) -> bool {
 
 fn misleads(name: &[u8], site: &Site) -> bool {
     let any_of = |names: &[&[u8]]| names.iter().any(|own| reads_like(name, own));
-    name.first() == Some(&b'x')
-        && (any_of(&REROUTING) || any_of(&RIGHTS) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES))
+    match name.first() {
+        Some(b'x') => {
+            any_of(&REROUTING) || any_of(&RIGHTS) || site.rules.know_methods() && any_of(&METHOD_OVERRIDES)
+        }
+        Some(b'p') => name == PROXY,
+        _ => false,
+    }
 }
 
 fn forwards(name: &[u8]) -> bool {

@@ -4,9 +4,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use sha1::{Digest as _, Sha1};
+
+use super::lines::only;
 
 /// The one protocol to which a connection may be changed: behind others, `h2c` above all, there
 /// could be requests that nobody judges.
@@ -27,9 +31,25 @@ pub fn is_about_websocket(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE) || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
 }
 
-/// Whether the answer to a handshake with `key` agrees to it.
-pub fn agrees(key: &HeaderValue, answer: &HeaderMap) -> bool {
-    answer.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == acceptance(key).as_bytes())
+/// Whether an `answer` agrees to a handshake that `asked` with `key`: to a WebSocket and nothing else, once,
+/// and without a subprotocol or an extension that nobody offered (RFC 6455 §4.1). Whether `Connection` names
+/// `Upgrade` is for whoever reads that field.
+pub fn agrees(key: &HeaderValue, asked: &HeaderMap, answer: &HeaderMap) -> bool {
+    let says = |name, is_it: &dyn Fn(&[u8]) -> bool| {
+        only(answer, name).is_ok_and(|line| line.is_some_and(|line| is_it(line.as_bytes())))
+    };
+    let chosen = only(answer, SEC_WEBSOCKET_PROTOCOL);
+    let offered = |protocol: &HeaderValue| listed(asked, &SEC_WEBSOCKET_PROTOCOL).any(|own| own == protocol);
+    let mut extensions = listed(answer, &SEC_WEBSOCKET_EXTENSIONS).map(token);
+    says(&UPGRADE, &|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && says(&SEC_WEBSOCKET_ACCEPT, &|accept| accept == acceptance(key).as_bytes())
+        && chosen.is_ok_and(|chosen| chosen.is_none_or(offered))
+        && extensions.all(|used| listed(asked, &SEC_WEBSOCKET_EXTENSIONS).map(token).any(|own| own == used))
+}
+
+/// What an extension is called, without its parameters.
+fn token(extension: &[u8]) -> &[u8] {
+    extension.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 /// What proves that the other side read the key (RFC 6455 §4.2.2).
@@ -38,11 +58,14 @@ pub fn acceptance(key: &HeaderValue) -> String {
     STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(MAGIC).finalize())
 }
 
-fn names(headers: &HeaderMap, name: &http::HeaderName, option: &[u8]) -> bool {
+fn names(headers: &HeaderMap, name: &HeaderName, option: &[u8]) -> bool {
+    listed(headers, name).any(|named| named.eq_ignore_ascii_case(option))
+}
+
+/// What the lines of `name` list.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).into_iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|b| *b == b','))
-        .any(|named| named.trim_ascii().eq_ignore_ascii_case(option))
+    lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// Why a WebSocket is ended by somebody in between (RFC 6455 §7.4.1).
@@ -152,12 +175,14 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc_is_agreed_to() {
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        let asked = HeaderMap::new();
         let answer = |accept: &'static str| {
-            HeaderMap::from_iter([(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static(accept))])
+            let accept = (SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static(accept));
+            HeaderMap::from_iter([(UPGRADE, WEBSOCKET), accept])
         };
-        assert!(agrees(&key, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
-        assert!(!agrees(&key, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOO=")));
-        assert!(!agrees(&key, &HeaderMap::new()));
+        assert!(agrees(&key, &asked, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
+        assert!(!agrees(&key, &asked, &answer("s3pPLMBiTxaQ9kYGzzhZRbK+xOO=")));
+        assert!(!agrees(&key, &asked, &HeaderMap::new()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::header::{UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use hyper::body::Body as _;
+use tokio::time::{Instant, sleep};
 
 use super::backend::{Answered, Backend, Busy, Manner, Message, Source, Undelivered};
 use super::idle_timeout::{IdleTimeout, may_be_silent};
@@ -40,7 +41,7 @@ use crate::http::interim::Interim;
 use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
 use crate::http::response_fields::{self, ResponseFields};
-use crate::http::watch::Watch;
+use crate::http::watch::{TICK, Watch};
 use crate::http::websocket;
 use crate::http::{Request, Response};
 use crate::trace::Traced;
@@ -196,7 +197,7 @@ pub async fn forward(
                 progress.lateness(cx.waker()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
             }
         });
-        answered.await.and_then(|answered| answered.unless_unasked(&forwarding)).inspect_err(|error| {
+        answered.await.and_then(|answered| answered.unless_unasked(came, &forwarding)).inspect_err(|error| {
             if error.is_upstreams() {
                 forwarding.pool.failed(under_way.get(), forwarding.clock.now());
             }
@@ -295,9 +296,9 @@ where
 }
 
 impl Answered {
-    /// The same, unless it switches protocols though that was not asked for (RFC 9110 §7.8).
-    fn unless_unasked(self, forwarding: &Forwarding<'_>) -> Result<Self, ProxyError> {
-        let agrees = || forwarding.websocket.is_some_and(|key| websocket::agrees(key, &self.headers));
+    /// The same, unless it switches protocols though that was not what `came` asked for (RFC 9110 §7.8).
+    fn unless_unasked(self, came: &HeaderMap, forwarding: &Forwarding<'_>) -> Result<Self, ProxyError> {
+        let agrees = || forwarding.websocket.is_some_and(|key| websocket::agrees(key, came, &self.headers));
         let may = self.status != StatusCode::SWITCHING_PROTOCOLS || agrees();
         if may { Ok(self) } else { Err(ProxyError::UnaskedUpgrade) }
     }
@@ -318,7 +319,7 @@ async fn exchange(
     (under_way, mut backend, mut manner, mut now): (&Cell<usize>, &Rc<Backend>, Manner<'_>, Timestamp),
     progress: &Progress,
 ) -> Result<Answered, ProxyError> {
-    let mut tried = Vec::new();
+    let (mut tried, mut out_of_files_since) = (Vec::new(), None);
     loop {
         let next_time = Manner { pinned: None, authenticates: manner.authenticates, interim: manner.interim };
         let failure = match backend.carry(message, method, manner, now).await {
@@ -330,6 +331,18 @@ async fn exchange(
             }
         };
         manner = next_time;
+        if matches!(failure, ProxyError::OutOfFiles { .. }) {
+            // No upstream can do anything about that; but it passes.
+            let since = *out_of_files_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > forwarding.site.upstreams.connect_timeout {
+                return Err(failure);
+            }
+            forwarding.watch.make_room();
+            // Boxed, as it is hardly ever needed.
+            Box::pin(sleep(TICK)).await;
+            now = forwarding.clock.now();
+            continue;
+        }
         now = forwarding.clock.now();
         tried.push(under_way.get());
         let Some((next, another)) = forwarding.pool.choose(&tried, now) else { return Err(failure) };

@@ -13,6 +13,7 @@ use super::connections::{AcceptedConnection, Answer, Limits};
 use super::listener::Listener;
 use super::preface::announces_h2;
 use super::proxy_protocol::introduce;
+use super::socket::Counted;
 use super::traffic::Traffic;
 use super::{h1, h2};
 use crate::domain::host::Scheme;
@@ -53,12 +54,12 @@ async fn welcome<A: Answer + 'static>(
         if is_h2 {
             Box::pin(h2::converse(stream, known, answer, limits)).await?;
         } else {
-            h1::converse(stream, known, answer, limits).await;
+            h1::converse(Counted::new(stream), known, answer, limits).await;
         }
         return Ok(());
     };
     // What comes of it is put into a box there: a place for it here would be every connection's.
-    let shake_hands = async { Ok(tls.accept(stream).await?.map(Box::new)) };
+    let shake_hands = async { Ok(tls.accept(Counted::new(stream)).await?.map(Box::new)) };
     let shaken = Box::pin(in_time(limits.head_time, shake_hands)).await;
     let Traffic { shaken_hands, failed_handshakes, .. } = &*limits.traffic;
     if shaken.is_ok() {

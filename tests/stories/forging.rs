@@ -186,6 +186,28 @@ async fn connection_cannot_take_away_what_the_gateway_says() {
     }
 }
 
+/// A CGI program takes `Proxy` for the proxy that its own requests go through (CVE-2016-5385).
+#[tokio::test]
+async fn nobody_says_through_which_proxy_the_site_is_to_ask() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = plan(&upstream).start().await;
+    let cookie = jane(&gateway).await;
+    for (path, has_session, _) in VISITS {
+        let cookie = if has_session { cookie.as_str() } else { "" };
+        for name in ["Proxy", "proxy", "PROXY"] {
+            let fields = format!("{cookie}{name}: http://{FORGED}/\r\nProxy-Status: passes");
+            let head = format!("POST {path} HTTP/1.1\r\nHost: site.test\r\n{fields}\r\n");
+            let chunks =
+                format!("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{name}: {FORGED}\r\n\r\n");
+            let answer =
+                Visitor::at(&gateway).send_raw((head + &chunks).as_bytes()).await.expect("an answer");
+            assert_eq!(answer.status, 200, "{path} {name}");
+            assert_eq!(upstream.last().header("proxy-status").as_deref(), Some("passes"), "{path}");
+        }
+    }
+    upstream.assert_never_saw(FORGED).await;
+}
+
 #[tokio::test]
 async fn nobody_is_believed_about_where_a_request_comes_from() {
     let upstream = FakeUpstream::start().await;

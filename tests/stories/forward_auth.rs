@@ -359,6 +359,7 @@ async fn a_client_that_names_itself_is_refused_as_the_proxy_may_let_it_through()
             "X-Rewrite-Url",
             "X_Rewrite_Url",
             "X-HTTP-Method-Override",
+            "Proxy",
         ] {
             for target in ["/", "/public/", "/optional/"] {
                 let answer = member.send(ask("GET", target).with(name, "1")).await;

@@ -121,9 +121,10 @@ const ATTACKS: &[Attack] = &[
 ];
 
 /// Requests for another protocol, which the upstream does not speak.
-const UNHEARD: [&str; 2] = [
+const UNHEARD: [&str; 3] = [
     "GET /public/a HTTP/1.1\r\nHost: site.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     "POST /public/a HTTP/1.1\r\nHost: site.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello",
+    "GET /public/a HTTP/1.1\r\nHost: site.test\r\nUpgrade: websocket\r\n\r\n",
 ];
 
 #[tokio::test]
@@ -185,6 +186,49 @@ async fn what_comes_before_an_upgrade_is_refused_becomes_no_request() {
         let answers = end_of(&mut connection).await;
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{asking}: {answers}");
         upstream.assert_never_saw("smuggled").await;
+    }
+}
+
+/// What the client has sent may still be on its way when the refusal is made, and nobody can tell it
+/// from what follows the refusal.
+#[tokio::test]
+async fn behind_an_upgrade_that_was_refused_there_is_no_request() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = TestGateway::before(&upstream).await;
+    let visitor = Visitor::at(&gateway);
+    for asking in UNHEARD {
+        for path in ["/public/a", "/closed"] {
+            let mut connection = visitor.connect().await;
+            connection.send(asking.replace("/public/a", path).as_bytes()).await;
+            let answer = connection.receive("GET").await.expect("an answer");
+            assert!(answer.closes && [200, 401, 303].contains(&answer.status), "{asking}: {answer:?}");
+            connection.send(HIDDEN.as_bytes()).await;
+            assert_eq!(end_of(&mut connection).await, "", "{asking}");
+            upstream.assert_never_saw("smuggled").await;
+        }
+    }
+}
+
+/// As curl asks for HTTP/2 with requests that want nothing else.
+#[tokio::test]
+async fn an_upgrade_that_is_refused_costs_nobody_the_answer() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = Plan::new(&upstream).site(|site| site.with("access", "\"off\"")).start().await;
+    let page = "long".repeat(500_000);
+    upstream.answers(Answer::page(&page));
+    let asking =
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    for (method, behind) in [("GET", "\r\n"), ("POST", "Content-Length: 5\r\n\r\nhello")] {
+        let request = format!("{method} /a HTTP/1.1\r\nHost: site.test\r\n{asking}{behind}");
+        let mut connection = Visitor::at(&gateway).connect().await;
+        connection.send(request.as_bytes()).await;
+        // What it goes on to send must not break the connection under its answer.
+        settle().await;
+        connection.send(HIDDEN.as_bytes()).await;
+        let answer = connection.receive(method).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{method}");
+        assert!(answer.text() == page && answer.closes, "{method}: {}", answer.body.len());
+        assert_eq!(upstream.last().target, "/a");
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{ByHand, FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor, read_until};
+use crate::support::{ByHand, FakeUpstream, HANG, Plan, SitePlan, TestGateway, Visitor, read_until, rest};
 
 /// More than all socket buffers on the way can hold together.
 const MORE_THAN_BUFFERS: usize = 192 * 1024 * 1024;
@@ -227,6 +227,29 @@ async fn a_slow_head_is_cut_off_and_an_idle_connection_is_kept_for_longer() {
     }
     // And not for ever: the connection ends by itself.
     while stream.read(&mut buffer).await.expect("is closed in the end") > 0 {}
+}
+
+#[tokio::test]
+async fn a_head_that_begins_behind_another_request_has_all_of_its_time() {
+    let upstream = FakeUpstream::start().await;
+    let request = b"GET /open HTTP/1.1\r\nHost: site.test\r\n\r\n".as_slice();
+    for (head_time, is_in_time) in [("10s", true), ("300ms", false)] {
+        let plan = Plan::new(&upstream).server("header_timeout", &format!("{head_time:?}"));
+        let gateway = plan.site(|site| site.route("/open", "off")).start().await;
+        // From the first byte of it to the last but one.
+        for begun in [1, 5, request.len() - 1] {
+            let mut visitor = TcpStream::connect(gateway.http).await.expect("connects");
+            let last = b"GET /open HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n";
+            let (beginning, end) = last.split_at(begun);
+            visitor.write_all(&[request, beginning].concat()).await.expect("is sent");
+            read_until(&mut visitor, "\r\n\r\n").await;
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            let _may_be_closed = visitor.write_all(end).await;
+            let rest = rest(&mut visitor).await;
+            let answers = String::from_utf8_lossy(&rest).matches("HTTP/1.1 200").count();
+            assert_eq!(answers, usize::from(is_in_time), "{head_time} {begun}");
+        }
+    }
 }
 
 /// A gateway that waits 300 ms for a piece of a body; a visitor who has asked for something; and the

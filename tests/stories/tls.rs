@@ -1,10 +1,15 @@
 //! Visitors who come over TLS.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::tls::{is_resumed, session};
-use crate::support::{Authority, FakeUpstream, HANG, Plan, SitePlan, TestGateway};
+use crate::support::{
+    Authority, ByHand, FakeUpstream, HANG, Plan, SitePlan, TestGateway, read_until, settle,
+};
 
 const GET: &[u8] = b"GET /public/a HTTP/1.1\r\nHost: site.test\r\n\r\n";
 
@@ -159,6 +164,43 @@ async fn what_is_spoken_is_agreed_on_or_nothing_is_said() {
     }
     // A browser that was lured into speaking another server's language must not be answered.
     assert!(client.offering(&["smtp"]).shake(&gateway, "site.test").await.is_err());
+}
+
+/// What TLS keeps for a visitor who takes nothing has gone nowhere.
+#[tokio::test]
+async fn a_visitor_who_stops_reading_is_not_let_go_later_than_without_tls() {
+    let (upstream, authority) = (ByHand::start().await, Authority::new());
+    let site = SitePlan::new("intranet", "site.test", upstream.address()).with("access", "\"off\"");
+    let plan = Plan::of(site).certificate(authority.issue("site", &["site.test"]));
+    let gateway = plan.server("body_idle_timeout", "\"4s\"").start().await;
+    // In the order in which the upstream was not listened to any more.
+    let ended = Arc::<Mutex<Vec<&str>>>::default();
+    let download = async |name: &'static str| {
+        let mut stream = upstream.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n").await.expect("begins");
+        let ended = Arc::clone(&ended);
+        drop(tokio::spawn(async move {
+            let piece = vec![0; 65_536];
+            while stream.write_all(&piece).await.is_ok() {}
+            ended.lock().unwrap().push(name);
+        }));
+    };
+    let mut over_tls = authority.client().shake(&gateway, "site.test").await.expect("shakes hands");
+    over_tls.write_all(GET).await.expect("asks");
+    download("over TLS").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut bare = crate::support::Connection::dial([127, 0, 0, 1].into(), gateway.http).await;
+    bare.write_all(GET).await.expect("asks");
+    download("bare").await;
+    let both = async {
+        while ended.lock().unwrap().len() < 2 {
+            settle().await;
+        }
+    };
+    tokio::time::timeout(HANG, both).await.expect("both are let go");
+    assert_eq!(*ended.lock().unwrap(), ["over TLS", "bare"]);
+    drop((over_tls, bare));
 }
 
 #[tokio::test]

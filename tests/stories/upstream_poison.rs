@@ -146,7 +146,7 @@ async fn an_answer_that_breaks_off_at_once_is_not_passed_over_in_silence() {
     for (framing, body, arrives) in [
         ("Content-Length: 100\r\n", "some", "\r\n\r\nsome"),
         ("Transfer-Encoding: chunked\r\n", "4\r\nsome\r\nzz\r\n", "\r\n\r\n4\r\nsome\r\n"),
-        ("Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "no chunk", "\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "no chunk", "\r\n\r\n"),
     ] {
         let all = format!("HTTP/1.1 200 OK\r\n{framing}\r\n{body}");
         let address = serving(move |mut stream| {
@@ -286,6 +286,12 @@ async fn what_is_no_proper_answer_is_none() {
     heads.extend(
         [
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\nok",
+            // Two lengths, whichever comes first, and where there can be no body as well.
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n",
             "HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/2 200\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok",

@@ -141,6 +141,55 @@ async fn what_comes_early_is_for_the_other_protocol_or_for_nobody() {
     assert!(failures.is_some_and(|line| line.ends_with(" 2")), "who switches unasked fails: {failures:?}");
 }
 
+/// Browsers would not believe it either (RFC 6455 §4.1), and other clients may believe too much.
+#[tokio::test]
+async fn an_upstream_that_agrees_in_part_or_to_something_else_is_not_believed() {
+    let (gateway, upstream) = ByHand::behind(|site| site.with("access", "\"optional\"")).await;
+    let (upgrade, connection) = ("Upgrade: websocket\r\n", "Connection: Upgrade\r\n");
+    let accept = format!("Sec-WebSocket-Accept: {ACCEPT}\r\n");
+    let plain = format!("{upgrade}{connection}{accept}");
+    let offers = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-own\r\n";
+    for (offered, fields, is_believed) in [
+        ("", plain.clone(), true),
+        ("", format!("upgrade: WebSocket\r\nconnection: keep-alive, upgrade\r\n{accept}"), true),
+        ("", format!("{plain}Sec-WebSocket-Protocol: chat\r\n"), true),
+        (offers, plain.clone(), true),
+        (
+            offers,
+            format!("{plain}Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"),
+            true,
+        ),
+        ("", format!("{connection}{accept}"), false),
+        ("", format!("{upgrade}{accept}"), false),
+        ("", format!("{upgrade}Connection: keep-alive\r\n{accept}"), false),
+        ("", format!("Upgrade: websocket, h2c\r\n{connection}{accept}"), false),
+        ("", format!("Upgrade: h2c\r\n{plain}"), false),
+        ("", format!("{upgrade}{connection}"), false),
+        ("", format!("{plain}{accept}"), false),
+        ("", format!("{plain}Sec-WebSocket-Accept: AAAA\r\n"), false),
+        ("", format!("{plain}Sec-WebSocket-Protocol: other\r\n"), false),
+        ("", format!("{plain}Sec-WebSocket-Protocol: Chat\r\n"), false),
+        ("", format!("{plain}Sec-WebSocket-Protocol:\r\n"), false),
+        ("", format!("{plain}Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n"), false),
+        ("", format!("{plain}Sec-WebSocket-Extensions: permessage-deflate\r\n"), false),
+        (offers, format!("{plain}Sec-WebSocket-Extensions: x-own, x-other\r\n"), false),
+    ] {
+        let mut browser = TcpStream::connect(gateway.http).await.expect("connects");
+        browser.write_all(handshake("/chat", offered).as_bytes()).await.expect("sends");
+        let mut server = upstream.accept().await;
+        read_until(&mut server, "\r\n\r\n").await;
+        let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+        server.write_all(answer.as_bytes()).await.expect("answers");
+        let head = read_until(&mut browser, "\r\n\r\n").await;
+        let status = if is_believed { "HTTP/1.1 101 " } else { "HTTP/1.1 502 " };
+        assert!(head.starts_with(status), "{fields}: {head}");
+        if !is_believed {
+            // Nobody else gets this connection.
+            assert_eq!(rest(&mut server).await, b"", "{fields}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn other_protocols_are_not_passed_on() {
     let upstream = FakeUpstream::start().await;
@@ -160,6 +209,8 @@ async fn other_protocols_are_not_passed_on() {
         assert_eq!(answer.status, 200, "{method} {upgrade} {connection}");
         let received = upstream.last();
         assert_eq!(received.header("upgrade"), None);
+        // A word for the connection, whether `Connection` names it or not (RFC 7540 §3.2.1).
+        assert_eq!(received.header("http2-settings"), None, "{connection}");
         assert_eq!(received.header("connection"), None);
     }
 }

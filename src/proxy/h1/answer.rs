@@ -1,7 +1,7 @@
 //! The head of an answer, and where its body ends.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode};
 
 use super::Fault;
@@ -17,7 +17,8 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Fields that an upstream may send: large sites have been seen with more than a hundred.
 const MAX_FIELDS: usize = 256;
 
-/// What came back, without the fields that concern the connection alone.
+/// What came back, without the fields that concern the connection alone. Only where the upstream switches
+/// protocols, and says so in `Connection`, there is `Upgrade`.
 #[derive(Debug)]
 pub(in crate::proxy) struct Answer {
     pub(in crate::proxy) status: StatusCode,
@@ -81,8 +82,9 @@ fn read(
     fields: &mut FieldCache,
 ) -> Result<Answer, Fault> {
     let mut headers = HeaderMap::with_capacity(fields_in(lines));
-    let (mut length, mut codings) = (None, 0_u8);
-    let mut options = Vec::new();
+    let (mut length, mut chunked) = (None, false);
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    let (mut options, mut protocols) = (Vec::new(), Vec::new());
     let mut rest = lines;
     while let Some((name, value, behind)) = fields.field(rest, head)? {
         rest = behind;
@@ -95,15 +97,18 @@ fn read(
                 return Err(Fault::Ambiguous);
             }
         } else if name == TRANSFER_ENCODING {
-            if !is_chunked(&value) || !speaks_11 {
+            if chunked || !is_chunked(&value) || !speaks_11 {
                 return Err(Fault::Ambiguous);
             }
-            codings = codings.saturating_add(1);
+            chunked = true;
             continue;
         } else if name == CONNECTION {
             if !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
                 options.extend(nominated(&value));
             }
+            continue;
+        } else if switches && name == UPGRADE {
+            protocols.push(value);
             continue;
         } else if is_hop_by_hop(&name) {
             continue;
@@ -117,23 +122,23 @@ fn read(
     for option in options.iter().filter(|option| !is_label(option)) {
         headers.remove(option);
     }
+    // To which protocol it switches is for whoever asked for it to judge, if this is what it says.
+    if options.contains(&UPGRADE) {
+        headers.extend(protocols.into_iter().map(|protocol| (UPGRADE, protocol)));
+    }
     let has_no_body = !may_have_body(status, to_head);
-    let (ending, is_sure) = match (codings, length) {
+    let (ending, is_sure) = match (chunked, length) {
+        // It may be an attempt at smuggling (RFC 9112 §6.3), even where there can be no body.
+        (true, Some(_)) => return Err(Fault::Ambiguous),
         // What announces a body where there can be none may well send it, a moment later: many an
         // application answers HEAD as if it were GET.
-        (0, None | Some(0)) if has_no_body => (Ending::Length(0), true),
+        (false, None | Some(0)) if has_no_body => (Ending::Length(0), true),
         _ if has_no_body => (Ending::Length(0), false),
-        (0, None) => (Ending::Closed, false),
-        (0, Some(length)) => (Ending::Length(length), true),
-        (1, None) => (Ending::Chunked, true),
-        // RFC 9112 §6.3: chunked wins, and it may be an attempt at smuggling.
-        (1, Some(_)) => {
-            headers.remove(CONTENT_LENGTH);
-            (Ending::Chunked, false)
-        }
-        _ => return Err(Fault::Ambiguous),
+        (false, None) => (Ending::Closed, false),
+        (false, Some(length)) => (Ending::Length(length), true),
+        (true, None) => (Ending::Chunked, true),
     };
-    if codings > 0 || status.is_informational() || status == StatusCode::NO_CONTENT {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
         headers.remove(CONTENT_LENGTH);
     }
     Ok(Answer { status, headers, ending, persists: is_sure && speaks_11 && !is_closing })

@@ -18,7 +18,7 @@ use crate::http::h1::{Framing, Head, HeadReader, Sender};
 use crate::http::tunnel::Tunnel;
 use crate::http::{Request, Response};
 use crate::server::connections::Answer;
-use crate::server::sever::Sever;
+use crate::server::socket::Socket;
 
 /// How long a client whose connection is about to be closed may go on sending. What it sends is thrown away, so
 /// that it can read the answer before the connection breaks.
@@ -44,7 +44,7 @@ enum Next {
 
 impl<S, A> Exchange<'_, S, A>
 where
-    S: AsyncRead + AsyncWrite + Sever + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Socket + Unpin + 'static,
     A: Answer + 'static,
 {
     /// Answers until the client has been silent for a while, and gives the silent socket back;
@@ -123,13 +123,13 @@ where
     /// Whether there may be another request on this connection, as far as can be told before the
     /// answer is sent.
     fn may_go_on(&self, wants_upgrade: bool) -> bool {
-        if self.answer.watch().is_draining() {
+        // What a client says behind a request for another protocol may be meant for that one, and become no
+        // request. It may be anywhere on its way yet, and nobody can tell it from what follows the refusal.
+        if wants_upgrade || self.answer.watch().is_draining() {
             return false;
         }
         // Whoever still reads the body may read all of it.
-        let is_through = self.wire.is_attended() || self.wire.skip_rest();
-        // What came early was meant for the protocol that was asked for, and becomes no request.
-        is_through && !(wants_upgrade && self.wire.has_more())
+        self.wire.is_attended() || self.wire.skip_rest()
     }
 
     /// Sends the answer; whether it was sent whole. `None` if the client was lost over it.
@@ -169,9 +169,11 @@ where
                 if sender.is_flushed() {
                     return wire.poll_gone(cx).map(|()| None);
                 }
-                let before = sender.written();
-                let flushed = wire.with_io(|io| sender.poll_flush(io, cx));
-                if flushed.is_ready() || sender.written() > before {
+                let (flushed, takes) = wire.with_io(|io| {
+                    let before = io.taken();
+                    (sender.poll_flush(io, cx), io.taken() > before)
+                });
+                if flushed.is_ready() || takes {
                     wire.go_on();
                 }
                 if flushed.is_pending() {

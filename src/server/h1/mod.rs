@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::connections::{Answer, Limits};
-use super::sever::Sever;
+use super::socket::Socket;
 use crate::http::watch::Deadline;
 use exchange::Exchange;
 use wire::Wire;
@@ -35,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Answers requests on `stream` until either side ends it or its time runs out.
 pub(super) async fn converse<S, A>(mut stream: S, known: A::Connection, answer: Rc<A>, limits: Rc<Limits>)
 where
-    S: AsyncRead + AsyncWrite + Sever + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Socket + Unpin + 'static,
     A: Answer + 'static,
 {
     let deadline = answer.watch().deadline(limits.head_time);
@@ -49,7 +49,12 @@ where
         answer.rest(&known);
         deadline.restart(limits.idle_time.saturating_sub(PARKED_AFTER));
         deadline.rest();
-        let Some(first) = first_words(&mut stream, &deadline).await else { return };
+        let Some(first) = first_words(&mut stream, &deadline).await else {
+            if deadline.is_evicted() {
+                limits.traffic.evicted.add(1);
+            }
+            return;
+        };
         deadline.stir();
         beginning = first;
         deadline.restart(limits.head_time);

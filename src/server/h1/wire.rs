@@ -103,8 +103,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             {
                 let mut incoming = self.incoming.borrow_mut();
                 if !incoming.is_empty() {
+                    let was_nothing = heads.is_nothing();
                     match heads.take(&mut incoming, self.head_bytes) {
                         Ok(Some(head)) => return Poll::Ready(Said::Request(self.begin(head))),
+                        // It has begun, perhaps behind the request before: all of a head's time is still to come.
+                        Ok(None) if was_nothing && !heads.is_nothing() => {
+                            self.deadline.restart(self.head_time);
+                        }
                         Ok(None) => {}
                         Err(fault) => return Poll::Ready(Said::Nonsense(fault)),
                     }
@@ -113,9 +118,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let was_silent = self.incoming.borrow().is_empty();
             match self.poll_fill(ROOM, cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Said::Goodbye),
-                Poll::Ready(Ok(_)) if was_silent && heads.is_nothing() => {
-                    self.deadline.restart(self.head_time);
-                }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if self.deadline.is_over(cx.waker()) => {
                     let is_silent = was_silent && heads.is_nothing() && !self.is_last_call.get();
@@ -284,11 +286,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     pub(super) fn attend(&self, is_attended: bool) {
         self.is_attended.set(is_attended);
-    }
-
-    /// Whether there is something from the client that nobody has taken.
-    pub(super) fn has_more(&self) -> bool {
-        !self.incoming.borrow().is_empty()
     }
 
     /// Throws away what came in, and tells how much that was: nothing when the client is through.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use super::socket::Counted;
 use crate::acme::{self, Challenges};
 
 /// How TLS is spoken on a listener: the same for all connections and workers.
@@ -51,7 +51,7 @@ impl Tls {
 
     /// Shakes hands. How long that may take is the caller's business. There is `None` left to talk with
     /// where it was an authority's handshake.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    pub(super) async fn accept(&self, stream: Counted) -> io::Result<Option<TlsStream<Counted>>> {
         match &self.challenges {
             Some(challenges) if challenges.has_handshakes() => self.look_closely(stream, challenges).await,
             _ => self.acceptor.accept(stream).await.map(Some),
@@ -63,9 +63,9 @@ impl Tls {
     /// all others nobody here knows that protocol.
     async fn look_closely(
         &self,
-        stream: TcpStream,
+        stream: Counted,
         challenges: &Challenges,
-    ) -> io::Result<Option<TlsStream<TcpStream>>> {
+    ) -> io::Result<Option<TlsStream<Counted>>> {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let protocols = hello.alpn().map(|mut offered| (offered.next(), offered.next()));
