@@ -1,11 +1,12 @@
 //! The head of a request over HTTP/2, said in the terms of HTTP/1.1: with a Host, and with its
 //! cookies in one line. What follows judges and forwards all requests alike.
 
-use http::header::{CONNECTION, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 
+use super::h1::content_length;
 use super::websocket::WEBSOCKET;
 
 use crate::domain::host::Scheme;
@@ -38,10 +39,20 @@ pub fn has_bare_values(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the target may stand in a request line: the library below lets UTF-8 through, of which a
-/// target is never made (RFC 9113 §8.3.1), and over HTTP/1.1 it is refused.
+/// Whether the target may stand in a request line: the library below lets UTF-8 through and a query
+/// without a path, of which a target is never made (RFC 9113 §8.3.1), and over HTTP/1.1 they are
+/// refused.
 pub fn has_plain_target(target: &Uri) -> bool {
-    target.path_and_query().is_none_or(|target| target.as_str().is_ascii())
+    let is_plain = |target: &str| target.is_ascii() && (target.starts_with('/') || target == "*");
+    target.path_and_query().is_none_or(|target| is_plain(target.as_str()))
+}
+
+/// Whether the body's length is said once at most, and in plain digits (RFC 9110 §8.6). As over
+/// HTTP/1.1, nothing is forwarded that others could read in another way.
+pub fn has_plain_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).into_iter();
+    lengths.next().is_none_or(|length| content_length(length.as_bytes()).is_some())
+        && lengths.next().is_none()
 }
 
 /// Whether a request asks for a WebSocket in the way of HTTP/2 (RFC 8441 §4).

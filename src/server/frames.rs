@@ -109,27 +109,56 @@ pub(super) struct Frames {
     head: [u8; FRAME_HEAD],
     /// How much of `head` is there.
     filled: usize,
+    fields: Fields,
+}
+
+/// Where a client is with the fields of a request or with its trailers: HEADERS, and as many
+/// CONTINUATION as it takes (RFC 9113 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fields {
+    /// None are being said.
+    Outside,
+    /// In a frame that is not their last.
+    Open,
+    /// In their last frame, whose content may still be to come.
+    Last,
 }
 
 impl Frames {
     /// What a client says, from the beginning of its connection.
     pub(super) fn incoming() -> Self {
-        Self { skip: PREFACE.len(), head: [0; FRAME_HEAD], filled: 0 }
+        Self { skip: PREFACE.len(), ..Self::outgoing() }
     }
 
     /// What it is told.
     pub(super) fn outgoing() -> Self {
-        Self { skip: 0, head: [0; FRAME_HEAD], filled: 0 }
+        Self { skip: 0, head: [0; FRAME_HEAD], filled: 0, fields: Fields::Outside }
     }
 
     /// Takes what came in, and has `budget` pay for it.
     pub(super) fn came(&mut self, bytes: &[u8], budget: &Budget) -> Result<(), Refused> {
+        let mut fields = self.fields;
         self.each(bytes, |frame| {
             if !budget.has_begun.replace(true) && frame.kind != Frame::SETTINGS {
                 return Err(Refused::Preface);
             }
+            fields = match frame.kind {
+                Frame::HEADERS | Frame::CONTINUATION if frame.has(Frame::END_HEADERS) => Fields::Last,
+                Frame::HEADERS | Frame::CONTINUATION => Fields::Open,
+                _ => Fields::Outside,
+            };
+            // Those before have come to their end.
+            if frame.kind == Frame::HEADERS {
+                budget.head_since.set(None);
+            }
             frame.spend(budget)
-        })
+        })?;
+        let is_whole = fields == Fields::Last && self.skip == 0;
+        self.fields = if is_whole { Fields::Outside } else { fields };
+        // Most come in one piece, and have no time looked at.
+        let since = || budget.head_since.get().unwrap_or_else(Instant::now);
+        budget.head_since.set((self.fields != Fields::Outside).then(since));
+        Ok(())
     }
 
     /// Takes what was sent, which pays.
@@ -174,7 +203,9 @@ struct Frame {
 }
 
 impl Frame {
+    const HEADERS: u8 = 0x1;
     const SETTINGS: u8 = 0x4;
+    const CONTINUATION: u8 = 0x9;
 
     const END_STREAM: u8 = 0x1;
     const END_HEADERS: u8 = 0x4;
@@ -203,23 +234,12 @@ impl Frame {
                 self.earn(budget);
                 Ok(())
             }
-            // HEADERS: what it asks for is counted by what becomes of it.
-            0x1 => {
-                let is_whole = self.has(Self::END_HEADERS);
-                budget.head_since.set((!is_whole).then(Instant::now));
-                Ok(())
-            }
+            // What it asks for is counted by what becomes of it.
+            Self::HEADERS => Ok(()),
             // RST_STREAM
             0x3 => budget.spend(RESET),
             Self::SETTINGS => budget.spend(SETTINGS),
-            // CONTINUATION
-            0x9 => {
-                if self.has(Self::END_HEADERS) {
-                    budget.head_since.set(None);
-                }
-                budget.spend(1)
-            }
-            // PRIORITY, PING, WINDOW_UPDATE, and what is not known.
+            // PRIORITY, PING, WINDOW_UPDATE, CONTINUATION, and what is not known.
             _ => budget.spend(1),
         }
     }
@@ -307,8 +327,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_head_is_begun_until_it_ends() {
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_begun_until_its_last_byte() {
         let budget = Budget::new(Instant::now());
         let mut frames = Frames::incoming();
         frames.came(&PREFACE[..10], &budget).unwrap();
@@ -316,12 +336,32 @@ mod tests {
         assert!(!budget.has_begun());
         frames.came(&frame(0x4, 0, 0), &budget).unwrap();
         assert!(budget.has_begun() && budget.head_since().is_none());
-        frames.came(&frame(0x1, 0, 10)[..12], &budget).unwrap();
-        assert!(budget.head_since().is_some());
-        frames.came(&frame(0x1, 0, 10)[12..], &budget).unwrap();
-        frames.came(&frame(0x9, 0, 3), &budget).unwrap();
-        assert!(budget.head_since().is_some());
-        frames.came(&frame(0x9, Frame::END_HEADERS, 3), &budget).unwrap();
-        assert!(budget.head_since().is_none());
+        let (first, last) = (frame(0x1, 0, 10), frame(0x9, Frame::END_HEADERS, 3));
+        let continued = [&first[..], &frame(0x9, 0, 3), &last].concat();
+        for head in [frame(0x1, Frame::END_HEADERS, 10), [&first[..], &last].concat(), continued] {
+            for piece in [1, 2, 5, 9, 11] {
+                let began = Instant::now();
+                for (number, bytes) in head.chunks(piece).enumerate() {
+                    frames.came(bytes, &budget).unwrap();
+                    let sent = head.len().min((number + 1) * piece);
+                    assert_eq!(
+                        budget.head_since().is_some(),
+                        (9..head.len()).contains(&sent),
+                        "{piece} {sent}"
+                    );
+                    // It is the same head, however long it takes.
+                    assert!(budget.head_since().is_none_or(|since| since - began <= Duration::from_secs(9)));
+                    tokio::time::advance(Duration::from_secs(1)).await;
+                }
+            }
+            frames.came(&[&head[..], &frame(0x0, 1, 5)].concat(), &budget).unwrap();
+            assert!(budget.head_since().is_none());
+        }
+        // One that is whole gives its time to none that follows.
+        let head = frame(0x1, Frame::END_HEADERS, 10);
+        frames.came(&head[..12], &budget).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        frames.came(&[&head[12..], &head[..12]].concat(), &budget).unwrap();
+        assert_eq!(budget.head_since(), Some(Instant::now()));
     }
 }

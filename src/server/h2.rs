@@ -74,7 +74,10 @@ where
         Box::pin(async move {
             let stream = h2_head::asks_for_websocket(&request).then(|| hyper::upgrade::on(&mut request));
             let (mut head, body) = request.into_parts();
-            if !h2_head::has_bare_values(&head.headers) || !h2_head::has_plain_target(&head.uri) {
+            let is_well_formed = h2_head::has_bare_values(&head.headers)
+                && h2_head::has_plain_length(&head.headers)
+                && h2_head::has_plain_target(&head.uri);
+            if !is_well_formed {
                 return Err(h2::Error::from(h2::Reason::PROTOCOL_ERROR));
             }
             let is_head = head.method == Method::HEAD;

@@ -184,12 +184,14 @@ async fn what_is_begun_and_not_gone_on_with_is_ended() {
         .await;
     let mut ends = Vec::new();
     let half_a_head = frame(HEADERS, END_STREAM, 1, &get("/public/a"));
+    let last = frame(HEADERS, END_STREAM | END_HEADERS, 1, &get("/public/a"));
     for beginning in [
         b"".to_vec(),
         b"PRI".to_vec(),
         PREFACE.to_vec(),
         [PREFACE, &[0, 0, 0, 4]].concat(),
         [PREFACE, &frame(4, 0, 0, &[]), &half_a_head].concat(),
+        [PREFACE, &frame(4, 0, 0, &[]), &last[..last.len() - 1]].concat(),
         [PREFACE, &frame(4, 0, 0, &[])].concat(),
     ] {
         let mut connection = Visitor::at(&gateway).connect().await;
@@ -245,6 +247,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("an empty host", host(b"")),
         ("an empty path", path(b"")),
         ("a path without a slash", path(b"public/a")),
+        ("a query without a path", path(b"?a")),
         ("a path that is a URL", path(b"http://site.test/public/a")),
         ("a star", path(b"*")),
         ("a space in the path", path(b"/public/a b")),
@@ -288,6 +291,8 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("DEL in a value", with(&[(b"x", b"y\x7fz")])),
         ("a length that is none", with(&[(b"content-length", b"x")])),
         ("a length with a sign", with(&[(b"content-length", b"+1")])),
+        ("a length with a zero in front", with(&[(b"content-length", b"00")])),
+        ("a length twice", with(&[(b"content-length", b"0"), (b"content-length", b"0")])),
         ("two lengths", with(&[(b"content-length", b"0"), (b"content-length", b"1")])),
         ("a length and no body", with(&[(b"content-length", b"5")])),
     ]

@@ -179,7 +179,7 @@ fn request_line(line: &[u8], head: &Bytes) -> Result<(Method, Uri, Version), Fra
 }
 
 /// Plain digits, and no zero before others: that has been read as octal.
-fn content_length(value: &[u8]) -> Option<u64> {
+pub(in crate::http) fn content_length(value: &[u8]) -> Option<u64> {
     let is_plain = match value {
         [b'0', _, ..] => false,
         digits => digits.len() <= MAX_DIGITS && digits.iter().all(u8::is_ascii_digit),
