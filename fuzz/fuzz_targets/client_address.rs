@@ -31,10 +31,21 @@ fuzz_target!(|input: (Vec<&[u8]>, Vec<&[u8]>, &[u8], [u8; 4])| {
     let proxy = Peer::new(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 1), Scheme::Http, &trusted);
     let before = Client::of(&proxy, &headers, &trusted);
     // Another, honest proxy puts the address it sees behind whatever was said.
-    headers.append("x-forwarded-for", HeaderValue::from_str(&socket.ip().to_string()).expect("a value"));
-    let client = Client::of(&proxy, &headers, &trusted);
-    if !trusted.iter().any(|network: &ipnet::IpNet| network.contains(&socket.ip())) {
-        assert_eq!(client.address, socket.ip(), "the nearest hop that is not ours");
+    let is_ours = trusted.iter().any(|network: &ipnet::IpNet| network.contains(&socket.ip()));
+    let seen = HeaderValue::from_str(&socket.ip().to_string()).expect("a value");
+    let mut apart = headers.clone();
+    apart.append("x-forwarded-for", seen.clone());
+    // Some do so in the same line.
+    let in_line = |before: &HeaderValue| [before.as_bytes(), b", ", seen.as_bytes()].concat();
+    let joined = hops.last().and_then(|last| HeaderValue::from_bytes(last).ok()).map_or(seen.clone(), |last| {
+        HeaderValue::from_bytes(&in_line(&last)).expect("a value")
+    });
+    headers.insert("x-forwarded-for", joined);
+    for told in [apart, headers] {
+        let client = Client::of(&proxy, &told, &trusted);
+        if !is_ours {
+            assert_eq!(client.own_address(), Some(socket.ip()), "the nearest hop that is not ours");
+        }
+        assert_eq!(client.scheme, before.scheme);
     }
-    assert_eq!(client.scheme, before.scheme);
 });

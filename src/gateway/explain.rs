@@ -89,7 +89,7 @@ impl Question {
         let visitor = self.visitor.as_ref().map(|visitor| visitor.at(site, now, entropy));
         let demand = site.rules.demand(&path, &self.method);
         let asked_who = self.visitor.as_ref().filter(|_| demand.level != AccessLevel::Off);
-        match decide(&demand, visitor.clone(), self.from) {
+        match decide(&demand, visitor.clone(), Some(self.from)) {
             Access::Allow(_) => {
                 let who = asked_who.map_or("nobody", |visitor| visitor.email.as_str());
                 say("outcome", format!("forwarded; the upstream is told of {who}"));
@@ -106,7 +106,7 @@ impl Question {
                 for one in alternatives {
                     let session = visitor.as_ref().map(|live| &live.session);
                     let missing: Vec<String> =
-                        one.unmet(session, self.from).map(|condition| in_words(&condition)).collect();
+                        one.unmet(session, Some(self.from)).map(|condition| in_words(&condition)).collect();
                     say("", format!("missing: {}", missing.join(" and ")));
                 }
             }

@@ -26,7 +26,8 @@ impl Refusal<'_> {
     /// The answer: a person can sign in as somebody else, a program reads what is missing.
     pub(super) fn into_response(self, request: &Request, visit: &Visit<'_>, name: &RequestId) -> Response {
         let session = self.visitor.map(|live| &live.session);
-        let unmet = self.alternatives.iter().map(|one| one.unmet(session, visit.client.address).collect());
+        let unmet =
+            self.alternatives.iter().map(|one| one.unmet(session, visit.client.own_address()).collect());
         let unmet: Vec<Vec<Condition<'_>>> = unmet.collect();
         let mut response = match visit.audience(request.headers()) {
             Audience::Person => self.page(visit, &unmet, name),

@@ -408,7 +408,7 @@ impl Gateway {
         if let Some(visitor) = &visitor {
             record.recognise(visitor);
         }
-        Ok(decide(&demand, visitor, visit.client.address))
+        Ok(decide(&demand, visitor, visit.client.own_address()))
     }
 
     /// The live session that a request comes with.

@@ -4,15 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use ipnet::IpNet;
 
+use super::hops::Dialect;
 use crate::domain::host::Scheme;
-
-/// `X-Forwarded-For`.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// `X-Forwarded-Proto`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The other end of a connection, with what is made of it once and not for every request.
 #[derive(Clone, Debug)]
@@ -71,8 +67,13 @@ impl Peer {
             };
             self.text = text_of(self.address);
         }
-        let is_known = introduction.is_none_or(|introduction| introduction.source != ProxiedSource::Unknown);
-        self.is_trusted = is_known && trusts(trusted, &self.address);
+        self.is_trusted = self.is_named() && trusts(trusted, &self.address);
+    }
+
+    /// Whether its address is its own, and not that of a proxy that does not say whom it introduces.
+    fn is_named(&self) -> bool {
+        let introduction = self.introduction.as_deref();
+        introduction.is_none_or(|introduction| introduction.source != ProxiedSource::Unknown)
     }
 }
 
@@ -84,8 +85,10 @@ fn text_of(address: IpAddr) -> HeaderValue {
 /// The client of a request: the peer itself, or who is behind a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The client's own address, as far as it can be believed.
+    /// The client's own address, as far as it can be believed: else that of the farthest proxy that is known.
     pub address: IpAddr,
+    /// Whether it is the client's own, and not that of a proxy that does not say for whom it speaks.
+    pub is_named: bool,
     /// How the client reached the first proxy that is believed, or us.
     pub scheme: Scheme,
     /// Whether the peer is a trusted proxy, so that its forwarding headers are passed on.
@@ -95,21 +98,30 @@ pub struct Client {
 impl Client {
     /// The client of a request with `headers` that came from `peer`.
     pub fn of(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let (mut address, mut is_named) = (peer.address, peer.is_named());
         if !peer.is_trusted {
-            return Self { address: peer.address, scheme: peer.scheme, by_trusted_proxy: false };
+            return Self { address, is_named, scheme: peer.scheme, by_trusted_proxy: false };
         }
         // From the nearest hop to the farthest: the first address that is no trusted proxy is the
         // client. What stands to the left of it was written by the client and proves nothing; the
         // same goes for whatever stands to the left of something unreadable.
-        let mut address = peer.address;
-        for hop in hops(headers).iter().rev() {
-            let Some(hop) = hop else { break };
-            address = *hop;
+        let dialect = Dialect::of(headers);
+        for hop in dialect.hops(headers) {
+            is_named = hop.address.is_some();
+            let Some(named) = hop.address else { break };
+            address = named;
             if !trusts(trusted, &address) {
                 break;
             }
         }
-        Self { address, scheme: proto(headers).unwrap_or(peer.scheme), by_trusted_proxy: true }
+        let scheme = dialect.scheme(headers).unwrap_or(peer.scheme);
+        Self { address, is_named, scheme, by_trusted_proxy: true }
+    }
+
+    /// The address, if it is the client's own. What is open to a proxy's network is not open to all
+    /// whom the proxy does not name.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        self.is_named.then_some(self.address)
     }
 }
 
@@ -119,74 +131,21 @@ fn trusts(trusted: &[IpNet], address: &IpAddr) -> bool {
 
 /// Whether the nearest proxy says for whom it speaks.
 pub fn names_client(headers: &HeaderMap) -> bool {
-    hops(headers).last().is_some_and(Option::is_some)
-}
-
-/// The hops that `X-Forwarded-For` names, or else `Forwarded`, the nearest last; `None` for each
-/// that is no address.
-pub(super) fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    if speaks_x_forwarded(headers) {
-        return elements(headers, &X_FORWARDED_FOR).map(|element| address(element?)).collect();
-    }
-    let node = |element: Option<&str>| address(forwarded_parameter(element?, "for")?);
-    elements(headers, &FORWARDED).map(node).collect()
-}
-
-/// The scheme that the nearest hop names.
-fn proto(headers: &HeaderMap) -> Option<Scheme> {
-    let nearest = |name| elements(headers, name).last().flatten();
-    // A proxy speaks one dialect; what comes in the other is the client's own.
-    if speaks_x_forwarded(headers) {
-        return Scheme::parse(nearest(&X_FORWARDED_PROTO)?);
-    }
-    Scheme::parse(forwarded_parameter(nearest(&FORWARDED)?, "proto")?)
-}
-
-/// Whether the nearest proxy speaks `X-Forwarded-*` and not RFC 7239.
-pub(super) fn speaks_x_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(X_FORWARDED_PROTO)
-}
-
-/// The elements of a list field over all its lines; `None` for a line that is not text.
-fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'a str>> {
-    let lines = headers.get_all(name).into_iter().map(|line| line.to_str().ok());
-    lines.flat_map(|line| match line {
-        Some(line) => line.split(',').map(|element| Some(element.trim())).collect(),
-        None => vec![None],
-    })
-}
-
-/// One parameter of a `Forwarded` element (RFC 7239 §4), without its quotes.
-fn forwarded_parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
-    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let value = pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)?;
-    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
-}
-
-/// An address with or without a port, IPv6 with or without brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let parsed =
-        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
-    parsed.or_else(bracketed).map(|address| address.to_canonical())
+    Dialect::of(headers).hops(headers).next().is_some_and(|hop| hop.address.is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client(peer: &str, headers: &[(&'static str, &str)]) -> (String, Scheme) {
+    fn client(peer: &str, headers: &[(&'static str, &str)]) -> Client {
         let trusted: Vec<IpNet> = ["127.0.0.0/8", "10.0.0.0/8"].map(|net| net.parse().unwrap()).to_vec();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let client = Client::of(
-            &Peer::new(format!("{peer}:1234").parse().unwrap(), Scheme::Http, &trusted),
-            &map,
-            &trusted,
-        );
-        (client.address.to_string(), client.scheme)
+        let peer = Peer::new(format!("{peer}:1234").parse().unwrap(), Scheme::Http, &trusted);
+        Client::of(&peer, &map, &trusted)
     }
 
     #[test]
@@ -196,28 +155,46 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("forwarded", "for=1.2.3.4;proto=https"),
         ];
-        assert_eq!(client("192.0.2.1", forged), ("192.0.2.1".into(), Scheme::Http));
-        assert_eq!(client("[::ffff:192.0.2.1]", forged), ("192.0.2.1".into(), Scheme::Http));
+        for peer in ["192.0.2.1", "[::ffff:192.0.2.1]"] {
+            let client = client(peer, forged);
+            assert_eq!((&*client.address.to_string(), client.scheme), ("192.0.2.1", Scheme::Http));
+        }
     }
 
     #[test]
     fn a_trusted_proxy_is_believed_as_far_as_it_can_know() {
-        for (headers, address) in [
-            (&[] as &[(&'static str, &str)], "127.0.0.1"),
-            (&[("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
-            (&[("x-forwarded-for", "6.6.6.6, 192.0.2.7")], "192.0.2.7"),
-            (&[("x-forwarded-for", "6.6.6.6, 192.0.2.7, 10.1.1.1")], "192.0.2.7"),
-            (&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
-            (&[("x-forwarded-for", "192.0.2.7, garbage")], "127.0.0.1"),
-            (&[("x-forwarded-for", "192.0.2.7, garbage, 10.1.1.1")], "10.1.1.1"),
-            (&[("x-forwarded-for", "10.0.0.1, 10.0.0.2")], "10.0.0.1"),
-            (&[("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1"),
-            (&[("forwarded", "for=\"[2001:db8::1]:80\";proto=https, for=10.0.0.3")], "2001:db8::1"),
-            (&[("forwarded", "For=192.0.2.9;by=10.0.0.1")], "192.0.2.9"),
-            (&[("forwarded", "for=_hidden")], "127.0.0.1"),
+        for (headers, address, is_named) in [
+            // It asks itself.
+            (&[] as &[(&'static str, &str)], "127.0.0.1", true),
+            (&[("x-forwarded-for", "192.0.2.7")], "192.0.2.7", true),
+            (&[("x-forwarded-for", "6.6.6.6, 192.0.2.7")], "192.0.2.7", true),
+            (&[("x-forwarded-for", "6.6.6.6, 192.0.2.7, 10.1.1.1")], "192.0.2.7", true),
+            (&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "192.0.2.7", true),
+            (&[("x-forwarded-for", "192.0.2.7, garbage")], "127.0.0.1", false),
+            (&[("x-forwarded-for", "192.0.2.7, ")], "127.0.0.1", false),
+            (&[("x-forwarded-for", "192.0.2.7, garbage, 10.1.1.1")], "10.1.1.1", false),
+            (&[("x-forwarded-for", "10.0.0.1, 10.0.0.2")], "10.0.0.1", true),
+            (&[("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1", true),
+            (&[("forwarded", "for=\"[2001:db8::1]:80\";proto=https, for=10.0.0.3")], "2001:db8::1", true),
+            (&[("forwarded", "For=192.0.2.9;by=10.0.0.1")], "192.0.2.9", true),
+            (&[("forwarded", "for=_hidden")], "127.0.0.1", false),
+            (&[("forwarded", "for=192.0.2.9, proto=https")], "127.0.0.1", false),
         ] {
-            assert_eq!(client("127.0.0.1", headers).0, address, "{headers:?}");
+            let client = client("127.0.0.1", headers);
+            assert_eq!((&*client.address.to_string(), client.is_named), (address, is_named), "{headers:?}");
+            assert_eq!(client.own_address().is_some(), is_named);
         }
+    }
+
+    #[test]
+    fn whom_a_proxy_does_not_name_is_not_the_proxy() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let proxy = || Peer::new("10.0.0.1:1234".parse().unwrap(), Scheme::Http, &trusted);
+        let of = |peer: Peer| Client::of(&peer, &HeaderMap::new(), &trusted).own_address();
+        let named: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(of(proxy()), Some(proxy().address));
+        assert_eq!(of(proxy().passing_on(ProxiedSource::Address(named), &trusted)), Some(named));
+        assert_eq!(of(proxy().passing_on(ProxiedSource::Unknown, &trusted)), None);
     }
 
     #[test]
@@ -230,7 +207,7 @@ mod tests {
             (&[("forwarded", "proto=https, for=192.0.2.1")], Scheme::Http),
             (&[("x-forwarded-for", "192.0.2.1"), ("forwarded", "proto=https")], Scheme::Http),
         ] {
-            assert_eq!(client("127.0.0.1", headers).1, scheme, "{headers:?}");
+            assert_eq!(client("127.0.0.1", headers).scheme, scheme, "{headers:?}");
         }
     }
 }

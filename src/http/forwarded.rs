@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 
-use super::client::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_PROTO, hops, speaks_x_forwarded};
-use crate::domain::host::Origin;
+use super::client::{Client, Peer};
+use super::hops::{Dialect, Hop, X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use crate::domain::host::{Authority, Origin};
 use crate::http::h1::{Fields, Lines};
 
 /// `X-Forwarded-Host`.
@@ -68,34 +69,44 @@ impl Whereabouts {
             return;
         }
         fields.put(&X_FORWARDED_PROTO, &self.proto);
-        // A proxy speaks one dialect; what comes in the other is the client's own, and is replaced
-        // by a translation, so that an upstream reads the same in both.
-        let hops = hops(came);
-        let speaks_x_forwarded = speaks_x_forwarded(came);
-        let (addresses, elements) = if speaks_x_forwarded {
-            let elements = hops.iter().map(|hop| hop.map_or("for=unknown".to_owned(), element_of));
-            (lines(came, &X_FORWARDED_FOR), elements.map(String::into_bytes).collect())
-        } else {
-            let addresses = hops.iter().flatten().map(|hop| hop.to_string().into_bytes());
-            (addresses.collect(), lines(came, &FORWARDED))
+        // What comes in the dialect that the proxy does not speak is replaced by a translation, and what
+        // is malformed by a hop that nobody knows, so that an upstream reads the same in both.
+        let dialect = Dialect::of(came);
+        let mut hops: Vec<Hop<'_>> = dialect.hops(came).collect();
+        hops.reverse();
+        let as_written = |hop: &Hop<'_>, unknown: &str| hop.text.unwrap_or(unknown).to_owned();
+        let address = |hop: &Hop<'_>| match dialect {
+            Dialect::XForwarded => as_written(hop, "unknown"),
+            Dialect::Forwarded => hop.address.map_or("unknown".to_owned(), |address| address.to_string()),
         };
-        for (name, before, own) in
-            [(X_FORWARDED_FOR, addresses, &self.peer), (FORWARDED, elements, &self.element)]
-        {
-            if let Some(list) = list(before, own) {
-                fields.put(&name, &list);
-            }
+        let element = |hop: &Hop<'_>| match dialect {
+            Dialect::XForwarded => hop.address.map_or("for=unknown".to_owned(), element_of),
+            Dialect::Forwarded => as_written(hop, "for=unknown"),
+        };
+        if let Some(list) = list(hops.iter().map(address), &self.peer) {
+            fields.put(&X_FORWARDED_FOR, &list);
+        }
+        if let Some(list) = list(hops.iter().map(element), &self.element) {
+            fields.put(&FORWARDED, &list);
         }
         if let Ok(address) = HeaderValue::from_str(&client.address.to_string()) {
             fields.put(&X_REAL_IP, &address);
         }
-        let named = |name| came.get(name).filter(|_| speaks_x_forwarded);
-        fields.put(&X_FORWARDED_HOST, named(X_FORWARDED_HOST).unwrap_or(&self.host));
+        let named = |name| came.get(name).filter(|_| dialect == Dialect::XForwarded);
+        fields.put(
+            &X_FORWARDED_HOST,
+            named(X_FORWARDED_HOST).filter(|host| is_one_host(host)).unwrap_or(&self.host),
+        );
         fields.put(
             &X_FORWARDED_PORT,
             named(X_FORWARDED_PORT).filter(|port| is_port(port)).unwrap_or(&self.port),
         );
     }
+}
+
+/// Whether a proxy names one host. To a list a client may have contributed.
+fn is_one_host(value: &HeaderValue) -> bool {
+    value.to_str().ok().and_then(Authority::parse).is_some()
 }
 
 fn is_port(value: &HeaderValue) -> bool {
@@ -112,15 +123,15 @@ fn element_of(address: IpAddr) -> String {
     }
 }
 
-/// The lines of a list field.
-fn lines(came: &HeaderMap, name: &HeaderName) -> Vec<Vec<u8>> {
-    came.get_all(name).into_iter().map(|line| line.as_bytes().to_vec()).collect()
-}
-
 /// A list field's one line: what was there `before`, and our `own` element.
-fn list(mut before: Vec<Vec<u8>>, own: &HeaderValue) -> Option<HeaderValue> {
-    before.push(own.as_bytes().to_vec());
-    HeaderValue::from_maybe_shared(Bytes::from(before.join(&b", "[..]))).ok()
+fn list(before: impl Iterator<Item = String>, own: &HeaderValue) -> Option<HeaderValue> {
+    let mut list = before.fold(Vec::new(), |mut list, element| {
+        list.extend_from_slice(element.as_bytes());
+        list.extend_from_slice(b", ");
+        list
+    });
+    list.extend_from_slice(own.as_bytes());
+    HeaderValue::from_maybe_shared(Bytes::from(list)).ok()
 }
 
 #[cfg(test)]
@@ -138,7 +149,7 @@ mod tests {
         let socket = SocketAddr::new(peer.parse().unwrap(), 1);
         let peer = Peer::new(socket, Scheme::Http, &[]);
         let by_trusted_proxy = !before.is_empty();
-        let client = Client { address: peer.address, scheme: Scheme::Http, by_trusted_proxy };
+        let client = Client { address: peer.address, is_named: true, scheme: Scheme::Http, by_trusted_proxy };
         let whereabouts = Whereabouts::new(&peer, &Origin::parse(origin).unwrap()).unwrap();
         whereabouts.tell(&came, &client, &mut headers);
         assert_eq!(headers.keys_len(), headers.len(), "something is said twice: {headers:?}");
@@ -165,10 +176,11 @@ mod tests {
         let before =
             [("forwarded", "for=\"[2001:db8::1]\";proto=https, for=_hidden"), ("x-forwarded-host", "forged")];
         let headers = forwarded(&before, "10.0.0.2", "https://site.example");
-        assert_eq!(headers["x-forwarded-for"], "2001:db8::1, 10.0.0.2");
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::1, unknown, 10.0.0.2");
         assert_eq!(headers["x-forwarded-host"], "site.example");
         let both = [("x-forwarded-for", "192.0.2.1, ?"), ("forwarded", "for=6.6.6.6")];
         let headers = forwarded(&both, "10.0.0.2", "https://site.example");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.1, unknown, 10.0.0.2");
         assert!(
             headers["forwarded"].to_str().unwrap().starts_with("for=192.0.2.1, for=unknown, for=10.0.0.2;")
         );
@@ -188,6 +200,36 @@ mod tests {
         let own = "for=10.0.0.2;host=\"site.example\";proto=http";
         assert_eq!(headers["forwarded"], format!("for=192.0.2.1, for=10.0.0.1, {own}"));
         assert_eq!(headers["x-forwarded-port"], "80");
+    }
+
+    #[test]
+    fn what_is_malformed_hides_nothing_that_stands_behind_it() {
+        for (before, elements, addresses) in [
+            (
+                "for=\"x, for=192.0.2.1;proto=https",
+                "for=unknown, for=192.0.2.1;proto=https, ",
+                "unknown, 192.0.2.1, ",
+            ),
+            ("for=\"_a\\\"b\";host=\"a,b\"", "for=\"_a\\\"b\";host=\"a,b\", ", "unknown, "),
+            ("\"", "for=unknown, ", "unknown, "),
+        ] {
+            let headers = forwarded(&[("forwarded", before)], "10.0.0.2", "https://site.example");
+            assert!(headers["forwarded"].to_str().unwrap().starts_with(&format!("{elements}for=10.0.0.2;")));
+            assert_eq!(headers["x-forwarded-for"], format!("{addresses}10.0.0.2"));
+        }
+    }
+
+    #[test]
+    fn of_several_hosts_none_is_passed_on() {
+        for (said, told) in [
+            ("outer", "outer"),
+            ("outer:8443", "outer:8443"),
+            ("evil, outer", "site.example"),
+            ("a b", "site.example"),
+        ] {
+            let before = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-host", said)];
+            assert_eq!(forwarded(&before, "10.0.0.2", "http://site.example")["x-forwarded-host"], told);
+        }
     }
 
     #[test]

@@ -216,7 +216,7 @@ pub async fn forward(
     }
     if fields.has_label {
         let label = response_fields::label(&headers).and_then(|value| Label::parse(value.as_bytes()));
-        if !label.as_ref().is_some_and(|label| label.admits(&permit, forwarding.client.address)) {
+        if !label.as_ref().is_some_and(|label| label.admits(&permit, forwarding.client.own_address())) {
             throw_away(status, source, &mut busy, answered.timestamp());
             return Ok(Forwarded::Withheld(Box::new(Withheld { permit, label })));
         }

@@ -63,7 +63,7 @@ proptest! {
         let rules = rules(&house);
         let everybody: [Option<&[&str]>; 4] = [None, Some(&[]), Some(&GROUPS[..1]), Some(&GROUPS)];
         let sessions = everybody.map(|groups| groups.map(session));
-        let address = IpAddr::from([192, 0, 2, 1]);
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
         let lets = |path: &str, method: &str, visitor: usize| {
             let method: Method = method.parse().unwrap();
             let judged = RequestPath::parse(path, house.allow_encoded_slash);

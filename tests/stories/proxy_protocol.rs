@@ -100,6 +100,35 @@ async fn what_is_the_proxys_own_is_the_proxys() {
 }
 
 #[tokio::test]
+async fn a_network_of_proxies_is_not_open_to_those_whom_they_do_not_name() {
+    let upstream = FakeUpstream::start().await;
+    let lan = [
+        ("path", "\"/lan/\"".to_owned()),
+        ("access", "\"off\"".to_owned()),
+        ("require", r#"{ networks = ["127.0.9.0/24"] }"#.to_owned()),
+    ];
+    let plan = Plan::new(&upstream)
+        .server("proxy_protocol", "true")
+        .server("trusted_proxies", "[\"127.0.9.1\"]")
+        .site(|site| site.route_with(&lan));
+    let gateway = plan.start().await;
+    for (header, status) in [
+        (b"PROXY UNKNOWN\r\n".to_vec(), 403),
+        (binary(1, 0, &[]), 403),
+        (binary(1, 0x11, &V4), 403),
+        (binary(0, 0, &[]), 200),
+        (b"PROXY TCP4 127.0.9.7 127.0.0.1 54321 443\r\n".to_vec(), 200),
+    ] {
+        upstream.forget().await;
+        let mut connection = Connection::open(IpAddr::from(PROXY), gateway.http).await;
+        connection.send(&header).await;
+        let answer = connection.exchange(b"GET /lan/ HTTP/1.1\r\nHost: site.test\r\n\r\n", "GET").await;
+        assert_eq!(answer.unwrap().status, status, "{}", header.escape_ascii());
+        assert_eq!(upstream.count(), usize::from(status == 200));
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_guessed() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let gateway = gateway(&upstream, &authority).await;

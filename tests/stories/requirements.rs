@@ -120,3 +120,53 @@ async fn a_network_is_asked_for_before_a_login() {
     upstream.assert_untouched("a client from elsewhere").await;
     assert_eq!(visitor.send(from("192.0.2.1, 10.1.2.3")).await.status, 200);
 }
+
+/// Proxies that append to a header pass on whatever stands in it already.
+#[tokio::test]
+async fn whom_a_proxy_does_not_name_is_not_let_into_its_network() {
+    let upstream = FakeUpstream::start().await;
+    let lan = [
+        ("path", "\"/lan/\"".to_owned()),
+        ("access", "\"off\"".to_owned()),
+        ("require", r#"{ networks = ["127.0.0.0/8"] }"#.to_owned()),
+    ];
+    let plan = Plan::new(&upstream).server("trusted_proxies", "[\"127.0.0.1\"]");
+    let gateway = plan.site(|site| site.route_with(&lan)).start().await;
+    let visitor = Visitor::at(&gateway);
+    let ask = async |fields: &[u8]| {
+        let request = [b"GET /lan/ HTTP/1.1\r\nHost: site.test\r\n", fields, b"\r\n"].concat();
+        visitor.send_raw(&request).await.expect("an answer").status
+    };
+    for fields in [
+        &b"X-Forwarded-For: \xff, 192.0.2.7\r\n"[..],
+        b"X-Forwarded-For: a\xe9, 192.0.2.7\r\n",
+        b"X-Forwarded-For: \", 192.0.2.7\r\n",
+        b"X-Forwarded-For: 127.0.0.1, unknown\r\n",
+        b"X-Forwarded-For: 127.0.0.1, \r\n",
+        b"X-Forwarded-For: 127.0.0.1, \xff\r\n",
+        b"X-Forwarded-For: \"192.0.2.7:99999\"\r\n",
+        b"X-Forwarded-For: fe80::1%eth0\r\n",
+        b"Forwarded: for=\"\xff\", for=192.0.2.7\r\n",
+        b"Forwarded: for=\"127.0.0.1, for=192.0.2.7\r\n",
+        b"Forwarded: for=127.0.0.1, for=_hidden\r\n",
+        b"Forwarded: for = 192.0.2.7\r\n",
+        b"Forwarded: for=192.0.2.7;host=\"a,for=127.0.0.1;b\"\r\n",
+    ] {
+        assert_eq!(ask(fields).await, 403, "{}", fields.escape_ascii());
+    }
+    upstream.assert_untouched("a client that is not named").await;
+    for fields in [
+        &b""[..],
+        b"X-Forwarded-For: \xff, 127.0.5.5\r\n",
+        b"Forwarded: for=\"x, for=\"127.0.5.5:80\";proto=https\r\n",
+    ] {
+        assert_eq!(ask(fields).await, 200, "{}", fields.escape_ascii());
+    }
+    let seen = upstream.last();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("unknown, 127.0.5.5, 127.0.0.1"));
+    let forwarded = seen.header("forwarded").expect("is told");
+    assert!(
+        forwarded.starts_with("for=unknown, for=\"127.0.5.5:80\";proto=https, for=127.0.0.1;"),
+        "{forwarded}"
+    );
+}

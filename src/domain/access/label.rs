@@ -40,7 +40,7 @@ impl Label {
     }
 
     /// Whether the answer is for the bearer of `permit`, who is at `address`.
-    pub fn admits(&self, permit: &Permit, address: IpAddr) -> bool {
+    pub fn admits(&self, permit: &Permit, address: Option<IpAddr>) -> bool {
         let session = permit.visitor().map(|live| &live.session);
         session.is_some() && self.alternatives.iter().any(|one| one.holds(session, address))
     }

@@ -111,7 +111,11 @@ pub enum Access<'r> {
 
 /// Decides whether a request may pass that comes from `address`, given the visitor's live session
 /// on this very site, if there is one.
-pub fn decide<'r>(demand: &Demand<'r>, visitor: Option<Arc<LiveSession>>, address: IpAddr) -> Access<'r> {
+pub fn decide<'r>(
+    demand: &Demand<'r>,
+    visitor: Option<Arc<LiveSession>>,
+    address: Option<IpAddr>,
+) -> Access<'r> {
     let visitor = visitor.filter(|_| demand.level != AccessLevel::Off);
     let session = visitor.as_ref().map(|live| &live.session);
     // Where a login cannot help, nobody is sent there.
@@ -182,7 +186,7 @@ mod tests {
     /// What comes of a request: "allow", "as nobody", "challenge" or "deny".
     fn outcome(rules: &Rules, path: &str, visitor: Option<&[&str]>, from: &str) -> &'static str {
         let demand = rules.demand(&RequestPath::parse(path, true).unwrap(), &Method::GET);
-        match decide(&demand, visitor.map(member), from.parse().unwrap()) {
+        match decide(&demand, visitor.map(member), from.parse().ok()) {
             Access::Allow(permit) if permit.visitor().is_some() => "allow",
             Access::Allow(_) => "as nobody",
             Access::Challenge => "challenge",

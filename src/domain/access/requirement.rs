@@ -46,7 +46,7 @@ pub enum Condition<'r> {
 impl Condition<'_> {
     /// Whether it holds for a visitor with this session who comes from `address`. Who has no session
     /// has nothing of what a session could have.
-    fn holds(&self, visitor: Option<&Session>, address: IpAddr) -> bool {
+    fn holds(&self, visitor: Option<&Session>, address: Option<IpAddr>) -> bool {
         let who = visitor.map(|session| &session.identity);
         let any_of = |own: Option<&[String]>, wanted: &[String]| {
             own.is_some_and(|own| wanted.iter().any(|one| own.contains(one)))
@@ -62,7 +62,9 @@ impl Condition<'_> {
                 let own = who.and_then(|who| who.email.as_ref()).map(domain_of);
                 own.is_some_and(|own| domains.iter().any(|domain| domain == own))
             }
-            Self::Network(networks) => networks.iter().any(|network| network.contains(&address)),
+            Self::Network(networks) => {
+                address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
+            }
         }
     }
 }
@@ -82,8 +84,12 @@ impl Requirement {
         .flatten()
     }
 
-    /// What of it does not hold, for a visitor with this session who comes from `address`.
-    pub fn unmet(&self, visitor: Option<&Session>, address: IpAddr) -> impl Iterator<Item = Condition<'_>> {
+    /// What of it does not hold, for a visitor with this session who comes from `address`, if that is known.
+    pub fn unmet(
+        &self,
+        visitor: Option<&Session>,
+        address: Option<IpAddr>,
+    ) -> impl Iterator<Item = Condition<'_>> {
         self.conditions().filter(move |condition| !condition.holds(visitor, address))
     }
 
@@ -98,12 +104,12 @@ impl Requirement {
     }
 
     /// Whether a client at `address` may come at all.
-    pub(super) fn admits(&self, address: IpAddr) -> bool {
+    pub(super) fn admits(&self, address: Option<IpAddr>) -> bool {
         !self.unmet(None, address).any(|condition| matches!(condition, Condition::Network(_)))
     }
 
     /// Whether all of it holds.
-    pub(super) fn holds(&self, visitor: Option<&Session>, address: IpAddr) -> bool {
+    pub(super) fn holds(&self, visitor: Option<&Session>, address: Option<IpAddr>) -> bool {
         self.unmet(visitor, address).next().is_none()
     }
 }
@@ -167,12 +173,12 @@ mod tests {
             (Requirement { networks: vec!["2001:db8::/32".parse().unwrap()], ..nothing() }, false),
             (Requirement { groups: texts(&["staff"]), plans: texts(&["gold"]), ..nothing() }, false),
         ] {
-            let address = "192.0.2.7".parse().unwrap();
+            let address = "192.0.2.7".parse().ok();
             assert_eq!(requirement.holds(Some(&jane()), address), holds, "{requirement:?}");
             assert!(!requirement.asks_who() || !requirement.holds(None, address), "{requirement:?}");
         }
         let both = Requirement { backend: true, groups: texts(&["board"]), ..nothing() };
-        let unmet: Vec<_> = both.unmet(Some(&jane()), "192.0.2.7".parse().unwrap()).collect();
+        let unmet: Vec<_> = both.unmet(Some(&jane()), "192.0.2.7".parse().ok()).collect();
         assert_eq!(unmet, [Condition::Backend, Condition::Group(&texts(&["board"]))]);
     }
 }

@@ -6,8 +6,12 @@ use crate::domain::host::Scheme;
 use crate::http::request_id::RequestIds;
 
 fn head(request: &Request<()>) -> Head {
-    let client =
-        Client { address: "2001:db8::7".parse().unwrap(), scheme: Scheme::Https, by_trusted_proxy: false };
+    let client = Client {
+        address: "2001:db8::7".parse().unwrap(),
+        is_named: true,
+        scheme: Scheme::Https,
+        by_trusted_proxy: false,
+    };
     let ids = RequestIds::new(&SeededEntropy::new(1));
     let request_id = RequestId::of(request.headers(), &client, &ids);
     Head::of(request, &client, &request_id)
