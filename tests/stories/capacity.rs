@@ -23,19 +23,13 @@ async fn is_served(program: &Program) {
     tokio::time::timeout(HANG, served).await.expect("is served");
 }
 
-/// As if there were only so many files that the program may have open.
-fn limit_files(program: &Program, most: usize) {
-    let limit = ["--pid", &program.id().to_string(), &format!("--nofile={most}:")].map(str::to_owned);
-    assert!(Command::new("prlimit").args(limit).status().expect("prlimit runs").success());
-}
-
 #[tokio::test]
 async fn out_of_file_descriptors_it_says_so_once_and_goes_on() {
     let upstream = FakeUpstream::start().await;
     let plan = Plan::new(&upstream).server("keep_alive_timeout", "\"1h\"").server("workers", "2");
     let program = Program::start(&plan).await;
     is_served(&program).await;
-    limit_files(&program, 60);
+    program.limit_files(Some(60));
     for _burst in 0..2 {
         let mut crowd = Vec::new();
         for _ in 0..120 {
