@@ -120,6 +120,12 @@ async fn no_upstream_is_blamed(plan: &Plan) {
         assert_eq!(answer.status, 503, "{}", answer.text());
         let kind = answer.header("content-type").expect("has a type");
         let reference = answer.header("x-request-id").expect("has a name");
+        // Where the upstream is concerns nobody.
+        assert!(
+            !["127.0.0.1", "localhost"].iter().any(|host| answer.text().contains(host)),
+            "{}",
+            answer.text()
+        );
         if is_person {
             assert!(kind.starts_with("text/html"), "{kind}");
             let text = answer.text();
