@@ -98,7 +98,13 @@ async fn who_is_idle_makes_room_for_a_connection_to_the_upstream() {
 async fn where_nobody_is_idle_it_is_said_and_no_upstream_is_blamed() {
     let upstreams = [closing().await, closing().await];
     let urls = upstreams.each_ref().map(|upstream| at(upstream.address()));
-    no_upstream_is_blamed(&Plan::of(site(&urls))).await;
+    for site in [
+        site(&urls),
+        // Meanwhile nobody waits for an upstream.
+        site(&urls).with("connect_timeout", "\"5s\"").with("upstream_timeout", "\"3s\""),
+    ] {
+        no_upstream_is_blamed(&Plan::of(site)).await;
+    }
 }
 
 /// Enough come to have an upstream left out that fails all of them.
