@@ -98,10 +98,14 @@ async fn who_is_idle_makes_room_for_a_connection_to_the_upstream() {
 async fn where_nobody_is_idle_it_is_said_and_no_upstream_is_blamed() {
     let upstreams = [closing().await, closing().await];
     let urls = upstreams.each_ref().map(|upstream| at(upstream.address()));
+    let names =
+        upstreams.each_ref().map(|upstream| format!("http://localhost:{}", upstream.address().port()));
     for site in [
         site(&urls),
         // Meanwhile nobody waits for an upstream.
         site(&urls).with("connect_timeout", "\"5s\"").with("upstream_timeout", "\"3s\""),
+        // Where it is cannot be found out either.
+        site(&names),
     ] {
         no_upstream_is_blamed(&Plan::of(site)).await;
     }
