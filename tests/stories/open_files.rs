@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::support::http2::{H2Upstream, Stream};
 use crate::support::{Answer, Connection, FakeUpstream, HANG, Plan, Program, Response, SitePlan, settle};
 
 /// A path on which the gateway answers a stranger by itself: no connection to an upstream is made for it.
@@ -108,6 +109,17 @@ async fn where_nobody_is_idle_it_is_said_and_no_upstream_is_blamed() {
         site(&names),
     ] {
         no_upstream_is_blamed(&Plan::of(site)).await;
+    }
+}
+
+#[tokio::test]
+async fn over_http_2_no_upstream_is_blamed_either() {
+    let upstreams = [(); 2].map(|()| H2Upstream::start(async |mut stream: Stream| stream.say("hello")));
+    let upstreams = join_all(upstreams).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let url = |upstream: &H2Upstream| format!("h2c://{host}:{}", upstream.address.port());
+        let urls: Vec<_> = upstreams.iter().map(url).collect();
+        no_upstream_is_blamed(&Plan::of(site(&urls))).await;
     }
 }
 
