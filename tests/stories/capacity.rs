@@ -118,6 +118,27 @@ async fn who_has_been_idle_longest_makes_room_for_others() {
 }
 
 #[tokio::test]
+async fn who_is_idle_makes_room_whichever_worker_they_are_with() {
+    let upstream = FakeUpstream::start().await;
+    let plan = Plan::new(&upstream).server("max_connections", "2").server("workers", "2");
+    let gateway =
+        plan.server("header_timeout", "\"5m\"").server("keep_alive_timeout", "\"1h\"").start().await;
+    let visitor = Visitor::at(&gateway);
+    let mut busy = visitor.connect().await;
+    // One of the workers has nobody else, and takes some of those who come.
+    assert_eq!(busy.exchange(&[GET, b"GET"].concat(), "GET").await.unwrap().status, 200);
+    let mut last: Option<Connection> = None;
+    for _ in 0..10 {
+        let mut next = visitor.connect().await;
+        assert_eq!(next.exchange(GET, "GET").await.expect("is let in").status, 200);
+        if let Some(mut last) = last.replace(next) {
+            assert!(last.rest().await.is_empty(), "is closed without a word");
+        }
+    }
+    assert_eq!(busy.exchange(&GET[3..], "GET").await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn over_http_2_who_is_idle_is_told_to_leave() {
     let upstream = FakeUpstream::start().await;
     let gateway = Plan::new(&upstream).server("h2c", "true").server("max_connections", "1").start().await;

@@ -96,6 +96,19 @@ async fn who_is_idle_makes_room_for_a_connection_to_the_upstream() {
 }
 
 #[tokio::test]
+async fn who_is_idle_makes_room_whichever_worker_they_are_with() {
+    let upstream = closing().await;
+    let plan = Plan::of(site(&[at(upstream.address())]).with("connect_timeout", "\"1m\""));
+    let plan = plan.server("keep_alive_timeout", "\"1h\"").server("workers", "2");
+    let program = Program::start(&plan).await;
+    // Workers have as many connections each: of two, the other is with the other worker.
+    let mut idle = idle(&program, 2).await;
+    program.leave_no_files();
+    assert_eq!(ask(&mut idle[1], GET).await.text(), "hello");
+    assert!(idle[0].rest().await.is_empty(), "is closed without a word");
+}
+
+#[tokio::test]
 async fn where_nobody_is_idle_it_is_said_and_no_upstream_is_blamed() {
     let upstreams = [closing().await, closing().await];
     let urls = upstreams.each_ref().map(|upstream| at(upstream.address()));
