@@ -28,7 +28,7 @@ use crate::domain::host::Scheme;
 use crate::gateway::{Connection, CurrentGateway, SitelessRequests};
 use crate::http::client::ProxiedSource;
 use crate::http::h1::FramingFault;
-use crate::http::watch::{TICK, Watch};
+use crate::http::watch::{CallForRoom, TICK, Watch};
 use crate::http::{Request, Response};
 use crate::server::{Answer, Chore, Inherited, Listener, Work, Workers};
 use crate::store::Stores;
@@ -192,8 +192,9 @@ async fn run(
         workers => workers,
     };
     let mut public_workers = Workers::new(workers, server.drain_timeout);
+    let call = Arc::<CallForRoom>::default();
     for number in 0..workers {
-        let shared = Arc::clone(&generation.shared);
+        let (shared, call) = (Arc::clone(&generation.shared), Arc::clone(&call));
         let public = listeners.public.iter().map(Listener::try_clone).collect::<Result<_, _>>()?;
         public_workers
             .start(
@@ -201,7 +202,7 @@ async fn run(
                 Work {
                     listeners: public,
                     limits: limits(server, &counted.public),
-                    answer: Box::new(move || Rc::new(CurrentGateway::new(shared))),
+                    answer: Box::new(move || Rc::new(CurrentGateway::new(shared, call))),
                     chore: Chore { every: TICK, run: CurrentGateway::tick },
                 },
             )

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Gateway, Shared};
 use crate::domain::clock::Timestamp;
-use crate::http::watch::Watch;
+use crate::http::watch::{CallForRoom, Watch};
 
 /// A worker's gateway, whichever it is.
 pub struct CurrentGateway {
@@ -16,10 +16,11 @@ pub struct CurrentGateway {
 }
 
 impl CurrentGateway {
-    /// That of a worker, with connections of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let gateway = Gateway::new(shared);
-        Self { watch: Rc::clone(gateway.watch()), current: RefCell::new(Rc::new(gateway)) }
+    /// That of a worker, with connections of its own, among those that share `call`.
+    pub fn new(shared: Arc<Shared>, call: Arc<CallForRoom>) -> Self {
+        let watch = Rc::new(Watch::among(call));
+        let gateway = Gateway::new(shared, Rc::clone(&watch));
+        Self { current: RefCell::new(Rc::new(gateway)), watch }
     }
 
     /// The gateway that takes what comes now.

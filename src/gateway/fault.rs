@@ -138,6 +138,9 @@ impl Fault {
             Self::Proxy(ProxyError::Nowhere | ProxyError::Connect { .. }) => {
                 "the site behind the gateway cannot be reached".to_owned()
             }
+            Self::Proxy(ProxyError::OutOfFiles { .. }) => {
+                "there are too many connections: the request could not be passed on".to_owned()
+            }
             Self::Proxy(ProxyError::Tls { .. }) => "the TLS handshake with the upstream failed".to_owned(),
             Self::Proxy(ProxyError::Broken { .. }) => {
                 "the site behind the gateway broke off before it answered".to_owned()

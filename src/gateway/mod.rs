@@ -152,8 +152,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A worker's gateway, with connections of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    /// A worker's gateway, with connections of its own and these deadlines.
+    pub fn new(shared: Arc<Shared>, watch: Rc<Watch>) -> Self {
         let pool = |(name, front): (&SiteName, &Arc<Front>)| {
             (name.clone(), (Rc::new(shared.pool(front)), front.counters.enlist()))
         };
@@ -165,7 +165,7 @@ impl Gateway {
             shared,
             pools,
             request_ids,
-            watch: Rc::default(),
+            watch,
             revocation: Rc::default(),
             assertions: Rc::default(),
             pins: Rc::default(),
@@ -182,11 +182,6 @@ impl Gateway {
             None => peer,
         };
         Connection::new(peer, self.shared.edition)
-    }
-
-    /// The worker's deadlines.
-    pub fn watch(&self) -> &Rc<Watch> {
-        &self.watch
     }
 
     /// The time.

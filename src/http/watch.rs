@@ -5,8 +5,10 @@
 //! who is late also finds out whose session is over.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -18,13 +20,23 @@ pub const TICK: Duration = Duration::from_millis(100);
 /// The most waits that are ended at one time to make room.
 const MOST_EVICTED: usize = 32;
 
+/// How many ticks a call for room is kept up that nobody heeds: whoever still wants some calls again.
+const CALL_TICKS: u64 = 2;
+
 /// What waits on a worker.
 #[derive(Debug, Default)]
 pub struct Watch {
+    call: Arc<CallForRoom>,
     now: Cell<u64>,
+    /// Until which tick its own call is kept up.
+    calls_until: Cell<u64>,
     is_draining: Cell<bool>,
     waiting: RefCell<Vec<Weak<Deadline>>>,
 }
+
+/// What workers tell each other: whether one of them wants room, and none of its own waits may end early.
+#[derive(Debug, Default)]
+pub struct CallForRoom(AtomicBool);
 
 /// What a sweep is told of a session on whose strength something runs.
 #[derive(Debug)]
@@ -38,6 +50,11 @@ pub enum Verdict {
 }
 
 impl Watch {
+    /// That of one of the workers that share `call`.
+    pub fn among(call: Arc<CallForRoom>) -> Self {
+        Self { call, ..Self::default() }
+    }
+
     /// A deadline that is `limit` after the last [`Deadline::restart`].
     pub fn deadline(self: &Rc<Self>, limit: Duration) -> Rc<Deadline> {
         self.bound(limit, None)
@@ -77,7 +94,24 @@ impl Watch {
             }
             true
         });
+        self.heed_call(now);
         now
+    }
+
+    /// Makes room if another worker calls for it.
+    fn heed_call(&self, now: u64) {
+        let CallForRoom(is_open) = &*self.call;
+        if is_open.load(Relaxed) {
+            let is_over = match now.cmp(&self.calls_until.get()) {
+                // It may be its own.
+                Ordering::Less => false,
+                Ordering::Equal => true,
+                Ordering::Greater => self.evict() > 0,
+            };
+            if is_over {
+                is_open.store(false, Relaxed);
+            }
+        }
     }
 
     /// The worker is to stop: whoever waits looks whether it should go on waiting.
@@ -87,8 +121,18 @@ impl Watch {
     }
 
     /// Ends some of the waits that may end early, as their room is wanted: those that have rested longest,
-    /// and enough of them that it is not looked for room again for each who wants it. How many they were.
+    /// and enough of them that it is not looked for room again for each who wants it. If there are none, another
+    /// worker ends some of its own. How many they were here.
     pub fn make_room(&self) -> usize {
+        let evicted = self.evict();
+        if evicted == 0 {
+            self.calls_until.set(self.now.get() + CALL_TICKS);
+            self.call.0.store(true, Relaxed);
+        }
+        evicted
+    }
+
+    fn evict(&self) -> usize {
         let waiting = self.waiting.borrow();
         let resting = waiting.iter().filter_map(Weak::upgrade);
         let since = |deadline: Rc<Deadline>| match deadline.rest.get() {
@@ -292,6 +336,34 @@ mod tests {
         deadlines[18].stir();
         deadlines[18].restart(TICK);
         assert!(!deadlines[18].is_over(Waker::noop()) && !deadlines[18].is_evicted());
+    }
+
+    #[test]
+    fn where_nobody_rests_another_worker_makes_room() {
+        let call = Arc::<CallForRoom>::default();
+        let watches = [(); 3].map(|()| Rc::new(Watch::among(Arc::clone(&call))));
+        let [wants, has, has_too] = &watches;
+        let tick = || watches.iter().for_each(|watch| assert!(watch.tick(|_| Verdict::GoesOn) > 0));
+        let resting = |watch: &Rc<Watch>| {
+            let deadline = watch.deadline(Duration::MAX);
+            deadline.rest();
+            deadline
+        };
+        let (one, other) = (resting(has), resting(has_too));
+        tick();
+        assert!(!one.is_evicted() && !other.is_evicted(), "nobody wants room");
+        assert_eq!(wants.make_room(), 0);
+        tick();
+        assert!(one.is_evicted() && !other.is_evicted(), "one call, one answer");
+        assert_eq!(wants.make_room(), 0);
+        tick();
+        assert!(other.is_evicted());
+        // Who comes to rest when nobody wants room any more may stay.
+        assert_eq!(wants.make_room(), 0);
+        (0..CALL_TICKS).for_each(|_| tick());
+        let late = resting(has);
+        tick();
+        assert!(!late.is_evicted());
     }
 
     fn session(seed: u64) -> Arc<LiveSession> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ProxyError;
@@ -35,9 +35,10 @@ pub(super) async fn connect(
     let deadline = Instant::now() + limit;
     let failed = |error| {
         let upstream = member.upstream.to_string();
-        match Errno::from_io_error(&error) {
-            Some(Errno::MFILE | Errno::NFILE) => ProxyError::OutOfFiles { upstream, error },
-            _ => ProxyError::Connect { upstream, error },
+        if is_out_of_files(&error) {
+            ProxyError::OutOfFiles { upstream, error }
+        } else {
+            ProxyError::Connect { upstream, error }
         }
     };
     let late = || io::Error::from(io::ErrorKind::TimedOut);
@@ -51,7 +52,8 @@ pub(super) async fn connect(
             let addresses = timeout_at(deadline, names.look_up(host, *port, now)).await;
             match addresses.unwrap_or_else(|_| Err(late())) {
                 Ok(addresses) => reach(&addresses, names, deadline).await,
-                Err(error) => Err(error),
+                // Whoever looks names up needs files for that, and does not say that there are none.
+                Err(error) => Err(TcpSocket::new_v4().err().filter(is_out_of_files).unwrap_or(error)),
             }
         }
     };
@@ -83,6 +85,10 @@ async fn reach(addresses: &[SocketAddr], names: &Names, deadline: Instant) -> io
         }
     }
     Err(failure)
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 fn set_options(stream: &TcpStream) -> io::Result<()> {

@@ -338,8 +338,10 @@ async fn exchange(
                 return Err(failure);
             }
             forwarding.watch.make_room();
+            progress.pause();
             // Boxed, as it is hardly ever needed.
             Box::pin(sleep(TICK)).await;
+            progress.waits_for_upstream();
             now = forwarding.clock.now();
             continue;
         }

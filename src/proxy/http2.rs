@@ -57,7 +57,8 @@ impl Http2Connections {
     }
 
     /// A place on a connection that `begin` makes. One of those who wait makes it for all of them;
-    /// if that fails it has failed for all of them, and only the one who tried knows why.
+    /// if that fails it has failed for all of them, and only the one who tried knows why. Where there is no
+    /// file for it, nothing has been tried, and each finds that out.
     pub(super) async fn open_slot(
         &self,
         clock: &Arc<dyn Clock>,
@@ -71,7 +72,11 @@ impl Http2Connections {
         if self.failures.get() != failures {
             return Err(None);
         }
-        let connection = begin().await.inspect_err(|_| self.failures.set(failures + 1))?;
+        let connection = begin().await.inspect_err(|error| {
+            if !matches!(error, ProxyError::OutOfFiles { .. }) {
+                self.failures.set(failures + 1);
+            }
+        })?;
         let connection = Rc::new(connection);
         self.open.borrow_mut().push(Rc::clone(&connection));
         Ok(StreamSlot::on(connection, Arc::clone(clock)))

@@ -84,6 +84,17 @@ impl Progress {
         is_over.then_some(late)
     }
 
+    /// There is nobody to be late for the time being: no upstream can be asked.
+    pub(super) fn pause(&self) {
+        self.deadline.pause();
+    }
+
+    /// It is for the upstream to answer, whose time begins now.
+    pub(super) fn waits_for_upstream(&self) {
+        self.waits_for_client.set(false);
+        self.deadline.restart(self.upstream_timeout);
+    }
+
     /// The answer has begun.
     pub(super) fn answered(&self) {
         self.deadline.meet();
@@ -102,11 +113,6 @@ impl Progress {
         if !self.waits_for_client.replace(true) {
             self.deadline.restart(self.body_time);
         }
-    }
-
-    fn client_has_sent(&self) {
-        self.waits_for_client.set(false);
-        self.deadline.restart(self.upstream_timeout);
     }
 }
 
@@ -159,7 +165,7 @@ impl Body for RequestBody {
             this.progress.client_is_silent();
             return Poll::Pending;
         };
-        this.progress.client_has_sent();
+        this.progress.waits_for_upstream();
         let Some(frame) = frame else { return Poll::Ready(None) };
         let mut frame = frame.inspect_err(|_| this.progress.broken.set(true))?;
         this.measure(&frame)?;

@@ -23,19 +23,13 @@ async fn is_served(program: &Program) {
     tokio::time::timeout(HANG, served).await.expect("is served");
 }
 
-/// As if there were only so many files that the program may have open.
-fn limit_files(program: &Program, most: usize) {
-    let limit = ["--pid", &program.id().to_string(), &format!("--nofile={most}:")].map(str::to_owned);
-    assert!(Command::new("prlimit").args(limit).status().expect("prlimit runs").success());
-}
-
 #[tokio::test]
 async fn out_of_file_descriptors_it_says_so_once_and_goes_on() {
     let upstream = FakeUpstream::start().await;
     let plan = Plan::new(&upstream).server("keep_alive_timeout", "\"1h\"").server("workers", "2");
     let program = Program::start(&plan).await;
     is_served(&program).await;
-    limit_files(&program, 60);
+    program.limit_files(Some(60));
     for _burst in 0..2 {
         let mut crowd = Vec::new();
         for _ in 0..120 {
@@ -121,6 +115,27 @@ async fn who_has_been_idle_longest_makes_room_for_others() {
     }
     let metrics = gateway.api().get("/metrics").await.text();
     assert!(metrics.contains("tollgate_connections_evicted_total{listener=\"public\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn who_is_idle_makes_room_whichever_worker_they_are_with() {
+    let upstream = FakeUpstream::start().await;
+    let plan = Plan::new(&upstream).server("max_connections", "2").server("workers", "2");
+    let gateway =
+        plan.server("header_timeout", "\"5m\"").server("keep_alive_timeout", "\"1h\"").start().await;
+    let visitor = Visitor::at(&gateway);
+    let mut busy = visitor.connect().await;
+    // One of the workers has nobody else, and takes some of those who come.
+    assert_eq!(busy.exchange(&[GET, b"GET"].concat(), "GET").await.unwrap().status, 200);
+    let mut last: Option<Connection> = None;
+    for _ in 0..10 {
+        let mut next = visitor.connect().await;
+        assert_eq!(next.exchange(GET, "GET").await.expect("is let in").status, 200);
+        if let Some(mut last) = last.replace(next) {
+            assert!(last.rest().await.is_empty(), "is closed without a word");
+        }
+    }
+    assert_eq!(busy.exchange(&GET[3..], "GET").await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ mod malformed;
 mod metrics;
 mod navigation;
 mod oauth1;
+mod open_files;
 mod openapi;
 mod outage;
 mod paths;

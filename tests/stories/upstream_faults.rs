@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Answer, Ask, FakeUpstream, Plan, SITE, SitePlan, TestGateway, Visitor, serving};
+use crate::support::{
+    Answer, Ask, ByHand, Connection, FakeUpstream, Plan, Program, SITE, SitePlan, TestGateway, Visitor,
+    read_until, rest, serving,
+};
 
 async fn open_site(upstream: &FakeUpstream) -> TestGateway {
     Plan::new(upstream).site(|site| site.with("access", "\"off\"")).start().await
@@ -206,6 +209,26 @@ async fn what_is_sent_again_is_sent_again_once() {
     let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
     assert_eq!((answer.status, answer.error_code().as_str()), (502, "upstream_broke_off"));
     assert_eq!(in_vain.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_counts_as_gone() {
+    let upstream = ByHand::start().await;
+    let site = SitePlan::new("intranet", "site.test", upstream.address()).with("access", "\"off\"");
+    let program = Program::start(&Plan::of(site)).await;
+    for (answer, last) in [("", ""), ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfour", "four")] {
+        let mut client = Connection::dial([127, 0, 0, 1].into(), program.http).await;
+        client.write_all(b"GET /a HTTP/1.1\r\nHost: site.test\r\n\r\n").await.unwrap();
+        let mut asked = upstream.accept().await;
+        read_until(&mut asked, "\r\n\r\n").await;
+        asked.write_all(answer.as_bytes()).await.unwrap();
+        read_until(&mut client, last).await;
+        client.shutdown().await.unwrap();
+        assert!(rest(&mut client).await.is_empty(), "no more is sent");
+        assert!(rest(&mut asked).await.is_empty(), "the upstream is let go");
+    }
+    program.line_with("\"status\":499").await;
+    assert_eq!(program.lines_with("\"status\":499").len(), 1);
 }
 
 #[tokio::test]

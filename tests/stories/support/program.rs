@@ -1,6 +1,7 @@
 //! The real program in a process of its own: for what concerns all of a process, such as its
 //! memory, its sockets and its file descriptors.
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tempfile::TempDir;
 
 use super::{ApiClient, HANG, LoginPage, MASTER_KEY, Plan, settle};
@@ -118,6 +120,23 @@ impl Program {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("is Linux");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("has a line for it");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
+    /// As if it might have `most` files open and no more; with `None` as many as at its start. Those
+    /// that it has stay open.
+    pub(crate) fn limit_files(&self, most: Option<u64>) {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: most.or(maximum), maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("may be limited");
+    }
+
+    /// As if it might have no more files open than it has now: one that it closes it may open again.
+    pub(crate) fn leave_no_files(&self) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("is Linux");
+        let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let open: HashSet<u64> = numbers.collect();
+        // The limit is one of the numbers, of which the lowest that is free is taken.
+        self.limit_files((0..u64::MAX).find(|number| !open.contains(number)));
     }
 
     /// Sends it a signal.
