@@ -143,7 +143,10 @@ impl ControlSurface {
     pub(super) fn look_after(&self) {
         let InForce { scene, sso, watches, checkups, log, .. } = &*self.in_force();
         let ticks = self.watch.tick(|_| Verdict::GoesOn);
-        checkups.tick();
+        // Who stops sends nobody anywhere any more, and would wait for the answers.
+        if !self.watch.is_draining() {
+            checkups.tick();
+        }
         self.admin.look_after(scene);
         if let Some(log) = log {
             log.hand_in();
