@@ -106,4 +106,5 @@ mod upstreams;
 mod watching;
 mod webdav;
 mod websockets;
+mod websockets_http2;
 mod withdrawal;
