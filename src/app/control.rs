@@ -20,6 +20,7 @@ use crate::domain::host::Scheme;
 use crate::http::access_log::{AccessLog, Head, Outcome};
 use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::h1::FramingFault;
+use crate::http::h2_head::asked_for_websocket;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::watch::{Verdict, Watch};
 use crate::http::{Request, Response, reply};
@@ -143,7 +144,10 @@ impl ControlSurface {
     pub(super) fn look_after(&self) {
         let InForce { scene, sso, watches, checkups, log, .. } = &*self.in_force();
         let ticks = self.watch.tick(|_| Verdict::GoesOn);
-        checkups.tick();
+        // Who stops sends nobody anywhere any more, and would wait for the answers.
+        if !self.watch.is_draining() {
+            checkups.tick();
+        }
         self.admin.look_after(scene);
         if let Some(log) = log {
             log.hand_in();
@@ -196,6 +200,7 @@ impl Answer for ControlSurface {
     }
 
     async fn answer(&self, request: &mut Request, peer: &Peer) -> Response {
+        let awaits_consent = asked_for_websocket(request);
         let request = std::mem::take(request);
         let InForce { api, scene, trusted_proxies, log, .. } = &*self.in_force();
         // Whom it trusts may be others now than when the connection began.
@@ -213,6 +218,11 @@ impl Answer for ControlSurface {
         } else {
             api.handle_control(request, client, request_id.clone()).await
         };
+        // To who asks for a WebSocket over HTTP/2 any 2xx opens one (RFC 8441 §5), and there is none here.
+        if awaits_consent && response.status().is_success() {
+            let refusal = reply::text(StatusCode::METHOD_NOT_ALLOWED, "There is no WebSocket here.\n");
+            response = reply::allowing(refusal, "GET");
+        }
         request_id.name_on_error(&mut response);
         if let Some(line) = line {
             line.end(&response);

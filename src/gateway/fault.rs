@@ -59,6 +59,8 @@ pub(super) enum Fault {
     MisplacedLabel,
     #[error("what the site asks for its answer cannot be read")]
     UnreadableLabel,
+    #[error("the site answered with a page where a WebSocket was asked for over HTTP/2")]
+    NoWebSocket,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(transparent)]
@@ -94,7 +96,7 @@ impl Fault {
             Self::Proxy(ProxyError::OutOfFiles { .. }) => Code::OutOfFiles,
             Self::Proxy(ProxyError::Tls { .. }) => Code::UpstreamTls,
             Self::Proxy(ProxyError::Broken { .. }) => Code::UpstreamBrokeOff,
-            Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
+            Self::NoWebSocket | Self::Proxy(ProxyError::Unreadable { .. } | ProxyError::UnaskedUpgrade) => {
                 Code::UpstreamUnreadable
             }
         }
@@ -177,7 +179,8 @@ impl Fault {
             Self::Unread(ReadFault::TooLong) | Self::Proxy(ProxyError::BodyTooLong) => Problem::BodyTooLarge,
             Self::Proxy(ProxyError::Timeout) => Problem::UpstreamTooSlow,
             Self::Proxy(ProxyError::OutOfFiles { .. }) => Problem::TooBusy,
-            Self::Proxy(
+            Self::NoWebSocket
+            | Self::Proxy(
                 ProxyError::Nowhere
                 | ProxyError::Connect { .. }
                 | ProxyError::Tls { .. }

@@ -62,6 +62,7 @@ use crate::domain::site::SiteName;
 use crate::http::access_log::{AccessLog, Head};
 use crate::http::client::{Client, Peer, ProxiedSource};
 use crate::http::connection::forwards;
+use crate::http::h2_head::asked_for_websocket;
 use crate::http::navigation::opening;
 use crate::http::request_fields::RequestFields;
 use crate::http::request_id::{RequestId, RequestIds};
@@ -223,7 +224,11 @@ impl Gateway {
             Box::new(RequestReport::new(&self.telemetry, head, &client, &self.shared.clock))
         });
         let mut record = RequestRecord::begin(began, &self.siteless, report, trace);
-        let answered = self.answer(request, connection, &client, &request_id, &record).await;
+        let awaits_consent = asked_for_websocket(request);
+        let mut answered = self.answer(request, connection, &client, &request_id, &record).await;
+        if awaits_consent {
+            answered = answered.and_then(|answer| upgrade::refuse_page(answer, record.is_own_answer()));
+        }
         let found = record.address();
         let ancestors = found.and_then(|address| address.front.ancestors.as_ref());
         let mut response = answered.unwrap_or_else(|fault| {

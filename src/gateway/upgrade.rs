@@ -15,7 +15,7 @@ use crate::http::h2_head::asked_for_websocket;
 use crate::http::lines::only;
 use crate::http::request_fields::RequestFields;
 use crate::http::request_id::RequestId;
-use crate::http::{Request, websocket};
+use crate::http::{Request, Response, websocket};
 
 /// A page of another site can open a WebSocket to this one, the browser adds the visitor's cookies,
 /// and nothing keeps that page from reading what comes back: CORS does not apply. So a session's
@@ -48,6 +48,16 @@ pub(super) fn websocket_key(
     }
     let made = || HeaderValue::from_str(&STANDARD.encode(Sha1::digest(request_id.as_str()).get(..16)?)).ok();
     sent.or_else(made)
+}
+
+/// What somebody gets who asks for a WebSocket over HTTP/2, where any 2xx opens it (RFC 8441 §5): a page must not,
+/// be it of the gateway's `own` or of the site. What is no 2xx says by itself that there is none.
+pub(super) fn refuse_page(answer: Response, is_own: bool) -> Result<Response, Fault> {
+    match (answer.status().is_success(), is_own) {
+        (false, _) => Ok(answer),
+        (true, true) => Err(Fault::MethodNotAllowed("GET")),
+        (true, false) => Err(Fault::NoWebSocket),
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub struct Work<A> {
 pub struct Chore<A> {
     /// How often it is done.
     pub every: Duration,
-    /// What is done; it must not take long, as nobody is served meanwhile.
+    /// What is done, to the worker's end; it must not take long, as nobody is served meanwhile. It may make
+    /// local tasks, and the worker waits for them when it stops.
     pub run: fn(&A),
 }
 
@@ -106,6 +107,8 @@ impl<A: Answer + 'static> Workers<A> {
         std::thread::Builder::new().name(name).spawn(move || {
             let local = LocalSet::new();
             let Some((answer, chore)) = local.block_on(&runtime, worker.run(work, started)) else { return };
+            // The chore is no task of the set, which would never be empty with it, but may make some.
+            let _within = local.enter();
             // What still runs gets its time; then it is dropped together with the set.
             let overtime = async {
                 tokio::select! {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::http2::{H2Upstream, Stream};
 use crate::support::{
-    Answer, FakeUpstream, HANG, Plan, SITE, SitePlan, TestGateway, Visitor, seconds, serving,
+    Answer, FakeUpstream, HANG, Plan, Program, SITE, SitePlan, TestGateway, Visitor, seconds, serving,
 };
 
 fn site(upstreams: &[String]) -> SitePlan {
@@ -205,4 +205,34 @@ async fn upstreams_in_http2_are_asked_in_http2() {
         }
     };
     tokio::time::timeout(HANG, search).await.expect("is asked");
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_and_is_told_to_stop_stops_in_order() {
+    // It takes the question, and says nothing.
+    let asked = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&asked);
+    let silent = serving(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let mut question = vec![0; 8192];
+            while stream.read(&mut question).await.is_ok_and(|read| read > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let urls = [format!("http://{silent}"), "http://127.0.0.1:9".to_owned()];
+    let plan = site(&urls).health("path", "\"/healthz\"").health("interval", "\"100ms\"");
+    let gateway = Program::start(&Plan::of(plan)).await;
+    let search = async {
+        while asked.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(HANG, search).await.expect("is asked");
+    gateway.signal("TERM");
+    gateway.line_with("\"stopped\"").await;
+    assert_eq!(gateway.lines_with("panicked"), [""; 0]);
+    assert!(gateway.ends().await);
 }

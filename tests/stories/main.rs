@@ -107,4 +107,5 @@ mod upstreams;
 mod watching;
 mod webdav;
 mod websockets;
+mod websockets_http2;
 mod withdrawal;
