@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::SEC_WEBSOCKET_KEY;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use http_body::Body as _;
 use sha1::{Digest as _, Sha1};
 
@@ -38,12 +38,15 @@ pub(super) fn websocket_key(
     if !fields.upgrade {
         return None;
     }
-    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    let over_http2 = asked_for_websocket(request);
+    // What was settled is the handshake of that version.
+    let version = if over_http2 { Version::HTTP_11 } else { request.version() };
+    let (method, headers) = (request.method(), request.headers());
     if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
         return None;
     }
     let sent = only(headers, SEC_WEBSOCKET_KEY).ok().flatten().cloned();
-    if !asked_for_websocket(request) {
+    if !over_http2 {
         return sent;
     }
     let made = || HeaderValue::from_str(&STANDARD.encode(Sha1::digest(request_id.as_str()).get(..16)?)).ok();

@@ -3,7 +3,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::ext::Protocol;
 
 use super::h1::content_length;
@@ -16,7 +16,6 @@ use crate::domain::host::Scheme;
 pub fn settle(head: &mut Parts) {
     if head.extensions.get::<Protocol>().is_some_and(is_websocket) && head.method == Method::CONNECT {
         head.method = Method::GET;
-        head.version = Version::HTTP_11;
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(UPGRADE, WEBSOCKET);
     }

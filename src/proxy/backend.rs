@@ -24,7 +24,7 @@ use super::names::Names;
 use super::pin::Holder;
 use super::request_body::RequestBody;
 use super::rewrite::to_upstream;
-use super::stream::Stream;
+use super::stream::{Stream, is_of_tls};
 use super::{ProxyError, h1};
 use crate::domain::access::Permit;
 use crate::domain::clock::{Clock, Timestamp};
@@ -293,7 +293,11 @@ impl Backend {
             let begun = Http2Connection::begin(Box::pin(self.connect(now)).await?, now);
             let begun = tokio::time::timeout(self.fleet.connect_timeout, begun).await;
             let begun = begun.map_err(|_| self.unreachable(io::ErrorKind::TimedOut.into()))?;
-            begun.map_err(|error| ProxyError::Unreadable { upstream: self.name(), error: error.into() })
+            begun.map_err(|error| match self.broken(error) {
+                // Whoever hangs up before a first word speaks no HTTP/2.
+                ProxyError::Broken { upstream, error } => ProxyError::Unreadable { upstream, error },
+                other => other,
+            })
         };
         let slot = match self.http2.open_slot(&self.clock, begin).await {
             Ok(slot) => slot,
@@ -391,6 +395,7 @@ impl Backend {
         let upstream = self.name();
         match fault {
             h1::Fault::Upload(_) => ProxyError::BodyBroken,
+            h1::Fault::Io(error) if is_of_tls(&error) => ProxyError::Tls { upstream, error: error.into() },
             h1::Fault::Unanswered | h1::Fault::Truncated | h1::Fault::Io(_) => {
                 ProxyError::Broken { upstream, error: fault.into() }
             }
@@ -402,7 +407,12 @@ impl Backend {
 
     /// What an error in HTTP/2 means.
     fn broken(&self, error: hyper::Error) -> ProxyError {
-        ProxyError::Broken { upstream: self.name(), error: error.into() }
+        let upstream = self.name();
+        match error {
+            error if http2::is_of_tls(&error) => ProxyError::Tls { upstream, error: error.into() },
+            error if http2::is_malformed(&error) => ProxyError::Unreadable { upstream, error: error.into() },
+            error => ProxyError::Broken { upstream, error: error.into() },
+        }
     }
 }
 

@@ -62,7 +62,10 @@ pub(super) async fn connect(
         return Ok(Stream::Tcp(tcp));
     };
     let shaken = timeout_at(deadline, tls.shake(tcp)).await.unwrap_or_else(|_| Err(late()));
-    let refused = |error| ProxyError::Tls { upstream: member.upstream.to_string(), error };
+    let refused = |error: io::Error| {
+        let upstream = member.upstream.to_string();
+        ProxyError::Tls { upstream, error: error.into() }
+    };
     shaken.map(|stream| Stream::Tls(Box::new(stream))).map_err(refused)
 }
 

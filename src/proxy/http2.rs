@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use super::ProxyError;
 use super::backend::MAX_IDLE_TIME;
 use super::body_channel::{BodyReceiver, BodySender};
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use crate::domain::clock::{Clock, Timestamp};
 
 /// Bytes of an answer that may wait for a slow visitor: a client may leave a hundred answers unread.
@@ -262,6 +262,16 @@ pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         error.is_remote() && (refused || error.is_go_away())
     })
+}
+
+/// Whether it was not HTTP/2 what came: of the errors that the library below makes itself there are no others.
+pub(super) fn is_malformed(error: &hyper::Error) -> bool {
+    cause(error).is_some_and(h2::Error::is_library)
+}
+
+/// Whether TLS had something to say against it.
+pub(super) fn is_of_tls(error: &hyper::Error) -> bool {
+    error.source().and_then(<dyn std::error::Error>::downcast_ref).is_some_and(stream::is_of_tls)
 }
 
 /// Whether the connection broke. Of an error of that kind the library below keeps the cause alone.

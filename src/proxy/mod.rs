@@ -67,12 +67,12 @@ pub enum ProxyError {
         error: std::io::Error,
     },
     /// There was a connection, but no TLS on it that can be trusted.
-    #[error("TLS handshake with {upstream} failed: {error}")]
+    #[error("TLS with {upstream} failed: {}", Reasons(&**error))]
     Tls {
         /// With whom.
         upstream: String,
         /// Why not.
-        error: std::io::Error,
+        error: BodyError,
     },
     /// The connection or the stream broke before there was an answer.
     #[error("{upstream} broke off: {}", Reasons(&**error))]

@@ -15,6 +15,12 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Whether TLS had something to say against it: nothing else makes errors of this kind. In TLS 1.3 an upstream
+/// refuses a certificate, or misses one, when the handshake is over on this side (RFC 8446 §4.4.2.4).
+pub(super) fn is_of_tls(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 /// Does the same with whatever the stream is.
 macro_rules! each {
     ($stream:expr, $inner:ident => $do:expr) => {

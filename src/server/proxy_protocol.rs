@@ -85,8 +85,9 @@ fn read_line(came: &[u8]) -> Result<Option<Header>, Malformed> {
         "TCP6" => [source, destination].iter().all(|address| address.parse::<Ipv6Addr>().is_ok()),
         _ => false,
     };
+    // Without a sign, and without zeros in front.
     let port = |digits: &str| {
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let plain = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
         digits.parse::<u16>().ok().filter(|_| plain)
     };
     let has_ports = port(source_port).is_some() && port(destination_port).is_some();
@@ -197,6 +198,9 @@ mod tests {
             b"PROXY TCP4 192.0.2.7 127.0.0.1 +1 2\r\n",
             b"PROXY TCP4 192.0.2.7 127.0.0.1 -1 2\r\n",
             b"PROXY TCP4 192.0.2.7 127.0.0.1  2\r\n",
+            b"PROXY TCP4 192.0.2.7 127.0.0.1 080 443\r\n",
+            b"PROXY TCP4 192.0.2.7 127.0.0.1 80 0443\r\n",
+            b"PROXY TCP4 192.0.2.7 127.0.0.1 00 443\r\n",
             b"PROXY TCP4 192.0.2.256 127.0.0.1 1 2\r\n",
             b"PROXY TCP4 192.0.2.07 127.0.0.1 1 2\r\n",
             b"PROXY TCP4 2001:db8::7 ::1 1 2\r\n",

@@ -143,6 +143,8 @@ async fn nothing_is_guessed() {
         (PROXY, b"PROXY TCP4 192.0.2.7".to_vec()),
         (PROXY, b"PROXY TCP4 192.0.2.7 127.0.0.1 54321\r\n\r\n".to_vec()),
         (PROXY, [b"PROXY TCP4 evil 127.0.0.1 54321 443\r\n", GET].concat()),
+        (PROXY, [b"PROXY TCP4 192.0.2.7 127.0.0.1 080 443\r\n", GET].concat()),
+        (PROXY, [b"PROXY TCP4 192.0.2.7 127.0.0.1 54321 0443\r\n", GET].concat()),
         (PROXY, [b" ", &introduced[..]].concat()),
         (PROXY, binary(1, 0x11, &V4)[..20].to_vec()),
         (PROXY, [&binary(2, 0x11, &V4)[..], GET].concat()),

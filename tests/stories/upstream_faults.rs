@@ -102,6 +102,22 @@ async fn a_streamed_body_arrives_whatever_the_method() {
     }
 }
 
+/// They are what is known, and more that can be left aside (RFC 9110 §2.5).
+#[tokio::test]
+async fn answers_in_a_later_http_1_are_read_as_in_http_1_1() {
+    let upstream = FakeUpstream::start().await;
+    let gateway = open_site(&upstream).await;
+    for version in ["HTTP/1.2", "HTTP/1.9"] {
+        for framing in
+            ["Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "Content-Length: 2\r\n\r\nok"]
+        {
+            upstream.answers(Answer::Bytes(format!("{version} 200 OK\r\n{framing}").into_bytes()));
+            let answer = Visitor::at(&gateway).fetch(&format!("{SITE}/a")).await;
+            assert_eq!((answer.status, answer.text().as_str()), (200, "ok"), "{version} {framing:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn after_an_answer_in_http_1_0_the_next_upload_is_whole() {
     let upstream = FakeUpstream::start().await;

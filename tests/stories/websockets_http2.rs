@@ -112,3 +112,22 @@ async fn the_gateways_own_pages_open_none() {
     let told = ask(&operator, "https://control.test/healthz", "").await;
     assert_eq!((told.status, told.header("allow").as_deref()), (405, Some("GET")));
 }
+
+#[tokio::test]
+async fn the_access_log_says_how_it_was_asked_for() {
+    let (folder, upstream) = (tempfile::tempdir().expect("a folder"), FakeUpstream::start().await);
+    upstream.answers(Answer::Bytes(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let file = folder.path().join("access.log");
+    let log = format!("[log]\naccess_file = {:?}", file.display().to_string());
+    let plan = Plan::new(&upstream).site(|site| site.with("access", "\"optional\""));
+    let gateway = plan.server("h2c", "true").tables(&log).start().await;
+    let client = Honest::plainly(gateway.http).await;
+    client.get("http://site.test/").await;
+    assert_eq!(ask(&client, "http://site.test/chat", "").await.status, 404);
+    assert_eq!(Visitor::at(&gateway).send_raw(HANDSHAKE).await.expect("an answer").status, 404);
+    gateway.stop().await;
+    let log = std::fs::read_to_string(file).expect("was written");
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("is JSON"));
+    let told: Vec<_> = lines.map(|line| format!("{} {}", line["path"], line["protocol"])).collect();
+    assert_eq!(told, [r#""/" "HTTP/2.0""#, r#""/chat" "HTTP/2.0""#, r#""/chat" "HTTP/1.1""#]);
+}

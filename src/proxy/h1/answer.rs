@@ -59,13 +59,13 @@ pub(super) fn take(
     }
 }
 
-/// The status, and whether it is said in HTTP/1.1 (RFC 9112 §4). What is said about it is lost:
-/// "a client SHOULD ignore the reason-phrase content".
+/// The status, and whether it is said in HTTP/1.1 (RFC 9112 §4), as which a later HTTP/1 is read (RFC 9110 §2.5).
+/// What is said about it is lost: "a client SHOULD ignore the reason-phrase content".
 fn status_line(line: &[u8]) -> Option<(StatusCode, bool)> {
-    let (version, rest) = line.split_at_checked(8)?;
-    let speaks_11 = match version {
-        b"HTTP/1.1" => true,
-        b"HTTP/1.0" => false,
+    let (minor, rest) = line.strip_prefix(b"HTTP/1.")?.split_at_checked(1)?;
+    let speaks_11 = match minor {
+        b"0" => false,
+        [b'1'..=b'9'] => true,
         _ => return None,
     };
     let (status, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;

@@ -14,6 +14,7 @@ use super::download::{Download, Next};
 use super::{Fault, Upload};
 use crate::http::h1::{FieldCache, make_room};
 use crate::http::interim::Interim;
+use crate::proxy::stream::is_of_tls;
 
 /// Room for an answer's head, and for a short body behind it.
 const HEAD_ROOM: usize = 8 * 1024;
@@ -89,10 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 continue;
             }
             match ready!(self.poll_read(HEAD_ROOM, cx)) {
-                // What TLS has to say against it, such as that a certificate is missing.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    return Poll::Ready(Err(Fault::Io(error)));
-                }
+                Err(error) if is_of_tls(&error) => return Poll::Ready(Err(Fault::Io(error))),
                 // A reset often hides an orderly end.
                 Ok(0) | Err(_) if !self.has_spoken => return Poll::Ready(Err(Fault::Unanswered)),
                 Ok(0) => return Poll::Ready(Err(Fault::Truncated)),
