@@ -1,7 +1,23 @@
-//! Numbers and addresses as text, without the machinery of `fmt`: these are written for each request.
+//! Numbers and addresses as text: written without the machinery of `fmt`, as these are for each request, and read
+//! more strictly than by `parse`.
 
 use std::io::Write as _;
 use std::net::IpAddr;
+
+/// As many digits as always fit into 64 bits.
+const MAX_DIGITS: usize = 19;
+
+/// The number that `text` is, if it has digits and nothing else.
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    let is_decimal = text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| is_decimal)?.parse().ok()
+}
+
+/// The same where there is no zero before others: that has been read as octal.
+pub fn plain_decimal(text: &[u8]) -> Option<u64> {
+    let is_plain = text.len() <= MAX_DIGITS && !matches!(text, [b'0', _, ..]);
+    decimal(text).filter(|_| is_plain)
+}
 
 /// A number in decimal digits.
 pub fn number(to: &mut Vec<u8>, mut value: u64) {
@@ -61,6 +77,30 @@ mod tests {
             for ip in [IpAddr::from(octets), IpAddr::V6(v6.into())] {
                 prop_assert_eq!(written(|to| address(to, ip)), ip.to_string());
             }
+        }
+    }
+
+    #[test]
+    fn only_digits_are_read() {
+        for (text, decimal_is, plain_is) in [
+            (&b"0"[..], Some(0), Some(0)),
+            (b"10", Some(10), Some(10)),
+            (b"010", Some(10), None),
+            (b"00", Some(0), None),
+            (b"9999999999999999999", Some(9_999_999_999_999_999_999), Some(9_999_999_999_999_999_999)),
+            (b"10000000000000000000", Some(10_000_000_000_000_000_000), None),
+            (b"18446744073709551616", None, None),
+            (b"", None, None),
+            (b"+1", None, None),
+            (b"1 ", None, None),
+            (b"\xd9\xa1", None, None),
+        ] {
+            assert_eq!(
+                (decimal(text), plain_decimal(text)),
+                (decimal_is, plain_is),
+                "{}",
+                text.escape_ascii()
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::ext::Protocol;
 
-use super::h1::content_length;
+use super::digits::plain_decimal;
 use super::websocket::WEBSOCKET;
 
 use crate::domain::host::Scheme;
@@ -50,8 +50,7 @@ pub fn has_plain_target(target: &Uri) -> bool {
 /// HTTP/1.1, nothing is forwarded that others could read in another way.
 pub fn has_plain_length(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(CONTENT_LENGTH).into_iter();
-    lengths.next().is_none_or(|length| content_length(length.as_bytes()).is_some())
-        && lengths.next().is_none()
+    lengths.next().is_none_or(|length| plain_decimal(length.as_bytes()).is_some()) && lengths.next().is_none()
 }
 
 /// Whether a request asks for a WebSocket in the way of HTTP/2 (RFC 8441 §4).

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::look_ahead::look_ahead;
 use crate::http::client::ProxiedSource;
+use crate::http::digits::plain_decimal;
 
 /// What version 2 begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -85,12 +86,8 @@ fn read_line(came: &[u8]) -> Result<Option<Header>, Malformed> {
         "TCP6" => [source, destination].iter().all(|address| address.parse::<Ipv6Addr>().is_ok()),
         _ => false,
     };
-    // Without a sign, and without zeros in front.
-    let port = |digits: &str| {
-        let plain = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
-        digits.parse::<u16>().ok().filter(|_| plain)
-    };
-    let has_ports = port(source_port).is_some() && port(destination_port).is_some();
+    let is_port = |text: &str| plain_decimal(text.as_bytes()).is_some_and(|port| u16::try_from(port).is_ok());
+    let has_ports = is_port(source_port) && is_port(destination_port);
     let address = source.parse().ok().filter(|_| is_whole && has_ports).ok_or(Malformed)?;
     Ok(Some(Header { length, source: Some(ProxiedSource::Address(address)) }))
 }

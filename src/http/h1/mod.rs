@@ -13,7 +13,6 @@ pub use fault::FramingFault;
 pub use field_cache::FieldCache;
 pub use fields::{Fields, Framing, Lines, put};
 pub use line::{end_of_head, fields_in, first_line, has_bare_line_end};
-pub(super) use request::content_length;
 pub use request::{Head, HeadReader, Length};
 pub use sender::{Sender, Unsent};
 

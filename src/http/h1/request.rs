@@ -14,12 +14,10 @@ use memchr::memchr;
 use super::FramingFault;
 use super::field_cache::FieldCache;
 use super::line::{end_of_head, fields_in, first_line, has_bare_line_end, trimmed};
+use crate::http::digits::plain_decimal;
 
 /// The most fields in a head.
 pub(super) const MAX_FIELDS: usize = 100;
-
-/// As many digits as always fit into 64 bits.
-const MAX_DIGITS: usize = 19;
 
 /// A request's head, and what it says of what follows.
 #[derive(Debug)]
@@ -115,7 +113,7 @@ fn read(head: &Bytes, fields: &mut FieldCache) -> Result<Head, FramingFault> {
         if name == HOST {
             hosts += 1;
         } else if name == CONTENT_LENGTH {
-            let said = content_length(value.as_bytes()).ok_or(FramingFault::Length)?;
+            let said = plain_decimal(value.as_bytes()).ok_or(FramingFault::Length)?;
             if length.replace(said).is_some() {
                 return Err(FramingFault::Length);
             }
@@ -176,15 +174,6 @@ fn request_line(line: &[u8], head: &Bytes) -> Result<(Method, Uri, Version), Fra
     }
     let uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| FramingFault::RequestLine)?;
     Ok((method, uri, version))
-}
-
-/// Plain digits, and no zero before others: that has been read as octal.
-pub(in crate::http) fn content_length(value: &[u8]) -> Option<u64> {
-    let is_plain = match value {
-        [b'0', _, ..] => false,
-        digits => digits.len() <= MAX_DIGITS && digits.iter().all(u8::is_ascii_digit),
-    };
-    std::str::from_utf8(value).ok().filter(|_| is_plain)?.parse().ok()
 }
 
 /// `chunked` and nothing else. A list that ends in it could be understood, and is not; whatever

@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Fault;
 use crate::http::connection::{is_chunked, is_hop_by_hop, nominated};
+use crate::http::digits::decimal;
 use crate::http::h1::{
     FieldCache, FramingFault, end_of_head, fields_in, first_line, has_bare_line_end, may_have_body,
 };
@@ -142,10 +143,4 @@ fn read(
         headers.remove(CONTENT_LENGTH);
     }
     Ok(Answer { status, headers, ending, persists: is_sure && speaks_11 && !is_closing })
-}
-
-/// A length in nothing but digits.
-fn decimal(text: &[u8]) -> Option<u64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
