@@ -13,9 +13,9 @@ use http::header::{FORWARDED, HeaderName};
 use crate::domain::host::Scheme;
 
 /// `X-Forwarded-For`.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Proto`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What proxies say where a request comes from in. Each speaks one dialect, and what comes in the
 /// other is the client's own.
@@ -27,8 +27,8 @@ pub(super) enum Dialect {
     Forwarded,
 }
 
-/// One hop of the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One hop of the way; of what is no hop neither is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hop<'a> {
     /// Where it is, if it names an address.
     pub(super) address: Option<IpAddr>,
@@ -50,18 +50,17 @@ impl Dialect {
             Self::XForwarded => X_FORWARDED_FOR,
             Self::Forwarded => FORWARDED,
         };
-        elements(headers, name).map(move |element| match (self, element) {
-            (_, None) => Hop { address: None, text: None },
-            (Self::XForwarded, Some(element)) => {
-                let address = address(element);
-                Hop { address, text: address.map(|_| element) }
-            }
-            (Self::Forwarded, Some(element)) => {
-                let node = parameter(element, "for");
-                let address = node.as_ref().ok().copied().flatten().and_then(address);
-                Hop { address, text: node.ok().map(|_| element) }
-            }
-        })
+        elements(headers, name)
+            .map(move |element| element.and_then(|element| self.hop(element)).unwrap_or_default())
+    }
+
+    /// What `element` says, if it is well-formed.
+    fn hop(self, element: &str) -> Option<Hop<'_>> {
+        let address = match self {
+            Self::XForwarded => Some(address(element)?),
+            Self::Forwarded => parameter(element, "for").ok()?.and_then(address),
+        };
+        Some(Hop { address, text: Some(element) })
     }
 
     /// The scheme that the nearest proxy names.
@@ -84,18 +83,21 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Optio
 
 /// What `separator` separates outside of quoted strings, from behind: a string that is opened on
 /// the left, where the client writes, does not reach what stands to its right.
-fn pieces_from_behind(text: &[u8], separator: u8) -> Vec<&[u8]> {
-    let (mut pieces, mut end, mut is_quoted) = (Vec::new(), text.len(), false);
-    for (place, byte) in text.iter().enumerate().rev() {
-        if *byte == b'"' {
-            is_quoted = !is_quoted || is_escaped(text, place);
-        } else if *byte == separator && !is_quoted {
-            pieces.extend(text.get(place + 1..end));
-            end = place;
-        }
-    }
-    pieces.extend(text.get(..end));
-    pieces
+fn pieces_from_behind(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut is_quoted = false;
+        let separated = text.iter().enumerate().rev().find(|&(place, byte)| {
+            if *byte == b'"' {
+                is_quoted = !is_quoted || is_escaped(text, place);
+            }
+            *byte == separator && !is_quoted
+        });
+        let Some((place, _)) = separated else { return rest.take() };
+        rest = text.get(..place);
+        text.get(place + 1..)
+    })
 }
 
 /// Whether an odd number of backslashes stands before `place` (RFC 9110 §5.6.4).

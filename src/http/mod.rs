@@ -14,7 +14,7 @@ pub mod form;
 pub mod forwarded;
 pub mod h1;
 pub mod h2_head;
-pub mod hops;
+mod hops;
 pub mod initiator;
 pub mod interim;
 pub mod lines;
