@@ -39,10 +39,10 @@ pub(super) fn websocket_key(
         return None;
     }
     let over_http2 = asked_for_websocket(request);
-    // What was settled is the handshake of that version.
-    let version = if over_http2 { Version::HTTP_11 } else { request.version() };
-    let (method, headers) = (request.method(), request.headers());
-    if !websocket::is_handshake(method, version, headers) || !request.body().is_end_stream() {
+    // What asked for one over HTTP/2 was settled in the terms of HTTP/1.1.
+    let may_ask = over_http2 || request.version() == Version::HTTP_11;
+    let headers = request.headers();
+    if !may_ask || !websocket::is_handshake(request.method(), headers) || !request.body().is_end_stream() {
         return None;
     }
     let sent = only(headers, SEC_WEBSOCKET_KEY).ok().flatten().cloned();

@@ -8,6 +8,7 @@
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 
+use super::lines::listed;
 use super::private_caching::PrivateCaching;
 use super::response_fields::{ResponseFields, X_ACCESS_CLASS, is_targeted};
 use crate::domain::access::Sharing;
@@ -75,8 +76,8 @@ fn vary_by_cookie(headers: &mut HeaderMap, varies: bool) {
         headers.append(VARY, BY_COOKIE.clone());
         return;
     }
-    let names = || headers.get_all(VARY).into_iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    let is = |name: &[u8], own: &[u8]| name.trim_ascii().eq_ignore_ascii_case(own);
+    let names = || listed(headers, &VARY);
+    let is = |name: &[u8], own: &[u8]| name.eq_ignore_ascii_case(own);
     let class = X_ACCESS_CLASS.as_str().as_bytes();
     let has_cookie = || names().any(|name| is(name, b"cookie")) && !names().any(|name| is(name, class));
     let value = if names().any(|name| is(name, b"*")) || has_cookie() {

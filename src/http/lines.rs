@@ -1,7 +1,7 @@
-//! Fields that count only if they stand in a head once: of two lines one would be judged, and the other
-//! believed.
+//! The lines of a field: of those that count only if they stand in a head once, one would be judged and another
+//! believed, and of lists all lines make one.
 
-use http::header::{AsHeaderName, HeaderMap, HeaderValue};
+use http::header::{AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 
 /// There are several lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,4 +14,11 @@ pub fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&Head
         (line, None) => Ok(line),
         _ => Err(Several),
     }
+}
+
+/// What the lines of `name` list, without the white space around it (RFC 9110 §5.6.1). There are no quoted strings
+/// in such a list.
+pub fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).into_iter();
+    lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }

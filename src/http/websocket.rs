@@ -7,20 +7,19 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method};
 use sha1::{Digest as _, Sha1};
 
-use super::lines::only;
+use super::lines::{listed, only};
 
 /// The one protocol to which a connection may be changed: behind others, `h2c` above all, there
 /// could be requests that nobody judges.
 pub const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
-/// Whether a request asks for a WebSocket (RFC 6455 §4.2.1). Whatever else it may ask for is ignored,
+/// Whether a request in HTTP/1.1 asks for a WebSocket (RFC 6455 §4.2.1). Whatever else it may ask for is ignored,
 /// as RFC 9110 §7.8 allows.
-pub fn is_handshake(method: &Method, version: Version, headers: &HeaderMap) -> bool {
-    version == Version::HTTP_11
-        && *method == Method::GET
+pub fn is_handshake(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET
         && names(headers, &UPGRADE, b"websocket")
         && names(headers, &CONNECTION, b"upgrade")
 }
@@ -60,12 +59,6 @@ pub fn acceptance(key: &HeaderValue) -> String {
 
 fn names(headers: &HeaderMap, name: &HeaderName, option: &[u8]) -> bool {
     listed(headers, name).any(|named| named.eq_ignore_ascii_case(option))
-}
-
-/// What the lines of `name` list.
-fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).into_iter();
-    lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// Why a WebSocket is ended by somebody in between (RFC 6455 §7.4.1).
