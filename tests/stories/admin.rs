@@ -415,9 +415,7 @@ async fn over_tls_the_page_is_at_the_certificates_names_and_its_cookie_is_for_th
     let upstream = FakeUpstream::start().await;
     let authority = Authority::new();
     let files = authority.issue("control", &["gate.test"]);
-    let plan = Plan::new(&upstream)
-        .control("cert", &format!("{:?}", files.cert))
-        .control("key", &format!("{:?}", files.key));
+    let plan = Plan::new(&upstream).control_certificate(&files);
     let gateway = plan.start().await;
     let ask = async |method: &str, target: &str, head: &str, body: &str| {
         let stream = Connection::dial([127, 0, 0, 1].into(), gateway.control).await;

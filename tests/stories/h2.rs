@@ -451,11 +451,7 @@ async fn a_server_that_stops_says_so_and_finishes_what_runs() {
 async fn the_control_listener_understands_it_too() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let files = authority.issue("control", &["control.test"]);
-    let gateway = Plan::new(&upstream)
-        .control("cert", &format!("{:?}", files.cert.to_str().unwrap()))
-        .control("key", &format!("{:?}", files.key.to_str().unwrap()))
-        .start()
-        .await;
+    let gateway = Plan::new(&upstream).control_certificate(&files).start().await;
     let stream = Connection::dial([127, 0, 0, 1].into(), gateway.control).await;
     let client = authority.client().offering(&["h2"]);
     let operator = Honest::on(client.shake_over(stream, "control.test").await.expect("agrees")).await;

@@ -207,11 +207,7 @@ async fn a_visitor_who_stops_reading_is_not_let_go_later_than_without_tls() {
 async fn the_control_listener_speaks_tls_too() {
     let (upstream, authority) = (FakeUpstream::start().await, Authority::new());
     let files = authority.issue("control", &["control.test"]);
-    let gateway = Plan::new(&upstream)
-        .control("cert", &format!("{:?}", files.cert))
-        .control("key", &format!("{:?}", files.key))
-        .start()
-        .await;
+    let gateway = Plan::new(&upstream).control_certificate(&files).start().await;
     let stream = crate::support::Connection::dial([127, 0, 0, 1].into(), gateway.control).await;
     let stream = authority.client().shake_over(stream, "control.test").await.expect("shakes hands");
     let mut connection = crate::support::Connection::over(stream);

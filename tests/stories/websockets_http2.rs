@@ -100,11 +100,7 @@ async fn the_gateways_own_pages_open_none() {
     assert_eq!(ask(&client, "http://site.test/.tollgate/session", "").await.status, 401);
 
     let files = authority.issue("control", &["control.test"]);
-    let gateway = Plan::new(&upstream)
-        .control("cert", &format!("{:?}", files.cert.to_str().unwrap()))
-        .control("key", &format!("{:?}", files.key.to_str().unwrap()))
-        .start()
-        .await;
+    let gateway = Plan::new(&upstream).control_certificate(&files).start().await;
     let stream = Connection::dial([127, 0, 0, 1].into(), gateway.control).await;
     let tls = authority.client().offering(&["h2"]);
     let operator = Honest::on(tls.shake_over(stream, "control.test").await.expect("agrees")).await;

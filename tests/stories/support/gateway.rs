@@ -238,6 +238,12 @@ impl Plan {
         self
     }
 
+    /// Has the control listener speak TLS, and show this certificate.
+    pub(crate) fn control_certificate(self, files: &CertificateFiles) -> Self {
+        let quoted = |path: &Path| format!("{:?}", path.to_str().expect("a name in UTF-8"));
+        self.control("cert", &quoted(&files.cert)).control("key", &quoted(&files.key))
+    }
+
     /// Sets a key of `[store]`.
     pub(crate) fn store(mut self, key: &str, value: &str) -> Self {
         self.store.set(key, value);
