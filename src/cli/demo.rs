@@ -62,6 +62,7 @@ impl Demo {
             permission: PermissionLevel::None,
             sites: None,
         });
+        app::raise_limit_of_open_files();
         super::runtime()?.block_on(self.stage(settings, Secret::new(key), &operator))
     }
 
